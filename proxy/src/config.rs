@@ -1,0 +1,209 @@
+//! The proxy's configuration: the contract between operator and proxy.
+//!
+//! The operator renders this very type into a ConfigMap, the proxy reads it back, and the flags of the standalone
+//! proxy fill the same type. Unknown fields are refused, so that a misspelt rule can't silently be no rule.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+/// Where the operator mounts things in the proxy's container; standalone users choose their own places.
+pub mod paths {
+    /// The mounted ConfigMap; the configuration is the entry [`CONFIG_FILE`].
+    pub const CONFIG_DIRECTORY: &str = "/etc/corral/config";
+    /// Name of the ConfigMap's entry that holds the configuration.
+    pub const CONFIG_FILE: &str = "proxy.yaml";
+    /// The mounted Secret of `auth.basic`.
+    pub const BASIC_DIRECTORY: &str = "/etc/corral/credentials/basic";
+    /// The mounted Secret of `auth.apiKeys`.
+    pub const API_KEYS_DIRECTORY: &str = "/etc/corral/credentials/api-keys";
+    /// The mounted Secret that keys the digests of `/status`.
+    pub const DIGEST_KEY_DIRECTORY: &str = "/etc/corral/digest-key";
+    /// Name of that Secret's entry.
+    pub const DIGEST_KEY_FILE: &str = "key";
+}
+
+/// Port of the proxy in a Pod.
+pub const PROXY_PORT: u16 = 8080;
+/// Port of `/livez`, `/readyz`, `/metrics` and `/status` in a Pod.
+pub const ADMIN_PORT: u16 = 9180;
+/// Ollama's own port, on which the Service listens too, so that a client changes only the host.
+pub const OLLAMA_PORT: u16 = 11434;
+
+/// Everything that the proxy can be told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Config {
+    /// Address and port of the proxy. Read at start only.
+    pub listen: SocketAddr,
+    /// Address and port of `/livez`, `/readyz`, `/metrics` and `/status`; none without it. Read at start only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub admin_listen: Option<SocketAddr>,
+    /// The Ollama behind the proxy, as `http://HOST:PORT`. Read at start only.
+    pub upstream: Url,
+    /// Worker threads; as many as the machine has processors without it. Read at start only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub threads: Option<NonZeroUsize>,
+    /// Where the credentials are.
+    pub credentials: Credentials,
+    /// What known clients may do: the first rule that names the client decides. A client that no rule names has
+    /// [`AccessRule::DEFAULT`].
+    pub access: Vec<AccessRule>,
+    /// Which addresses may call.
+    pub network: Network,
+    /// Models that must be there before `/readyz` says so.
+    pub models: Vec<Model>,
+    /// The access log.
+    pub log: Log,
+    /// The end of the process.
+    pub shutdown: Shutdown,
+    /// A file with the key of the digests in `/status`; without it `/status` has no digests.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest_key_file: Option<PathBuf>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8880)),
+            admin_listen: None,
+            upstream: default_upstream(),
+            threads: None,
+            credentials: Credentials::default(),
+            access: Vec::new(),
+            network: Network::default(),
+            models: Vec::new(),
+            log: Log::default(),
+            shutdown: Shutdown::default(),
+            digest_key_file: None,
+        }
+    }
+}
+
+#[expect(clippy::expect_used, reason = "a literal that a test parses")]
+fn default_upstream() -> Url {
+    Url::parse("http://127.0.0.1:11434").expect("a valid URL")
+}
+
+/// Where the credentials are, by means. No means at all is an error: the proxy never runs open.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Credentials {
+    /// Users and password hashes for HTTP Basic (RFC 7617).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub basic: Option<CredentialSource>,
+    /// API keys, sent as Bearer (RFC 6750), `X-Ollama-Token` or `x-api-key`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api_keys: Option<CredentialSource>,
+}
+
+/// A file with credentials, or a directory with a file for each entry as Kubernetes mounts a Secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CredentialSource {
+    /// The file or directory.
+    pub path: PathBuf,
+    /// The entry of the directory that is the credential file. Without it, Basic takes `auth`, or `username` and
+    /// `password` together; for API keys each entry is a client. Meaningless when `path` is a file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+}
+
+/// What some clients may do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AccessRule {
+    /// Names of clients; `*` stands for any characters, as in `ci-*`.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 1024)))]
+    pub clients: Vec<String>,
+    /// What they may do. An empty list shuts them out.
+    #[cfg_attr(feature = "schema", schemars(length(max = 5)))]
+    pub allow: Vec<RouteClass>,
+}
+
+impl AccessRule {
+    /// What a client may do that no rule names: use models, not change them.
+    pub const DEFAULT: &'static [RouteClass] = &[RouteClass::Inference, RouteClass::Read];
+}
+
+/// Ollama's routes by what they do (ollama/server/routes.go). A route in no class is denied to everyone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum RouteClass {
+    /// Is it there: `/`, `/api/version`. Every client that has a valid credential may ask.
+    Health,
+    /// Look at models: list, show, what is loaded.
+    Read,
+    /// Use models: generate, chat, embed.
+    Inference,
+    /// Change models: pull, push, create, copy, delete, blobs.
+    Manage,
+    /// Ollama's own account and cloud routes.
+    Account,
+}
+
+/// Which addresses may call, and whose word on the client's address counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Network {
+    /// Networks that may call; everyone without any. Others get 403 whatever their credential.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub allowed_cidrs: Vec<IpNet>,
+    /// Networks of the proxies before this one, whose `X-Forwarded-For` names the client.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+/// A model that the proxy has Ollama pull, so that it is there before traffic is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Model {
+    /// As in `ollama pull`: `[HOST/][NAMESPACE/]NAME[:TAG]`.
+    pub name: String,
+    /// Load it at start and keep it in memory.
+    #[serde(default)]
+    pub keep_loaded: bool,
+    /// Let Ollama pull it from a registry without TLS.
+    #[serde(default)]
+    pub insecure: bool,
+}
+
+/// The access log: one line a request on standard output.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Log {
+    /// The shape of a line.
+    pub format: LogFormat,
+}
+
+/// The shape of a log line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    #[default]
+    Text,
+}
+
+/// How the process ends after SIGTERM.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Shutdown {
+    /// How long new requests are still served while load balancers take note, in seconds.
+    pub delay_seconds: u32,
+    /// How long running streams may then take, in seconds.
+    pub drain_seconds: u32,
+}
+
+impl Default for Shutdown {
+    fn default() -> Self {
+        Self { delay_seconds: 0, drain_seconds: 90 }
+    }
+}

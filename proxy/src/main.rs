@@ -1,0 +1,2 @@
+//! Entry point of `corral-proxy`.
+fn main() {}

@@ -1,0 +1,107 @@
+//! What `/status` on the admin port says: nothing secret, and all that the operator needs to know of a replica.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// The answer of `/status`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    /// The proxy's version.
+    pub version: String,
+    /// What `/readyz` says.
+    pub ready: bool,
+    /// SIGTERM has come; running streams are being finished.
+    pub draining: bool,
+    /// The configuration in force.
+    pub configuration: ConfigurationStatus,
+    /// One for each configured means.
+    pub credentials: Vec<SourceStatus>,
+    /// Every client that has a credential, by name.
+    pub clients: Vec<ClientStatus>,
+    /// Every model of the configuration.
+    pub models: Vec<ModelStatus>,
+}
+
+/// The configuration in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfigurationStatus {
+    /// SHA-256 of the file in force, in hexadecimal; none where flags alone configure the proxy.
+    pub digest: Option<String>,
+    /// When it came into force.
+    pub loaded_at: Timestamp,
+    /// Why the file as it is now is not in force: the last good one still is.
+    pub error: Option<String>,
+}
+
+/// How a client shows who it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Means {
+    /// HTTP Basic.
+    Basic,
+    /// An API key.
+    ApiKeys,
+}
+
+/// The credentials of one means in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SourceStatus {
+    /// Which means.
+    pub means: Means,
+    /// [`crate::digest::DigestKey::digest`] of all the source's entries; none without a digest key.
+    pub digest: Option<String>,
+    /// How many clients it lets in: 0 when there is an error.
+    pub clients: usize,
+    /// When it came into force.
+    pub loaded_at: Timestamp,
+    /// Why nobody is let in: entry, line and what would be right, never what stands there.
+    pub error: Option<String>,
+}
+
+/// A client that has a credential.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClientStatus {
+    /// The name that access rules, log and metrics use.
+    pub name: String,
+    /// How it shows who it is.
+    pub means: Means,
+    /// When it last did, since this replica started.
+    pub last_used: Option<Timestamp>,
+}
+
+/// How far a model is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ModelStatus {
+    /// As in the configuration.
+    pub name: String,
+    /// Where it stands.
+    pub state: ModelState,
+    /// How much of it is pulled, in percent, while it is being pulled.
+    pub progress: Option<u8>,
+    /// Its manifest's digest, once it is there.
+    pub digest: Option<String>,
+    /// Its size in bytes, once it is there.
+    pub size: Option<u64>,
+    /// Why it failed, in Ollama's words.
+    pub message: Option<String>,
+}
+
+/// Where a model stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ModelState {
+    /// Not begun.
+    Pending,
+    /// Being pulled.
+    Pulling,
+    /// Being loaded into memory.
+    Loading,
+    /// There, and loaded if asked for.
+    Ready,
+    /// The last try failed; another follows.
+    Failed,
+}
