@@ -204,6 +204,9 @@ pub struct Shutdown {
 
 impl Default for Shutdown {
     fn default() -> Self {
-        Self { delay_seconds: 0, drain_seconds: 90 }
+        Self {
+            delay_seconds: 0,
+            drain_seconds: 90,
+        }
     }
 }

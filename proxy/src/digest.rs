@@ -28,7 +28,10 @@ impl DigestKey {
     pub fn digest(&self, entries: &Entries) -> String {
         #[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("a key of any length");
-        for field in entries.iter().flat_map(|(name, content)| [name.as_bytes(), content.as_slice()]) {
+        for field in entries
+            .iter()
+            .flat_map(|(name, content)| [name.as_bytes(), content.as_slice()])
+        {
             mac.update(&(field.len() as u64).to_be_bytes());
             mac.update(field);
         }
@@ -47,7 +50,10 @@ mod tests {
     use super::*;
 
     fn entries(pairs: &[(&str, &str)]) -> Entries {
-        pairs.iter().map(|(name, content)| ((*name).into(), content.as_bytes().to_vec())).collect()
+        pairs
+            .iter()
+            .map(|(name, content)| ((*name).into(), content.as_bytes().to_vec()))
+            .collect()
     }
 
     #[test]
@@ -57,10 +63,21 @@ mod tests {
         let cases: &[(&str, String)] = &[
             ("another content", key.digest(&entries(&[("auth", "a:c")]))),
             ("another name", key.digest(&entries(&[("users", "a:b")]))),
-            ("a byte moved from name to content", key.digest(&entries(&[("aut", "ha:b")]))),
-            ("an entry more", key.digest(&entries(&[("auth", "a:b"), ("x", "")]))),
+            (
+                "a byte moved from name to content",
+                key.digest(&entries(&[("aut", "ha:b")])),
+            ),
+            (
+                "an entry more",
+                key.digest(&entries(&[("auth", "a:b"), ("x", "")])),
+            ),
             ("no entry", key.digest(&Entries::new())),
-            ("another key", DigestKey::new(&[2; 32]).unwrap().digest(&entries(&[("auth", "a:b")]))),
+            (
+                "another key",
+                DigestKey::new(&[2; 32])
+                    .unwrap()
+                    .digest(&entries(&[("auth", "a:b")])),
+            ),
         ];
         for (name, other) in cases {
             assert_ne!(&digest, other, "{name}");

@@ -1,0 +1,85 @@
+//! A client as one means knows it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+
+use crate::status::{ClientStatus, Means};
+
+/// Tells one credential from all others, also those that came before it: a digest of what is stored.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct CredentialId(pub(super) [u8; 32]);
+
+impl CredentialId {
+    /// The credential that is stored as these bytes.
+    pub(crate) fn of(stored: &[u8]) -> Self {
+        Self(Sha256::digest(stored).into())
+    }
+}
+
+impl fmt::Debug for CredentialId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("CredentialId(…)")
+    }
+}
+
+/// A client that has a credential.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) name: Arc<str>,
+    pub(crate) means: Means,
+    /// The name was made from a line's number, so that it changes when lines above come or go.
+    pub(super) unnamed: bool,
+    /// Outlives the snapshot, as long as the client is known.
+    pub(super) last_used: LastUsed,
+}
+
+impl Client {
+    /// A client that has a name of its own and was never seen.
+    #[cfg(test)]
+    pub(crate) fn named(name: &str, means: Means) -> Self {
+        Self {
+            name: name.into(),
+            means,
+            unnamed: false,
+            last_used: LastUsed::default(),
+        }
+    }
+
+    /// Notes that the client has shown a credential.
+    pub(crate) fn touch(&self) {
+        self.last_used.set(Timestamp::now());
+    }
+
+    pub(super) fn status(&self) -> ClientStatus {
+        ClientStatus {
+            name: self.name.to_string(),
+            means: self.means,
+            last_used: self.last_used.get(),
+        }
+    }
+}
+
+/// When a client last showed a credential, to the second; shared by the snapshots that know the client.
+#[derive(Clone, Debug, Default)]
+pub(super) struct LastUsed(Arc<AtomicI64>);
+
+impl LastUsed {
+    /// Writes once a second at most, so that processors don't fight for the cache line.
+    fn set(&self, now: Timestamp) {
+        let second = now.as_second();
+        if self.0.load(Ordering::Relaxed) != second {
+            self.0.store(second, Ordering::Relaxed);
+        }
+    }
+
+    fn get(&self) -> Option<Timestamp> {
+        let second = self.0.load(Ordering::Relaxed);
+        (second != 0)
+            .then(|| Timestamp::from_second(second).ok())
+            .flatten()
+    }
+}

@@ -1,0 +1,103 @@
+//! From entries to credentials, without any I/O.
+
+use std::collections::BTreeSet;
+
+use super::api_keys::{ParsedKey, parse_key_entries, parse_key_file};
+use super::htpasswd::{ParsedUser, parse_basic_auth, parse_htpasswd};
+use super::{CredentialError, Problem};
+use crate::digest::Entries;
+use crate::status::Means;
+
+/// Most bytes of a client's name: what Kubernetes allows the name of a Secret's entry.
+pub const LONGEST_NAME: usize = 253;
+
+/// The entry that is the htpasswd file when none is named, as ingress-nginx has it.
+const DEFAULT_BASIC_KEY: &str = "auth";
+
+/// Credentials that are well formed and belong to at least one client.
+pub struct Parsed {
+    pub(super) credentials: ParsedCredentials,
+}
+
+pub(super) enum ParsedCredentials {
+    Basic(Vec<ParsedUser>),
+    ApiKeys(Vec<ParsedKey>),
+}
+
+impl Parsed {
+    /// The names of the clients, each once, in order.
+    pub fn clients(&self) -> BTreeSet<&str> {
+        match &self.credentials {
+            ParsedCredentials::Basic(users) => users.iter().map(|user| &*user.name).collect(),
+            ParsedCredentials::ApiKeys(keys) => keys.iter().map(|key| &*key.client).collect(),
+        }
+    }
+}
+
+/// Parses the entries of a Secret, or the files of a mounted one. `key` names the entry that is the credential file;
+/// without it Basic takes `auth`, or `username` and `password` together, and for API keys each entry is a client.
+///
+/// # Errors
+/// One malformed or refused line is enough: nobody is let in by a file that isn't understood to its end.
+pub fn parse(means: Means, key: Option<&str>, entries: &Entries) -> Result<Parsed, CredentialError> {
+    let credentials = match means {
+        Means::Basic => ParsedCredentials::Basic(parse_basic(key, entries)?),
+        Means::ApiKeys => ParsedCredentials::ApiKeys(parse_api_keys(key, entries)?),
+    };
+    Ok(Parsed { credentials })
+}
+
+fn parse_basic(key: Option<&str>, entries: &Entries) -> Result<Vec<ParsedUser>, CredentialError> {
+    if key.is_none()
+        && !entries.contains_key(DEFAULT_BASIC_KEY)
+        && let (Some(username), Some(password)) = (entries.get("username"), entries.get("password"))
+    {
+        return Ok(vec![parse_basic_auth(username, password)?]);
+    }
+    let name = key.unwrap_or(DEFAULT_BASIC_KEY);
+    let content = entries.get(name).ok_or_else(|| {
+        not_found(entries, || match key {
+            Some(key) => format!("entry `{key}`"),
+            None => "entry `auth` (an htpasswd file), or `username` and `password` together".to_owned(),
+        })
+    })?;
+    parse_htpasswd(name, content)
+}
+
+fn parse_api_keys(key: Option<&str>, entries: &Entries) -> Result<Vec<ParsedKey>, CredentialError> {
+    match key {
+        Some(key) => {
+            let content = entries
+                .get(key)
+                .ok_or_else(|| not_found(entries, || format!("entry `{key}`")))?;
+            parse_key_file(key, content)
+        }
+        None if entries.is_empty() => Err(not_found(entries, || "one for each client".to_owned())),
+        None => parse_key_entries(entries),
+    }
+}
+
+fn not_found(entries: &Entries, expected: impl Fn() -> String) -> CredentialError {
+    if entries.is_empty() {
+        CredentialError::NoEntries { expected: expected() }
+    } else {
+        CredentialError::KeyNotFound {
+            expected: expected(),
+            found: entries.keys().cloned().collect(),
+        }
+    }
+}
+
+/// Whether a client can be called so in rules, logs and metrics.
+pub(super) fn check_name(name: &str) -> Result<(), Problem> {
+    let well_formed =
+        (1..=LONGEST_NAME).contains(&name.len()) && name.trim() == name && !name.contains(char::is_control);
+    if well_formed { Ok(()) } else { Err(Problem::Name) }
+}
+
+/// A whole entry as text, without the line end that editors and `echo` leave behind it.
+pub(super) fn text_of(content: &[u8]) -> Result<&str, Problem> {
+    let text = std::str::from_utf8(content).map_err(|_| Problem::NotUtf8)?;
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    Ok(text.strip_suffix('\r').unwrap_or(text))
+}

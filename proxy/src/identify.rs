@@ -1,0 +1,10 @@
+//! Who is calling: from a request's headers to an [`Identity`], the first step of every request.
+
+mod identity;
+mod outcomes;
+mod pool;
+mod presented;
+mod verifier;
+
+pub use identity::{Identity, Unauthenticated};
+pub use verifier::Verifier;

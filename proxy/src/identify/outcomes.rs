@@ -1,0 +1,42 @@
+//! What checks of passwords came to, remembered.
+//!
+//! A client with an old password that tries again and again costs one hash, not one each time; the same attempt by
+//! several at once costs one hash as well.
+
+use moka::future::Cache;
+
+use super::Unauthenticated;
+use crate::credentials::CredentialId;
+
+/// How many attempts are remembered: around two MiB.
+const MOST_REMEMBERED: u64 = 10_000;
+
+/// A name and password, and the stored hash they were checked against. When that hash is replaced the attempt is
+/// another one, so a reload forgets exactly what it changes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Attempt {
+    /// Keyed hash of name and password.
+    pub(super) tag: [u8; 32],
+    /// The stored hash.
+    pub(super) credential: CredentialId,
+}
+
+/// The memory of attempts. A flood of different wrong passwords can push out other failures and nothing else:
+/// successes are remembered with the user.
+pub(super) struct Outcomes(Cache<Attempt, bool>);
+
+impl Outcomes {
+    pub(super) fn new() -> Self {
+        Self(Cache::new(MOST_REMEMBERED))
+    }
+
+    /// What the attempt came to, or comes to by `check`, which runs once however many ask at the same time. A check
+    /// that couldn't be made isn't remembered.
+    pub(super) async fn of(
+        &self,
+        attempt: Attempt,
+        check: impl Future<Output = Result<bool, Unauthenticated>>,
+    ) -> Result<bool, Unauthenticated> {
+        self.0.try_get_with(attempt, check).await.map_err(|error| *error)
+    }
+}
