@@ -1,0 +1,58 @@
+//! The few statistics that the report needs.
+
+/// The value below which `share` (0 to 1) of the samples lie: nearest rank. Not a number without samples.
+pub(crate) fn percentile(samples: &[f64], share: f64) -> f64 {
+    let mut sorted = samples.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "a rank is a small whole number"
+    )]
+    let rank = (share * sorted.len() as f64).ceil() as usize;
+    sorted.get(rank.saturating_sub(1)).copied().unwrap_or(f64::NAN)
+}
+
+/// The middle and both ends of some rounds' values.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Spread {
+    pub(crate) least: f64,
+    pub(crate) median: f64,
+    pub(crate) greatest: f64,
+}
+
+impl Spread {
+    pub(crate) fn of(values: impl Iterator<Item = f64>) -> Self {
+        let values: Vec<_> = values.collect();
+        Self {
+            least: percentile(&values, 0.0),
+            median: percentile(&values, 0.5),
+            greatest: percentile(&values, 1.0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_the_nearest_rank() {
+        let cases: &[(&str, &[f64], f64, f64)] = &[
+            ("the only one", &[7.0], 0.99, 7.0),
+            ("the middle of three", &[3.0, 1.0, 2.0], 0.5, 2.0),
+            ("the lower middle of four", &[4.0, 1.0, 3.0, 2.0], 0.5, 2.0),
+            ("the least", &[3.0, 1.0, 2.0], 0.0, 1.0),
+            ("the greatest", &[3.0, 1.0, 2.0], 1.0, 3.0),
+        ];
+        for (name, samples, share, expected) in cases {
+            assert_eq!(
+                percentile(samples, *share).to_bits(),
+                expected.to_bits(),
+                "{name}"
+            );
+        }
+        assert!(percentile(&[], 0.5).is_nan(), "no samples");
+    }
+}
