@@ -1,1 +1,20 @@
-//! The operator.
+//! The Kubernetes operator of Corral: turns each `OllamaService` into an Ollama that nobody reaches without a credential.
+//!
+//! # Privileges
+//! The operator uses these verbs and no others; the chart grants exactly them. It deletes nothing: what it makes carries an
+//! owner reference, so that Kubernetes deletes it with its OllamaService.
+//!
+//! | group | resources | verbs | for |
+//! |---|---|---|---|
+//! | corral.dev | ollamaservices | list, watch | |
+//! | corral.dev | ollamaservices/status | patch | |
+//! | core | serviceaccounts, services, configmaps, persistentvolumeclaims | get, list, watch, create, patch | children; create goes with patch in server-side apply |
+//! | apps | deployments | get, list, watch, create, patch | children |
+//! | networking.k8s.io | networkpolicies | get, list, watch, create, patch | children |
+//! | core | pods | list, watch, patch | why a Pod doesn't run; the annotation that makes the kubelet refresh mounts |
+//! | core | secrets | get, list, watch, create | `--secrets=read` only: metadata is watched, Secrets are read by name |
+//! | events.k8s.io | events | create, patch | |
+//! | coordination.k8s.io | leases | get, create, patch | `--leader-elect` only, in the operator's own namespace |
+
+pub mod cli;
+pub mod crd;

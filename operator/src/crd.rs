@@ -1,0 +1,40 @@
+//! The custom resource `OllamaService`: what a user writes, and what the operator answers in its status.
+//!
+//! The Rust types are the only definition: `corral-operator crds` prints the CustomResourceDefinition made from them.
+//! Rules that types can't express are CEL rules beside the field they speak of.
+
+mod spec;
+mod status;
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt;
+
+pub use spec::{
+    ApiKeysAuth, Auth, BasicAuth, EphemeralStorage, Gpu, GpuVendor, Image, Model, Network, OllamaService,
+    OllamaServiceSpec, PullPolicy, Resources, Runtime, SecretRef, Storage,
+};
+pub use status::{CredentialsStatus, ModelStatus, OllamaServiceStatus, SecretStatus};
+
+/// Longest name of an OllamaService: its longest child, `NAME-credentials`, must fit into 63 characters.
+pub const MAXIMUM_NAME_LENGTH: usize = 50;
+
+/// Environment variables of Ollama that the operator owns: each would open Ollama up, move its files, or has a field.
+pub const OWNED_VARIABLES: [&str; 12] = [
+    "HOME",
+    "NVIDIA_VISIBLE_DEVICES",
+    "OLLAMA_CONTEXT_LENGTH",
+    "OLLAMA_DEBUG_LOG_REQUESTS",
+    "OLLAMA_HOST",
+    "OLLAMA_KEEP_ALIVE",
+    "OLLAMA_MODELS",
+    "OLLAMA_NUM_PARALLEL",
+    "OLLAMA_ORIGINS",
+    "HIP_VISIBLE_DEVICES",
+    "ROCR_VISIBLE_DEVICES",
+    "TMPDIR",
+];
+
+/// The definition that is committed under `crds/` and installed by the chart.
+pub fn definition() -> CustomResourceDefinition {
+    OllamaService::crd()
+}
