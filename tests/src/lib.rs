@@ -1,1 +1,13 @@
-//! The harness.
+//! A local Kubernetes and a real Ollama from source, for `make run` and for tests.
+//!
+//! - [`cluster`]: three levels, from a bare API server to a full node in namespaces of its own.
+//! - [`tools`]: the pinned programs that they need, built once and cached outside the repository.
+
+pub mod cache;
+pub mod cluster;
+pub mod command;
+pub mod pki;
+pub mod port;
+pub mod process;
+pub mod progress;
+pub mod tools;

@@ -1,0 +1,156 @@
+//! etcd and the API server, the same at every level.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+
+use super::audit::AuditLog;
+use super::workspace::Workspace;
+use crate::pki::{Authority, Identity};
+use crate::process::{Launcher, Process, wait_until};
+use crate::tools::Tool;
+
+/// The Services' network; its first address is the API server's.
+pub(super) const SERVICE_NETWORK: &str = "10.96.0.0/16";
+
+/// What differs between levels.
+pub(super) struct Settings {
+    /// Address at which the owner, and Pods if there are any, reach the API server.
+    pub(super) address: IpAddr,
+    pub(super) port: u16,
+    pub(super) etcd_ports: [u16; 2],
+    /// Further flags of the API server.
+    pub(super) extra: &'static [&'static str],
+}
+
+/// A running etcd and API server.
+pub(super) struct ApiServer {
+    pub(super) processes: Vec<Process>,
+    pub(super) authority: Authority,
+    pub(super) administrator: Identity,
+    pub(super) service_account_key: PathBuf,
+    pub(super) kubeconfig: PathBuf,
+    pub(super) audit: AuditLog,
+}
+
+impl ApiServer {
+    /// Starts both; [`Self::ready`] waits for them.
+    pub(super) fn start(settings: &Settings, workspace: &Workspace, launcher: &Launcher) -> Result<Self> {
+        let authority = Authority::create(&workspace.path().join("pki"))?;
+        let administrator = authority.issue("administrator", "administrator", Some("system:masters"), &[])?;
+        let url = format!("https://{}:{}", settings.address, settings.port);
+        let kubeconfig = workspace.path().join("kubeconfig");
+        authority.kubeconfig(&kubeconfig, &url, &administrator)?;
+        let mut server = Self {
+            processes: Vec::new(),
+            service_account_key: authority.key_pair("service-account")?,
+            audit: AuditLog::create(workspace.path())?,
+            authority,
+            administrator,
+            kubeconfig,
+        };
+        server.start_etcd(settings, workspace.path(), launcher)?;
+        server.start_api_server(settings, launcher)?;
+        Ok(server)
+    }
+
+    fn start_etcd(&mut self, settings: &Settings, folder: &Path, launcher: &Launcher) -> Result<()> {
+        let [client, peer] = settings.etcd_ports.map(|port| format!("http://127.0.0.1:{port}"));
+        let data = folder.join("etcd");
+        let arguments = [
+            format!("--data-dir={}", data.display()),
+            "--unsafe-no-fsync".to_owned(),
+            format!("--listen-client-urls={client}"),
+            format!("--advertise-client-urls={client}"),
+            format!("--listen-peer-urls={peer}"),
+        ];
+        self.processes
+            .push(launcher.start("etcd", &Tool::Etcd.path()?, arguments, &[])?);
+        Ok(())
+    }
+
+    fn start_api_server(&mut self, settings: &Settings, launcher: &Launcher) -> Result<()> {
+        let Settings {
+            address,
+            port,
+            etcd_ports,
+            extra,
+        } = settings;
+        let mut hosts: Vec<String> = [
+            "localhost",
+            "kubernetes",
+            "kubernetes.default",
+            "kubernetes.default.svc",
+            "127.0.0.1",
+            "10.96.0.1",
+        ]
+        .map(str::to_owned)
+        .to_vec();
+        hosts.push(address.to_string());
+        let serving = self
+            .authority
+            .issue("api-server", "kube-apiserver", None, &hosts)?;
+        let mut arguments = vec![
+            format!("--etcd-servers=http://127.0.0.1:{}", etcd_ports[0]),
+            format!("--bind-address={address}"),
+            format!("--advertise-address={address}"),
+            format!("--secure-port={port}"),
+            format!("--service-cluster-ip-range={SERVICE_NETWORK}"),
+            format!("--client-ca-file={}", self.authority.certificate().display()),
+            format!("--tls-cert-file={}", serving.certificate.display()),
+            format!("--tls-private-key-file={}", serving.key.display()),
+            format!(
+                "--kubelet-client-certificate={}",
+                self.administrator.certificate.display()
+            ),
+            format!("--kubelet-client-key={}", self.administrator.key.display()),
+            "--kubelet-preferred-address-types=InternalIP".to_owned(),
+            "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
+            format!(
+                "--service-account-key-file={}",
+                self.service_account_key.with_extension("pub").display()
+            ),
+            format!(
+                "--service-account-signing-key-file={}",
+                self.service_account_key.display()
+            ),
+            "--authorization-mode=Node,RBAC".to_owned(),
+            "--allow-privileged=true".to_owned(),
+        ];
+        arguments.extend(self.audit.arguments());
+        arguments.extend(extra.iter().map(|&argument| argument.to_owned()));
+        self.processes.push(launcher.start(
+            "kube-apiserver",
+            &Tool::KubeApiserver.path()?,
+            arguments,
+            &[],
+        )?);
+        Ok(())
+    }
+
+    /// Waits until the API server says that it is ready.
+    pub(super) async fn ready(&mut self) -> Result<()> {
+        let client = client(&self.kubeconfig).await?;
+        wait_until(
+            "API server ready",
+            Duration::from_secs(90),
+            &mut self.processes,
+            async || {
+                let request = http::Request::get("/readyz").body(Vec::new())?;
+                client.request_text(request).await.context("/readyz").map(drop)
+            },
+        )
+        .await
+    }
+}
+
+/// A client of the cluster that the kubeconfig names, for the runtime that asks.
+pub(super) async fn client(kubeconfig: &Path) -> Result<Client> {
+    let kubeconfig = Kubeconfig::read_from(kubeconfig)?;
+    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+    Ok(Client::try_from(config)?)
+}

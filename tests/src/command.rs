@@ -1,0 +1,73 @@
+//! Programs that run to their end.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+/// Runs the command with its output in a file.
+///
+/// # Errors
+/// When it can't start or fails; the message has the file's path and last lines.
+pub fn run_logged(command: &mut Command, log: &Path) -> Result<()> {
+    let file = File::create(log).with_context(|| format!("can't write {}", log.display()))?;
+    let name = display(command);
+    let status = command
+        .stdin(Stdio::null())
+        .stdout(file.try_clone()?)
+        .stderr(file)
+        .status()
+        .with_context(|| format!("can't run {name}"))?;
+    if !status.success() {
+        bail!(
+            "{name} failed ({status}); the end of {}:\n{}",
+            log.display(),
+            tail(log, 20)
+        );
+    }
+    Ok(())
+}
+
+/// Runs the command and answers with its standard output, without the space around it.
+///
+/// # Errors
+/// When it can't start or fails; the message has its standard error.
+pub fn output(command: &mut Command) -> Result<String> {
+    let name = display(command);
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("can't run {name}"))?;
+    if !output.status.success() {
+        bail!(
+            "{name} failed ({}): {}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// The last lines of a file; nothing when it can't be read.
+pub fn tail(path: &Path, lines: usize) -> String {
+    let text = fs::read(path)
+        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        .unwrap_or_default();
+    let all: Vec<&str> = text.lines().collect();
+    all[all.len().saturating_sub(lines)..].join("\n")
+}
+
+/// Whether a program of that name is on the PATH.
+pub fn exists(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
+fn display(command: &Command) -> String {
+    let words = std::iter::once(command.get_program())
+        .chain(command.get_args())
+        .map(OsStr::to_string_lossy);
+    words.collect::<Vec<_>>().join(" ")
+}
