@@ -35,14 +35,24 @@ pub struct RunOptions {
     pub plan: PlanOptions,
     /// A namespace to watch, and no other; may be repeated. Needs Roles there instead of a ClusterRole for what is in
     /// namespaces.
-    #[arg(long = "watch-namespace", env = "CORRAL_WATCH_NAMESPACE", value_delimiter = ',', value_name = "NAMESPACE")]
+    #[arg(
+        long = "watch-namespace",
+        env = "CORRAL_WATCH_NAMESPACE",
+        value_delimiter = ',',
+        value_name = "NAMESPACE"
+    )]
     pub watch_namespaces: Vec<String>,
     /// Of several operators only the holder of the Lease `corral-operator` in --pod-namespace works.
     #[arg(long, env = "CORRAL_LEADER_ELECT", action = ArgAction::Set, num_args = 0..=1, require_equals = true,
           default_value_t = false, default_missing_value = "true")]
     pub leader_elect: bool,
     /// Where /livez, /readyz and /metrics are.
-    #[arg(long, env = "CORRAL_METRICS_LISTEN", default_value = "0.0.0.0:8081", value_name = "ADDRESS:PORT")]
+    #[arg(
+        long,
+        env = "CORRAL_METRICS_LISTEN",
+        default_value = "0.0.0.0:8081",
+        value_name = "ADDRESS:PORT"
+    )]
     pub metrics_listen: SocketAddr,
     /// Shape of the log's lines.
     #[arg(long, env = "CORRAL_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
@@ -70,10 +80,20 @@ pub struct PlanOptions {
           default_value = concat!("ghcr.io/corral-dev/corral-proxy:", env!("CARGO_PKG_VERSION")))]
     pub proxy_image: String,
     /// Repository of Ollama's image, for services that name none.
-    #[arg(long, env = "CORRAL_OLLAMA_IMAGE", default_value = "docker.io/ollama/ollama", value_name = "REPOSITORY")]
+    #[arg(
+        long,
+        env = "CORRAL_OLLAMA_IMAGE",
+        default_value = "docker.io/ollama/ollama",
+        value_name = "REPOSITORY"
+    )]
     pub ollama_image: String,
     /// Version of Ollama for services that name none.
-    #[arg(long, env = "CORRAL_DEFAULT_VERSION", default_value = "0.17.4", value_name = "VERSION")]
+    #[arg(
+        long,
+        env = "CORRAL_DEFAULT_VERSION",
+        default_value = "0.17.4",
+        value_name = "VERSION"
+    )]
     pub default_version: String,
     /// Pull policy of both images, for services that name none.
     #[arg(long, env = "CORRAL_IMAGE_PULL_POLICY", value_enum, default_value_t = PullPolicy::IfNotPresent)]
@@ -86,7 +106,12 @@ pub struct PlanOptions {
     #[arg(long, env = "CORRAL_POD_NAMESPACE", value_name = "NAMESPACE")]
     pub pod_namespace: Option<String>,
     /// A namespace whose Pods may reach the proxies' admin port too, to collect metrics; may be repeated.
-    #[arg(long = "metrics-from-namespace", env = "CORRAL_METRICS_FROM_NAMESPACE", value_delimiter = ',', value_name = "NAMESPACE")]
+    #[arg(
+        long = "metrics-from-namespace",
+        env = "CORRAL_METRICS_FROM_NAMESPACE",
+        value_delimiter = ',',
+        value_name = "NAMESPACE"
+    )]
     pub metrics_from_namespaces: Vec<String>,
 }
 

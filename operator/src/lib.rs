@@ -18,3 +18,5 @@
 
 pub mod cli;
 pub mod crd;
+pub mod plan;
+pub mod render;

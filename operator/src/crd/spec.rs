@@ -153,7 +153,10 @@ pub struct Gpu {
     /// The resource of the device plugin, where it is not the vendor's usual one: a MIG slice (nvidia.com/mig-1g.10gb),
     /// Intel's xe driver (gpu.intel.com/xe).
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 317), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?/[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"))]
+    #[schemars(
+        length(max = 317),
+        regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?/[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$")
+    )]
     pub resource_name: Option<String>,
 }
 
@@ -186,7 +189,10 @@ pub struct Resources {
 #[serde(rename_all = "camelCase")]
 pub struct Model {
     /// As in `ollama pull`: [HOST/][NAMESPACE/]NAME[:TAG].
-    #[schemars(length(min = 1, max = 256), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$"))]
+    #[schemars(
+        length(min = 1, max = 256),
+        regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$")
+    )]
     pub name: String,
     /// Load it at start and keep it in memory.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -214,7 +220,10 @@ pub struct Model {
 pub struct Storage {
     /// Size of the claim NAME-models that the operator makes, such as 50Gi. It is deleted with the OllamaService.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 32), regex(pattern = r"^[0-9]+(\.[0-9]+)?(Ki|Mi|Gi|Ti|Pi|Ei|k|M|G|T|P|E)?$"))]
+    #[schemars(
+        length(max = 32),
+        regex(pattern = r"^[0-9]+(\.[0-9]+)?(Ki|Mi|Gi|Ti|Pi|Ei|k|M|G|T|P|E)?$")
+    )]
     pub size: Option<String>,
     /// StorageClass of that claim; the cluster's default without it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -240,7 +249,10 @@ pub struct Storage {
 pub struct EphemeralStorage {
     /// How much the models may take before the node evicts the Pod.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 32), regex(pattern = r"^[0-9]+(\.[0-9]+)?(Ki|Mi|Gi|Ti|Pi|Ei|k|M|G|T|P|E)?$"))]
+    #[schemars(
+        length(max = 32),
+        regex(pattern = r"^[0-9]+(\.[0-9]+)?(Ki|Mi|Gi|Ti|Pi|Ei|k|M|G|T|P|E)?$")
+    )]
     pub size_limit: Option<String>,
 }
 
@@ -250,7 +262,10 @@ pub struct EphemeralStorage {
 pub struct Runtime {
     /// How long a model stays in memory after its last use, such as 30m; a negative time is for ever (OLLAMA_KEEP_ALIVE).
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 32), regex(pattern = r"^-?([0-9]+|([0-9]+(\.[0-9]+)?(ms|s|m|h))+)$"))]
+    #[schemars(
+        length(max = 32),
+        regex(pattern = r"^-?([0-9]+|([0-9]+(\.[0-9]+)?(ms|s|m|h))+)$")
+    )]
     pub keep_alive: Option<String>,
     /// Tokens of context where the request names none (OLLAMA_CONTEXT_LENGTH).
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -264,8 +279,8 @@ pub struct Runtime {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     #[x_kube(validation = Rule::new(
-        "self.all(variable, !(variable.name in ['HOME', 'NVIDIA_VISIBLE_DEVICES', 'OLLAMA_CONTEXT_LENGTH', 'OLLAMA_DEBUG_LOG_REQUESTS', 'OLLAMA_HOST', 'OLLAMA_KEEP_ALIVE', 'OLLAMA_MODELS', 'OLLAMA_NUM_PARALLEL', 'OLLAMA_ORIGINS', 'HIP_VISIBLE_DEVICES', 'ROCR_VISIBLE_DEVICES', 'TMPDIR']))")
-        .message("the operator owns HOME, TMPDIR, NVIDIA_VISIBLE_DEVICES, HIP_VISIBLE_DEVICES, ROCR_VISIBLE_DEVICES, OLLAMA_HOST, OLLAMA_ORIGINS, OLLAMA_MODELS and OLLAMA_DEBUG_LOG_REQUESTS; for OLLAMA_KEEP_ALIVE, OLLAMA_CONTEXT_LENGTH and OLLAMA_NUM_PARALLEL use keepAlive, contextLength and numParallel"))]
+        "self.all(variable, !(variable.name in ['HOME', 'NVIDIA_VISIBLE_DEVICES', 'OLLAMA_CONTEXT_LENGTH', 'OLLAMA_DEBUG_LOG_REQUESTS', 'OLLAMA_HOST', 'OLLAMA_KEEP_ALIVE', 'OLLAMA_MODELS', 'OLLAMA_NUM_PARALLEL', 'OLLAMA_ORIGINS', 'TMPDIR']))")
+        .message("the operator owns HOME, TMPDIR, NVIDIA_VISIBLE_DEVICES, OLLAMA_HOST, OLLAMA_ORIGINS, OLLAMA_MODELS and OLLAMA_DEBUG_LOG_REQUESTS; for OLLAMA_KEEP_ALIVE, OLLAMA_CONTEXT_LENGTH and OLLAMA_NUM_PARALLEL use keepAlive, contextLength and numParallel"))]
     pub env: Vec<EnvVar>,
 }
 
@@ -304,7 +319,10 @@ pub struct ApiKeysAuth {
 #[serde(rename_all = "camelCase")]
 pub struct SecretRef {
     /// Its name. Another name here restarts the Pods; another content of the Secret doesn't.
-    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
+    #[schemars(
+        length(min = 1, max = 253),
+        regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
+    )]
     pub name: String,
     /// The entry that is the credential file.
     #[serde(skip_serializing_if = "Option::is_none")]

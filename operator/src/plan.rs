@@ -1,0 +1,76 @@
+//! What an OllamaService should become: pure, from the resource and the operator's options to objects.
+//!
+//! prepare (what is wrong with it, else its parsed form) → one module for each kind of child → [`Plan`].
+
+mod child;
+mod configuration;
+mod credentials;
+mod deployment;
+mod names;
+mod network;
+mod pod;
+mod prepare;
+mod storage;
+
+use crate::cli::PlanOptions;
+use crate::crd::OllamaService;
+
+pub use child::{Child, Kind};
+pub use credentials::{GENERATED_ENTRY, Generated, GeneratedSecret, Source};
+pub use names::{
+    MANAGER, NUDGE_ANNOTATION, child_selector, credentials_name, digest_key_name, endpoint, instance_of,
+    selector, service_of,
+};
+pub use prepare::Prepared;
+
+/// Everything that one OllamaService should have.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Objects to apply, in the order in which they need one another.
+    pub children: Vec<Child>,
+    /// Secrets that are made once and then left alone.
+    pub generated: Vec<GeneratedSecret>,
+    /// Where the credentials come from.
+    pub sources: Vec<Source>,
+    /// SHA-256 of the proxy's configuration, as a proxy that has it in force reports it.
+    pub configuration_digest: String,
+}
+
+/// Why there is no plan.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// The resource is wrong; each problem names the field and what would be right.
+    #[error("{}", .0.join("; "))]
+    Invalid(Vec<String>),
+    /// An object has no JSON or YAML form.
+    #[error("an object can't be written down: {0}")]
+    Json(#[from] serde_json::Error),
+    /// The configuration has no YAML form.
+    #[error("the proxy's configuration can't be written down: {0}")]
+    Yaml(#[from] serde_yaml::Error),
+}
+
+/// Plans the children of one OllamaService.
+///
+/// # Errors
+/// When the resource is invalid, which the CustomResourceDefinition's own rules usually find first.
+pub fn plan(service: &OllamaService, options: &PlanOptions) -> Result<Plan, PlanError> {
+    let prepared = prepare::prepare(service, options).map_err(PlanError::Invalid)?;
+    let configuration = configuration::configuration(&prepared)?;
+    let mut children = vec![
+        Child::new(Kind::ServiceAccount, &network::service_account(&prepared))?,
+        Child::new(Kind::ConfigMap, &configuration.config_map)?,
+        Child::new(Kind::Service, &network::service(&prepared))?,
+        Child::new(Kind::NetworkPolicy, &network::network_policy(&prepared, options))?,
+    ];
+    if let Some(claim) = storage::claim(&prepared) {
+        children.push(Child::new(Kind::PersistentVolumeClaim, &claim)?);
+    }
+    children.push(Child::new(Kind::Deployment, &deployment::deployment(&prepared))?);
+    Ok(Plan {
+        children,
+        generated: credentials::generated(&prepared),
+        configuration_digest: configuration.digest,
+        sources: prepared.sources,
+    })
+}

@@ -1,0 +1,102 @@
+//! An object that an OllamaService should have.
+
+use kube::api::ApiResource;
+use serde::Serialize;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::names::PLAN_ANNOTATION;
+
+/// The kinds of objects that are applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// The identity of the Pods; it has no token.
+    ServiceAccount,
+    /// The proxy's configuration.
+    ConfigMap,
+    /// Where clients connect.
+    Service,
+    /// Who reaches which port.
+    NetworkPolicy,
+    /// The models' volume.
+    PersistentVolumeClaim,
+    /// The Pods.
+    Deployment,
+}
+
+impl Kind {
+    /// All of them, in the order in which they are applied.
+    pub const ALL: [Self; 6] = [
+        Self::ServiceAccount,
+        Self::ConfigMap,
+        Self::Service,
+        Self::NetworkPolicy,
+        Self::PersistentVolumeClaim,
+        Self::Deployment,
+    ];
+
+    /// The kind's name in the API.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ServiceAccount => "ServiceAccount",
+            Self::ConfigMap => "ConfigMap",
+            Self::Service => "Service",
+            Self::NetworkPolicy => "NetworkPolicy",
+            Self::PersistentVolumeClaim => "PersistentVolumeClaim",
+            Self::Deployment => "Deployment",
+        }
+    }
+
+    const fn group_and_plural(self) -> (&'static str, &'static str) {
+        match self {
+            Self::ServiceAccount => ("", "serviceaccounts"),
+            Self::ConfigMap => ("", "configmaps"),
+            Self::Service => ("", "services"),
+            Self::NetworkPolicy => ("networking.k8s.io", "networkpolicies"),
+            Self::PersistentVolumeClaim => ("", "persistentvolumeclaims"),
+            Self::Deployment => ("apps", "deployments"),
+        }
+    }
+
+    /// Where the API has it. Every one of these kinds is at version v1.
+    pub fn resource(self) -> ApiResource {
+        let (group, plural) = self.group_and_plural();
+        ApiResource {
+            group: group.to_owned(),
+            version: "v1".to_owned(),
+            api_version: if group.is_empty() {
+                "v1".to_owned()
+            } else {
+                format!("{group}/v1")
+            },
+            kind: self.name().to_owned(),
+            plural: plural.to_owned(),
+        }
+    }
+}
+
+/// An object that an OllamaService should have, as it is sent to the API server.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Child {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its name.
+    pub name: String,
+    /// All that the operator says of it, with an annotation that tells this plan from an earlier one.
+    pub object: Value,
+}
+
+impl Child {
+    /// Takes a typed object.
+    ///
+    /// # Errors
+    /// When it has no JSON form.
+    pub fn new(kind: Kind, object: &impl Serialize) -> Result<Self, serde_json::Error> {
+        let mut object = serde_json::to_value(object)?;
+        let digest = hex::encode(&Sha256::digest(serde_json::to_vec(&object)?)[..8]);
+        let metadata = &mut object["metadata"];
+        let name = metadata["name"].as_str().unwrap_or_default().to_owned();
+        metadata["annotations"][PLAN_ANNOTATION] = digest.into();
+        Ok(Self { kind, name, object })
+    }
+}

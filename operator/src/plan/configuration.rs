@@ -1,0 +1,85 @@
+//! The proxy's configuration, as a ConfigMap.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+
+use corral_proxy::config::{
+    ADMIN_PORT, Config, CredentialSource, Credentials, Log, LogFormat, Model, PROXY_PORT, Shutdown, paths,
+};
+use corral_proxy::status::Means;
+use k8s_openapi::api::core::v1::ConfigMap;
+use sha2::{Digest, Sha256};
+
+use super::Prepared;
+use super::names::metadata;
+use crate::cli::SecretsMode;
+
+/// How long new requests are still served after SIGTERM: endpoints take a moment to be withdrawn everywhere.
+pub(super) const SHUTDOWN_DELAY_SECONDS: u32 = 5;
+/// How long running streams may then take.
+pub(super) const DRAIN_SECONDS: u32 = 100;
+
+/// The ConfigMap, and what a proxy reports that has it in force.
+pub(super) struct Configuration {
+    pub(super) config_map: ConfigMap,
+    pub(super) digest: String,
+}
+
+pub(super) fn configuration(prepared: &Prepared<'_>) -> Result<Configuration, serde_yaml::Error> {
+    let text = serde_yaml::to_string(&config(prepared))?;
+    let digest = hex::encode(Sha256::digest(text.as_bytes()));
+    let config_map = ConfigMap {
+        metadata: metadata(prepared, prepared.name),
+        data: Some([(paths::CONFIG_FILE.to_owned(), text)].into()),
+        ..ConfigMap::default()
+    };
+    Ok(Configuration { config_map, digest })
+}
+
+fn config(prepared: &Prepared<'_>) -> Config {
+    let anywhere = |port| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+    Config {
+        listen: anywhere(PROXY_PORT),
+        admin_listen: Some(anywhere(ADMIN_PORT)),
+        credentials: credentials(prepared),
+        access: prepared.spec.access.clone(),
+        network: prepared.network.clone(),
+        models: models(prepared),
+        log: Log {
+            format: LogFormat::Json,
+        },
+        shutdown: Shutdown {
+            delay_seconds: SHUTDOWN_DELAY_SECONDS,
+            drain_seconds: DRAIN_SECONDS,
+        },
+        digest_key_file: (prepared.secrets == SecretsMode::Read)
+            .then(|| Path::new(paths::DIGEST_KEY_DIRECTORY).join(paths::DIGEST_KEY_FILE)),
+        ..Config::default()
+    }
+}
+
+fn credentials(prepared: &Prepared<'_>) -> Credentials {
+    let mut credentials = Credentials::default();
+    for source in &prepared.sources {
+        let (field, directory) = match source.means {
+            Means::Basic => (&mut credentials.basic, paths::BASIC_DIRECTORY),
+            Means::ApiKeys => (&mut credentials.api_keys, paths::API_KEYS_DIRECTORY),
+        };
+        *field = Some(CredentialSource {
+            path: directory.into(),
+            key: source.key.clone(),
+        });
+    }
+    credentials
+}
+
+fn models(prepared: &Prepared<'_>) -> Vec<Model> {
+    let models = prepared.spec.models.iter();
+    models
+        .map(|model| Model {
+            name: model.name.clone(),
+            keep_loaded: model.keep_loaded,
+            insecure: model.insecure,
+        })
+        .collect()
+}

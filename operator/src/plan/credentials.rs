@@ -1,0 +1,116 @@
+//! Where the credentials come from, and the Secrets that the operator makes itself.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use corral_proxy::config::paths;
+use corral_proxy::status::Means;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+
+use super::Prepared;
+use super::names::{credentials_name, digest_key_name, metadata};
+use crate::cli::SecretsMode;
+use crate::crd::{Auth, SecretRef};
+
+/// The entry of a generated Secret of credentials: the one client's name.
+pub const GENERATED_ENTRY: &str = "default";
+
+/// A Secret from which one means takes its credentials.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// How its clients show who they are.
+    pub means: Means,
+    /// The Secret's name.
+    pub secret: String,
+    /// The entry that is the credential file, where one is named.
+    pub key: Option<String>,
+    /// No `auth` was given: the Secret is the operator's to make.
+    pub generated: bool,
+}
+
+/// The sources of an OllamaService: never none.
+pub(super) fn sources(instance: &str, auth: Option<&Auth>) -> Vec<Source> {
+    let Some(Auth { basic, api_keys }) = auth else {
+        return vec![Source {
+            means: Means::ApiKeys,
+            secret: credentials_name(instance),
+            key: None,
+            generated: true,
+        }];
+    };
+    let source = |means, SecretRef { name, key }: &SecretRef| Source {
+        means,
+        secret: name.clone(),
+        key: key.clone(),
+        generated: false,
+    };
+    let basic = basic.iter().map(|basic| source(Means::Basic, &basic.secret_ref));
+    let api_keys = api_keys
+        .iter()
+        .map(|keys| source(Means::ApiKeys, &keys.secret_ref));
+    basic.chain(api_keys).collect()
+}
+
+/// A Secret that is made once, with random content, and never written again.
+#[derive(Clone, Debug)]
+pub struct GeneratedSecret {
+    /// What it is for.
+    pub purpose: Generated,
+    /// The Secret without its content.
+    pub secret: Secret,
+}
+
+/// What a generated Secret is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Generated {
+    /// The key of the digests on the proxies' `/status`.
+    DigestKey,
+    /// The API key of a service without `auth`.
+    Credentials,
+}
+
+impl GeneratedSecret {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        self.secret.metadata.name.as_deref().unwrap_or_default()
+    }
+
+    /// The Secret with new random content.
+    ///
+    /// # Errors
+    /// When the system has no randomness to give.
+    pub fn with_content(&self) -> Result<Secret, getrandom::Error> {
+        let mut random = [0; 32];
+        getrandom::fill(&mut random)?;
+        let (entry, content) = match self.purpose {
+            Generated::DigestKey => (paths::DIGEST_KEY_FILE, hex::encode(random)),
+            Generated::Credentials => (
+                GENERATED_ENTRY,
+                format!("corral_{}", URL_SAFE_NO_PAD.encode(random)),
+            ),
+        };
+        let mut secret = self.secret.clone();
+        secret.data = Some([(entry.to_owned(), ByteString(content.into_bytes()))].into());
+        Ok(secret)
+    }
+}
+
+/// The Secrets that the operator makes, where it may touch Secrets at all.
+pub(super) fn generated(prepared: &Prepared<'_>) -> Vec<GeneratedSecret> {
+    if prepared.secrets == SecretsMode::None {
+        return Vec::new();
+    }
+    let secret = |purpose, name: &str| GeneratedSecret {
+        purpose,
+        secret: Secret {
+            metadata: metadata(prepared, name),
+            type_: Some("Opaque".to_owned()),
+            ..Secret::default()
+        },
+    };
+    let mut secrets = vec![secret(Generated::DigestKey, &digest_key_name(prepared.name))];
+    if prepared.sources.iter().any(|source| source.generated) {
+        secrets.push(secret(Generated::Credentials, &credentials_name(prepared.name)));
+    }
+    secrets
+}

@@ -1,0 +1,99 @@
+//! How the Pods are reached: ServiceAccount, Service and NetworkPolicy.
+
+use corral_proxy::config::{ADMIN_PORT, OLLAMA_PORT, PROXY_PORT};
+use k8s_openapi::api::core::v1::{Service, ServiceAccount, ServicePort, ServiceSpec};
+use k8s_openapi::api::networking::v1::{
+    NetworkPolicy, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicySpec,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use super::Prepared;
+use super::names::{metadata, selector_labels};
+use crate::cli::PlanOptions;
+
+pub(super) fn service_account(prepared: &Prepared<'_>) -> ServiceAccount {
+    ServiceAccount {
+        metadata: metadata(prepared, prepared.name),
+        automount_service_account_token: Some(false),
+        ..ServiceAccount::default()
+    }
+}
+
+pub(super) fn service(prepared: &Prepared<'_>) -> Service {
+    Service {
+        metadata: metadata(prepared, prepared.name),
+        spec: Some(ServiceSpec {
+            type_: Some("ClusterIP".to_owned()),
+            selector: Some(selector_labels(prepared.name)),
+            ports: Some(vec![ServicePort {
+                name: Some("http".to_owned()),
+                port: OLLAMA_PORT.into(),
+                target_port: Some(IntOrString::Int(PROXY_PORT.into())),
+                protocol: Some("TCP".to_owned()),
+                app_protocol: Some("http".to_owned()),
+                ..ServicePort::default()
+            }]),
+            ..ServiceSpec::default()
+        }),
+        ..Service::default()
+    }
+}
+
+/// Anyone may reach the proxy, which knows the client's address and answers one that is not allowed with a reason; behind
+/// address translation a NetworkPolicy would compare the wrong one, and drop without a word. The admin port is for the
+/// operator and for those who collect metrics; nothing else has a port.
+pub(super) fn network_policy(prepared: &Prepared<'_>, options: &PlanOptions) -> NetworkPolicy {
+    let mut ingress = vec![rule(PROXY_PORT, None)];
+    let admin = admin_peers(options);
+    if !admin.is_empty() {
+        ingress.push(rule(ADMIN_PORT, Some(admin)));
+    }
+    NetworkPolicy {
+        metadata: metadata(prepared, prepared.name),
+        spec: Some(NetworkPolicySpec {
+            pod_selector: Some(labelled(selector_labels(prepared.name))),
+            policy_types: Some(vec!["Ingress".to_owned()]),
+            ingress: Some(ingress),
+            ..NetworkPolicySpec::default()
+        }),
+    }
+}
+
+fn rule(port: u16, from: Option<Vec<NetworkPolicyPeer>>) -> NetworkPolicyIngressRule {
+    NetworkPolicyIngressRule {
+        from,
+        ports: Some(vec![NetworkPolicyPort {
+            port: Some(IntOrString::Int(port.into())),
+            protocol: Some("TCP".to_owned()),
+            ..NetworkPolicyPort::default()
+        }]),
+    }
+}
+
+fn admin_peers(options: &PlanOptions) -> Vec<NetworkPolicyPeer> {
+    let in_namespace = |namespace: &String| NetworkPolicyPeer {
+        namespace_selector: Some(labelled([(
+            "kubernetes.io/metadata.name".to_owned(),
+            namespace.clone(),
+        )])),
+        ..NetworkPolicyPeer::default()
+    };
+    let operator = options.pod_namespace.iter().map(|namespace| NetworkPolicyPeer {
+        pod_selector: Some(labelled([
+            ("app.kubernetes.io/component".to_owned(), "operator".to_owned()),
+            ("app.kubernetes.io/part-of".to_owned(), "corral".to_owned()),
+        ])),
+        ..in_namespace(namespace)
+    });
+    operator
+        .chain(options.metrics_from_namespaces.iter().map(in_namespace))
+        .collect()
+}
+
+fn labelled(labels: impl IntoIterator<Item = (String, String)>) -> LabelSelector {
+    LabelSelector {
+        match_labels: Some(labels.into_iter().collect()),
+        ..LabelSelector::default()
+    }
+}

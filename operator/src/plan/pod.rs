@@ -1,0 +1,105 @@
+//! The Pod: Ollama as native sidecar on 127.0.0.1, the proxy as main container.
+//!
+//! Ollama is the sidecar so that at shutdown the proxy drains while Ollama still answers. What may change while a model is
+//! in GPU memory (credentials, access rules, models, addresses) is in ConfigMap and Secrets and never here.
+
+mod ollama;
+mod proxy;
+mod volumes;
+
+use k8s_openapi::api::core::v1::{
+    Capabilities, PodSecurityContext, PodSpec, PodTemplateSpec, SeccompProfile, SecurityContext, Toleration,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use super::Prepared;
+use super::names::labels;
+
+/// How long a Pod has after SIGTERM: the proxy's delay and drain, and then Ollama's own end.
+pub(super) const TERMINATION_GRACE_SECONDS: i64 = 120;
+/// User and group of every process; also that of the volumes.
+const USER: i64 = 65532;
+
+pub(super) fn template(prepared: &Prepared<'_>) -> PodTemplateSpec {
+    let annotation = ("kubectl.kubernetes.io/default-container", ollama::CONTAINER);
+    PodTemplateSpec {
+        metadata: Some(ObjectMeta {
+            labels: Some(labels(prepared.name)),
+            annotations: Some([(annotation.0.to_owned(), annotation.1.to_owned())].into()),
+            ..ObjectMeta::default()
+        }),
+        spec: Some(pod(prepared)),
+    }
+}
+
+fn pod(prepared: &Prepared<'_>) -> PodSpec {
+    let spec = prepared.spec;
+    let pull_secrets = spec.image.as_ref().map(|image| image.pull_secrets.clone());
+    PodSpec {
+        init_containers: Some(vec![ollama::container(prepared)]),
+        containers: vec![proxy::container(prepared)],
+        volumes: Some(volumes::volumes(prepared)),
+        service_account_name: Some(prepared.name.to_owned()),
+        automount_service_account_token: Some(false),
+        enable_service_links: Some(false),
+        termination_grace_period_seconds: Some(TERMINATION_GRACE_SECONDS),
+        security_context: Some(pod_security()),
+        image_pull_secrets: pull_secrets.filter(|secrets| !secrets.is_empty()),
+        node_selector: Some(spec.node_selector.clone()).filter(|labels| !labels.is_empty()),
+        tolerations: Some(tolerations(prepared)).filter(|tolerations| !tolerations.is_empty()),
+        runtime_class_name: spec.runtime_class_name.clone(),
+        ..PodSpec::default()
+    }
+}
+
+fn pod_security() -> PodSecurityContext {
+    PodSecurityContext {
+        run_as_non_root: Some(true),
+        run_as_user: Some(USER),
+        run_as_group: Some(USER),
+        fs_group: Some(USER),
+        fs_group_change_policy: Some("OnRootMismatch".to_owned()),
+        seccomp_profile: Some(SeccompProfile {
+            type_: "RuntimeDefault".to_owned(),
+            ..SeccompProfile::default()
+        }),
+        ..PodSecurityContext::default()
+    }
+}
+
+/// The Pod Security Standard `restricted`, and a root file system that can't be written.
+fn container_security() -> SecurityContext {
+    SecurityContext {
+        allow_privilege_escalation: Some(false),
+        read_only_root_filesystem: Some(true),
+        capabilities: Some(Capabilities {
+            drop: Some(vec!["ALL".to_owned()]),
+            add: None,
+        }),
+        ..SecurityContext::default()
+    }
+}
+
+fn tolerations(prepared: &Prepared<'_>) -> Vec<Toleration> {
+    let usual = prepared.gpu.iter().map(|gpu| Toleration {
+        key: Some(gpu.taint.to_owned()),
+        operator: Some("Exists".to_owned()),
+        effect: Some("NoSchedule".to_owned()),
+        ..Toleration::default()
+    });
+    let mut tolerations = prepared.spec.tolerations.clone();
+    tolerations.extend(usual.filter(|usual| !prepared.spec.tolerations.contains(usual)));
+    tolerations
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::configuration::{DRAIN_SECONDS, SHUTDOWN_DELAY_SECONDS};
+    use super::*;
+
+    #[test]
+    fn the_proxy_is_done_before_the_pod_is_killed() {
+        const FOR_OLLAMA: i64 = 10;
+        assert!(i64::from(SHUTDOWN_DELAY_SECONDS + DRAIN_SECONDS) + FOR_OLLAMA <= TERMINATION_GRACE_SECONDS);
+    }
+}

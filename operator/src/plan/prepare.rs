@@ -1,0 +1,194 @@
+//! From an OllamaService to its parsed form, or to all that is wrong with it.
+//!
+//! The CustomResourceDefinition refuses the same things first; here they are caught where an older definition is installed
+//! or a file is rendered without a cluster.
+
+use corral_proxy::config;
+use ipnet::IpNet;
+
+use super::credentials::{Source, sources};
+use crate::cli::{PlanOptions, SecretsMode};
+use crate::crd::{
+    GpuVendor, Image, MAXIMUM_NAME_LENGTH, Network, OWNED_VARIABLES, OllamaService, OllamaServiceSpec,
+    PullPolicy, Storage,
+};
+
+/// An OllamaService that has been checked and parsed.
+#[derive(Debug)]
+pub struct Prepared<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its namespace.
+    pub namespace: &'a str,
+    /// Its uid, where it is in a cluster.
+    pub uid: Option<&'a str>,
+    /// What the user wrote.
+    pub spec: &'a OllamaServiceSpec,
+    pub(super) network: config::Network,
+    pub(super) sources: Vec<Source>,
+    pub(super) ollama_image: String,
+    pub(super) proxy_image: &'a str,
+    pub(super) pull_policy: PullPolicy,
+    pub(super) gpu: Option<GpuRequest>,
+    pub(super) secrets: SecretsMode,
+}
+
+/// A GPU as the scheduler knows it.
+#[derive(Debug)]
+pub(super) struct GpuRequest {
+    pub(super) vendor: GpuVendor,
+    /// The resource asked for.
+    pub(super) resource: String,
+    /// The key of the taint that such nodes usually have.
+    pub(super) taint: &'static str,
+    pub(super) count: i32,
+}
+
+/// Checks and parses.
+pub(super) fn prepare<'a>(
+    service: &'a OllamaService,
+    options: &'a PlanOptions,
+) -> Result<Prepared<'a>, Vec<String>> {
+    let name = service.metadata.name.as_deref().unwrap_or_default();
+    let spec = &service.spec;
+    let mut problems = Vec::new();
+    check_name(name, &mut problems);
+    check_image(spec.image.as_ref(), &mut problems);
+    check_storage(spec.storage.as_ref(), &mut problems);
+    check_environment(spec, &mut problems);
+    check_auth(spec, &mut problems);
+    let network = parse_network(spec.network.as_ref(), &mut problems);
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    Ok(Prepared {
+        name,
+        namespace: service.metadata.namespace.as_deref().unwrap_or("default"),
+        uid: service.metadata.uid.as_deref(),
+        spec,
+        network,
+        sources: sources(name, spec.auth.as_ref()),
+        ollama_image: ollama_image(spec, options),
+        proxy_image: &options.proxy_image,
+        pull_policy: pull_policy(spec, options),
+        gpu: gpu_request(spec),
+        secrets: options.secrets,
+    })
+}
+
+fn check_name(name: &str, problems: &mut Vec<String>) {
+    let well_formed = name.starts_with(|first: char| first.is_ascii_lowercase())
+        && !name.ends_with('-')
+        && name
+            .chars()
+            .all(|one| one.is_ascii_lowercase() || one.is_ascii_digit() || one == '-');
+    if !well_formed || name.len() > MAXIMUM_NAME_LENGTH {
+        problems.push(format!(
+            "metadata.name: at most {MAXIMUM_NAME_LENGTH} lower-case letters, digits and '-', the first a letter and the \
+             last no '-'"
+        ));
+    }
+}
+
+fn check_image(image: Option<&Image>, problems: &mut Vec<String>) {
+    if image.is_some_and(|image| image.tag.is_some() && image.digest.is_some()) {
+        problems.push("spec.image: give tag or digest, not both".to_owned());
+    }
+}
+
+fn check_storage(storage: Option<&Storage>, problems: &mut Vec<String>) {
+    let Some(Storage {
+        size,
+        storage_class_name,
+        access_modes,
+        existing_claim,
+        ephemeral,
+    }) = storage
+    else {
+        return;
+    };
+    let ways = [size.is_some(), existing_claim.is_some(), ephemeral.is_some()];
+    if ways.iter().filter(|given| **given).count() != 1 {
+        problems.push("spec.storage: exactly one of size, existingClaim or ephemeral".to_owned());
+    }
+    if size.is_none() && (storage_class_name.is_some() || access_modes.is_some()) {
+        problems.push("spec.storage: storageClassName and accessModes go with size".to_owned());
+    }
+}
+
+fn check_environment(spec: &OllamaServiceSpec, problems: &mut Vec<String>) {
+    let variables = spec.runtime.iter().flat_map(|runtime| &runtime.env);
+    for variable in variables.filter(|variable| OWNED_VARIABLES.contains(&variable.name.as_str())) {
+        problems.push(format!("spec.runtime.env: the operator owns {}", variable.name));
+    }
+}
+
+fn check_auth(spec: &OllamaServiceSpec, problems: &mut Vec<String>) {
+    if spec
+        .auth
+        .as_ref()
+        .is_some_and(|auth| auth.basic.is_none() && auth.api_keys.is_none())
+    {
+        problems.push("spec.auth: at least one of basic or apiKeys".to_owned());
+    }
+}
+
+fn parse_network(network: Option<&Network>, problems: &mut Vec<String>) -> config::Network {
+    let Some(Network {
+        allowed_cidrs,
+        trusted_proxies,
+    }) = network
+    else {
+        return config::Network::default();
+    };
+    let mut parse = |field: &str, networks: &[String]| {
+        let mut parsed = Vec::new();
+        for text in networks {
+            match text.parse::<IpNet>() {
+                Ok(network) => parsed.push(network),
+                Err(_) => problems.push(format!(
+                    "spec.network.{field}: `{text}` is no network such as 10.0.0.0/8"
+                )),
+            }
+        }
+        parsed
+    };
+    config::Network {
+        allowed_cidrs: parse("allowedCIDRs", allowed_cidrs),
+        trusted_proxies: parse("trustedProxies", trusted_proxies),
+    }
+}
+
+/// The image as the node pulls it. AMD's libraries come in an image of their own.
+fn ollama_image(spec: &OllamaServiceSpec, options: &PlanOptions) -> String {
+    let image = spec.image.clone().unwrap_or_default();
+    let repository = image.repository.as_deref().unwrap_or(&options.ollama_image);
+    if let Some(digest) = image.digest {
+        return format!("{repository}@{digest}");
+    }
+    let version = spec.version.as_deref().unwrap_or(&options.default_version);
+    let amd = spec.gpu.as_ref().is_some_and(|gpu| gpu.vendor == GpuVendor::Amd);
+    let variant = if amd { "-rocm" } else { "" };
+    let tag = image.tag.unwrap_or_else(|| format!("{version}{variant}"));
+    format!("{repository}:{tag}")
+}
+
+fn pull_policy(spec: &OllamaServiceSpec, options: &PlanOptions) -> PullPolicy {
+    let own = spec.image.as_ref().and_then(|image| image.pull_policy);
+    own.unwrap_or(options.image_pull_policy)
+}
+
+fn gpu_request(spec: &OllamaServiceSpec) -> Option<GpuRequest> {
+    let gpu = spec.gpu.as_ref()?;
+    let usual = match gpu.vendor {
+        GpuVendor::Nvidia => "nvidia.com/gpu",
+        GpuVendor::Amd => "amd.com/gpu",
+        GpuVendor::Intel => "gpu.intel.com/i915",
+    };
+    Some(GpuRequest {
+        vendor: gpu.vendor,
+        resource: gpu.resource_name.clone().unwrap_or_else(|| usual.to_owned()),
+        taint: usual,
+        count: gpu.count,
+    })
+}

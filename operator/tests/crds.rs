@@ -1,0 +1,36 @@
+//! The committed definition is the one that the types make.
+
+use std::fs;
+use std::path::Path;
+
+use corral_operator::crd::{self, OWNED_VARIABLES};
+
+#[test]
+fn the_committed_definition_is_current() {
+    let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crds/ollamaservices.corral.dev.yaml");
+    let current = serde_yaml::to_string(&crd::definition()).unwrap();
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(&committed, &current).unwrap();
+    }
+    let committed = fs::read_to_string(committed).unwrap_or_default();
+    assert!(
+        committed == current,
+        "UPDATE_GOLDEN=1 cargo test -p corral-operator writes it anew"
+    );
+}
+
+#[test]
+fn the_rule_on_the_environment_names_every_owned_variable() {
+    let definition = serde_json::to_value(crd::definition()).unwrap();
+    let rule = definition.pointer(
+        "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/runtime/properties/env/x-kubernetes-validations/0",
+    );
+    let rule = rule.unwrap();
+    for variable in OWNED_VARIABLES {
+        assert!(
+            rule["rule"].as_str().unwrap().contains(&format!("'{variable}'")),
+            "{variable}"
+        );
+        assert!(rule["message"].as_str().unwrap().contains(variable), "{variable}");
+    }
+}

@@ -1,0 +1,137 @@
+//! Each file in cases/ is an OllamaService; the file of the same name in golden/ is what it becomes.
+//! `UPDATE_GOLDEN=1 cargo test -p corral-operator` writes the golden files anew.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::Parser;
+use corral_operator::cli::{Cli, Command, PlanOptions};
+use corral_operator::render::render;
+
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name)
+}
+
+/// Options of a case: its first line, `# options: …`. The images are fixed, so that a release changes no golden file.
+fn options(text: &str) -> PlanOptions {
+    let given = text
+        .lines()
+        .next()
+        .and_then(|line| line.strip_prefix("# options: "))
+        .unwrap_or_default();
+    let fixed = [
+        "corral-operator",
+        "render",
+        "-",
+        "--proxy-image=proxy:test",
+        "--default-version=0.0.0",
+    ];
+    let Command::Render(options) = Cli::parse_from(fixed.into_iter().chain(given.split_whitespace())).command
+    else {
+        panic!("render was asked for");
+    };
+    options.plan
+}
+
+fn rendered(text: &str) -> String {
+    render(text, &options(text)).unwrap()
+}
+
+#[test]
+fn cases_become_their_golden_files() {
+    let cases: Vec<_> = fs::read_dir(folder("cases"))
+        .unwrap()
+        .map(|case| case.unwrap().path())
+        .collect();
+    assert!(!cases.is_empty());
+    for case in cases {
+        let golden = folder("golden").join(case.file_name().unwrap());
+        let rendered = rendered(&fs::read_to_string(&case).unwrap());
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            fs::write(&golden, &rendered).unwrap();
+        }
+        let expected = fs::read_to_string(&golden).unwrap_or_default();
+        assert_eq!(
+            rendered,
+            expected,
+            "{} (UPDATE_GOLDEN=1 writes it anew)",
+            golden.display()
+        );
+    }
+}
+
+/// The children of a changed case by kind, as text.
+fn child(text: &str, kind: &str) -> String {
+    let rendered = rendered(text);
+    let found = rendered
+        .split("---\n")
+        .find(|document| document.contains(&format!("\nkind: {kind}\n")));
+    found.unwrap().to_owned()
+}
+
+#[test]
+fn what_may_change_while_a_model_is_loaded_is_not_in_the_pod() {
+    let before = fs::read_to_string(folder("cases").join("everything.yaml")).unwrap();
+    let changes = [
+        ("an access rule", "allow: [Inference]", "allow: [Read]"),
+        ("a model", "gemma3:270m", "gemma3:1b"),
+        ("a model kept loaded", "keepLoaded: true", "keepLoaded: false"),
+        ("an allowed network", "10.0.0.0/8", "192.168.0.0/16"),
+        ("a trusted proxy", "10.244.0.0/16", "10.245.0.0/16"),
+        ("the entry with the credentials", "key: users", "key: others"),
+    ];
+    for (name, from, to) in changes {
+        let after = before.replace(from, to);
+        assert_eq!(
+            child(&before, "Deployment"),
+            child(&after, "Deployment"),
+            "{name}"
+        );
+        assert_ne!(child(&before, "ConfigMap"), child(&after, "ConfigMap"), "{name}");
+    }
+}
+
+#[test]
+fn what_is_wrong_is_named() {
+    let cases = [
+        (
+            "{storage: {size: 1Gi, existingClaim: x}}",
+            "spec.storage: exactly one of",
+        ),
+        (
+            "{storage: {existingClaim: x, storageClassName: y}}",
+            "spec.storage: storageClassName and accessModes go with",
+        ),
+        ("{auth: {}}", "spec.auth: at least one of"),
+        (
+            "{network: {allowedCIDRs: [10.0.0.1]}}",
+            "spec.network.allowedCIDRs: `10.0.0.1` is no network",
+        ),
+        (
+            "{network: {trustedProxies: [x]}}",
+            "spec.network.trustedProxies: `x` is no network",
+        ),
+        ("{image: {tag: x, digest: y}}", "spec.image: give tag or digest"),
+        (
+            "{runtime: {env: [{name: OLLAMA_HOST, value: x}]}}",
+            "spec.runtime.env: the operator owns OLLAMA_HOST",
+        ),
+        ("{gpu: {vendor: other}}", "unknown variant `other`"),
+    ];
+    for (spec, expected) in cases {
+        let text = format!(
+            "{{metadata: {{name: x}}, kind: OllamaService, apiVersion: corral.dev/v1alpha1, spec: {spec}}}"
+        );
+        let error = render(&text, &options("")).unwrap_err().to_string();
+        assert!(error.contains(expected), "{spec}: {error}");
+    }
+    for name in ["1a", "a.b", "a-", "A", &"a".repeat(51)] {
+        let text = format!(
+            "{{metadata: {{name: \"{name}\"}}, kind: OllamaService, apiVersion: corral.dev/v1alpha1, spec: {{}}}}"
+        );
+        let error = render(&text, &options("")).unwrap_err().to_string();
+        assert!(error.contains("metadata.name: at most 50"), "{name}: {error}");
+    }
+}
