@@ -38,17 +38,6 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// A client that has a name of its own and was never seen.
-    #[cfg(test)]
-    pub(crate) fn named(name: &str, means: Means) -> Self {
-        Self {
-            name: name.into(),
-            means,
-            unnamed: false,
-            last_used: LastUsed::default(),
-        }
-    }
-
     /// Notes that the client has shown a credential.
     pub(crate) fn touch(&self) {
         self.last_used.set(Timestamp::now());

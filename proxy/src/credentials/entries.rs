@@ -91,24 +91,33 @@ fn io_error(path: &Path) -> impl FnOnce(io::Error) -> ReadError {
 
 fn read_directory(path: &Path) -> Result<Entries, ReadError> {
     for _ in 0..ATTEMPTS {
-        let Some(target) = data_directory(path)? else {
+        let Some(data) = data_link(path)? else {
             return read_files(path);
         };
-        let entries = read_files(&target);
+        let entries = read_files(&path.join(&data));
         // The kubelet removes the old directory only after the swap: what was read is whole if there was none.
-        if data_directory(path)?.as_ref() == Some(&target) {
+        if data_link(path)? == Some(data) {
             return entries;
         }
     }
     Err(ReadError::Unsettled(path.into()))
 }
 
-/// Where `..data` points to, in a directory that has one.
-fn data_directory(path: &Path) -> Result<Option<PathBuf>, ReadError> {
-    match fs::canonicalize(path.join(DATA_LINK)) {
+/// What `..data` says, in a directory that has one. The link only: to follow it to its end takes several steps, and
+/// one that fails because the directory is gone by then must not look as if there were no link.
+fn data_link(path: &Path) -> Result<Option<PathBuf>, ReadError> {
+    let link = path.join(DATA_LINK);
+    match fs::read_link(&link) {
         Ok(target) => Ok(Some(target)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(io_error(&path.join(DATA_LINK))(error)),
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::InvalidInput
+            ) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(io_error(&link)(error)),
     }
 }
 
@@ -154,4 +163,128 @@ fn read_file(path: &Path, most: u64) -> Result<Vec<u8>, ReadError> {
         return Err(ReadError::TooLarge(path.into()));
     }
     Ok(content)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread;
+
+    use super::*;
+
+    fn entries(pairs: &[(&str, &str)]) -> Entries {
+        pairs
+            .iter()
+            .map(|(name, content)| ((*name).into(), content.as_bytes().to_vec()))
+            .collect()
+    }
+
+    /// Lays a Secret out as the kubelet does, in place of the one that is there.
+    fn mount(directory: &Path, version: usize, files: &[(&str, &str)]) {
+        let data = format!("..data_{version}");
+        fs::create_dir(directory.join(&data)).unwrap();
+        for (name, content) in files {
+            fs::write(directory.join(&data).join(name), content).unwrap();
+            let _ = symlink(Path::new(DATA_LINK).join(name), directory.join(name));
+        }
+        let before = fs::read_link(directory.join(DATA_LINK));
+        symlink(&data, directory.join("..data_tmp")).unwrap();
+        fs::rename(directory.join("..data_tmp"), directory.join(DATA_LINK)).unwrap();
+        if let Ok(before) = before {
+            fs::remove_dir_all(directory.join(before)).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_file_is_one_entry() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("users");
+        fs::write(&path, "alice").unwrap();
+        let found = read_entries(&path).unwrap();
+        assert_eq!(
+            (found.entries, found.file.as_deref()),
+            (entries(&[("users", "alice")]), Some("users"))
+        );
+    }
+
+    #[test]
+    fn a_mounted_secret_is_its_data() {
+        let directory = tempfile::tempdir().unwrap();
+        mount(directory.path(), 1, &[("auth", "a"), (".htpasswd", "b")]);
+        let found = read_entries(directory.path()).unwrap();
+        assert_eq!(
+            (found.entries, found.file),
+            (entries(&[("auth", "a"), (".htpasswd", "b")]), None)
+        );
+    }
+
+    #[test]
+    fn in_a_plain_directory_only_files_count() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("alice"), "key").unwrap();
+        fs::write(directory.path().join("..hidden"), "key").unwrap();
+        fs::create_dir(directory.path().join("lost+found")).unwrap();
+        assert_eq!(
+            read_entries(directory.path()).unwrap().entries,
+            entries(&[("alice", "key")])
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let large = directory.path().join("large");
+        fs::File::create(&large).unwrap().set_len(MOST_BYTES + 1).unwrap();
+        let dangling = directory.path().join("dangling");
+        symlink("nowhere", &dangling).unwrap();
+        let cases: &[(&Path, &str)] = &[
+            (&directory.path().join("absent"), "absent: No such file"),
+            (&dangling, "dangling: No such file"),
+            (&large, "large has more than 16 MiB"),
+            (
+                Path::new("/dev/null"),
+                "/dev/null is neither a file nor a directory",
+            ),
+        ];
+        for (path, expected) in cases {
+            let message = read_entries(path).unwrap_err().to_string();
+            assert!(message.contains(expected), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_swap_is_never_read_half_old_half_new() {
+        let directory = tempfile::tempdir().unwrap();
+        mount(directory.path(), 0, &[("a", "0"), ("b", "0"), ("c", "0")]);
+        let done = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for version in 1..=300 {
+                    let content = version.to_string();
+                    mount(
+                        directory.path(),
+                        version,
+                        &[("a", &content), ("b", &content), ("c", &content)],
+                    );
+                }
+                done.store(true, Ordering::Relaxed);
+            });
+            while !done.load(Ordering::Relaxed) {
+                // Swapped faster than it can be read: refused, which is not half of two.
+                let Ok(found) = read_entries(directory.path()) else {
+                    continue;
+                };
+                assert_eq!(found.entries.len(), 3, "a part only");
+                assert!(
+                    found
+                        .entries
+                        .values()
+                        .all(|content| Some(content) == found.entries.get("a")),
+                    "a mixture"
+                );
+            }
+        });
+        assert_eq!(read_entries(directory.path()).unwrap().entries["c"], b"300");
+    }
 }

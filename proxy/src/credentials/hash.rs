@@ -143,21 +143,23 @@ fn is_crypt_digit(byte: u8) -> bool {
 }
 
 fn parse_bcrypt(text: &str) -> Result<StoredHash, Problem> {
-    let expected = "60 characters, the cost in two digits and 53 letters, digits, dots and slashes behind it";
-    let malformed = Problem::MalformedHash {
-        kind: "bcrypt",
-        expected,
-    };
-    let parts = bcrypt::HashParts::from_str(text).map_err(|_| malformed)?;
-    match parts.get_cost() {
-        4..=HIGHEST_BCRYPT_COST => Ok(StoredHash::Bcrypt(text.into())),
-        _ => Err(Problem::BcryptCost),
+    let parts = bcrypt::HashParts::from_str(text).ok();
+    // Rust takes `+4` for a number too.
+    let parts = parts.filter(|_| text.as_bytes()[4..6].iter().all(u8::is_ascii_digit));
+    let expected = "60 characters, of which the cost is two digits and the last 53 are letters, digits, dots and slashes";
+    match parts.map(|parts| parts.get_cost()) {
+        None => Err(Problem::MalformedHash {
+            kind: "bcrypt",
+            expected,
+        }),
+        Some(4..=HIGHEST_BCRYPT_COST) => Ok(StoredHash::Bcrypt(text.into())),
+        Some(_) => Err(Problem::BcryptCost),
     }
 }
 
 fn parse_sha_crypt(text: &str, encoded_length: usize) -> Result<StoredHash, Problem> {
-    let expected = "`$5$` or `$6$`, perhaps `rounds=N$`, then a salt of up to 16 characters, `$`, and 43 or 86 \
-                    letters, digits, dots and slashes";
+    let expected = "`$5$` or `$6$`, perhaps `rounds=N$`, then a salt of up to 16 and, behind a `$`, a hash of 43 or \
+                    86 letters, digits, dots and slashes";
     let malformed = Problem::MalformedHash {
         kind: "SHA-crypt",
         expected,
@@ -233,3 +235,6 @@ fn parse_sha1(salted: bool, base64: &str) -> Result<StoredHash, Problem> {
         _ => Err(Problem::MalformedHash { kind, expected }),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -101,3 +101,6 @@ pub(super) fn text_of(content: &[u8]) -> Result<&str, Problem> {
     let text = text.strip_suffix('\n').unwrap_or(text);
     Ok(text.strip_suffix('\r').unwrap_or(text))
 }
+
+#[cfg(test)]
+mod tests;

@@ -344,3 +344,6 @@ impl Users {
         self.by_name.get(name)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,15 +28,6 @@ impl Identity {
         }
     }
 
-    /// A caller for tests of the steps that follow.
-    #[cfg(test)]
-    pub(crate) fn of_nobody_in_particular(name: &str) -> Self {
-        Self {
-            client: Arc::new(Client::named(name, Means::ApiKeys)),
-            credential: CredentialId::of(name.as_bytes()),
-        }
-    }
-
     /// The client's name, as access rules, log and metrics use it.
     pub fn name(&self) -> &Arc<str> {
         &self.client.name

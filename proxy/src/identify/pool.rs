@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use tokio::sync::Semaphore;
@@ -11,7 +12,7 @@ use super::presented::NameAndPassword;
 use crate::credentials::User;
 
 /// Names are spread over so many lanes, whether they exist or not.
-const LANES: usize = 64;
+pub(super) const LANES: usize = 64;
 
 /// How much may be checked at once.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +43,7 @@ pub(super) struct Pool {
     running: Arc<Semaphore>,
     places: Arc<Semaphore>,
     lanes: Vec<Arc<Semaphore>>,
+    hashed: AtomicU64,
 }
 
 impl Pool {
@@ -57,7 +59,13 @@ impl Pool {
             lanes: (0..LANES)
                 .map(|_| Arc::new(Semaphore::new(places_of_lane)))
                 .collect(),
+            hashed: AtomicU64::new(0),
         }
+    }
+
+    /// How many hashes were begun since the start.
+    pub(super) fn hashed(&self) -> u64 {
+        self.hashed.load(Ordering::Relaxed)
     }
 
     /// Whether the user's hash is of the password. First come, first served.
@@ -76,6 +84,7 @@ impl Pool {
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(overloaded)?;
         let running = Arc::clone(&self.running).acquire_owned().await;
         let running = running.map_err(|_| Unauthenticated::Overloaded)?;
+        self.hashed.fetch_add(1, Ordering::Relaxed);
         let check = tokio::task::spawn_blocking(move || {
             let verified = user.hash.verify(shown.password());
             drop((running, place, lane));

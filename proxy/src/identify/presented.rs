@@ -140,3 +140,184 @@ fn check_key(key: &[u8]) -> Result<&[u8], Unauthenticated> {
         Err(Unauthenticated::Malformed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Headers<'case> = &'case [(&'case str, &'case [u8])];
+
+    /// What a request shows: a key as it is, a name and password with a bar between.
+    fn shown(pairs: Headers<'_>) -> Result<String, Unauthenticated> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(
+                HeaderName::try_from(*name).unwrap(),
+                HeaderValue::from_bytes(value).unwrap(),
+            );
+        }
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        presented(&headers).map(|presented| match presented {
+            Presented::Key(key) => text(key),
+            Presented::Password(shown) => format!("{}|{}", text(shown.name_bytes()), text(shown.password())),
+        })
+    }
+
+    #[test]
+    fn one_credential_in_each_header() {
+        let cases: &[(&str, Headers<'_>, &str)] = &[
+            ("bearer", &[("authorization", b"Bearer sk-1")], "sk-1"),
+            ("scheme in any case", &[("authorization", b"bEaReR sk-1")], "sk-1"),
+            ("several spaces", &[("authorization", b"Bearer   sk-1")], "sk-1"),
+            ("token of Ollama", &[("x-ollama-token", b"sk-1")], "sk-1"),
+            ("Anthropic's key", &[("x-api-key", b"sk-1")], "sk-1"),
+            (
+                "the same key twice",
+                &[("x-api-key", b"sk-1"), ("authorization", b"Bearer sk-1")],
+                "sk-1",
+            ),
+            (
+                "the same key thrice",
+                &[
+                    ("authorization", b"Bearer sk-1"),
+                    ("x-api-key", b"sk-1"),
+                    ("x-ollama-token", b"sk-1"),
+                ],
+                "sk-1",
+            ),
+            (
+                "basic",
+                &[("authorization", b"Basic YWxpY2U6b3BlbnNlc2FtZQ==")],
+                "alice|opensesame",
+            ),
+            (
+                "basic in capitals",
+                &[("authorization", b"BASIC YWxpY2U6b3BlbnNlc2FtZQ==")],
+                "alice|opensesame",
+            ),
+            (
+                "a colon in the password",
+                &[("authorization", b"Basic YTpiOmM6")],
+                "a|b:c:",
+            ),
+            ("UTF-8", &[("authorization", b"Basic YTrDqQ==")], "a|é"),
+        ];
+        for (name, pairs, expected) in cases {
+            assert_eq!(shown(pairs).as_deref(), Ok(*expected), "{name}");
+        }
+    }
+
+    #[test]
+    fn anything_else_is_nobody() {
+        use Unauthenticated::{Ambiguous, Malformed, Missing};
+        let basic = |text: &[u8]| format!("Basic {}", STANDARD.encode(text)).into_bytes();
+        let long_name = basic(&[&[b'a'; 254][..], b":b"].concat());
+        let long_password = basic(&[&b"a:"[..], &[b'b'; 513]].concat());
+        let long_key = [&b"Bearer "[..], &[b'k'; LONGEST_KEY + 1]].concat();
+        let (nul, line, empty_name, empty) = (basic(b"a:b\0c"), basic(b"a\n:b"), basic(b":b"), basic(b"a:"));
+        let two = "authorization";
+        let cases: &[(&str, Headers<'_>, Unauthenticated)] = &[
+            ("nothing", &[("accept", b"*/*")], Missing),
+            (
+                "two bearers",
+                &[(two, b"Bearer sk-1"), (two, b"Bearer sk-2")],
+                Ambiguous,
+            ),
+            (
+                "twice the same",
+                &[(two, b"Bearer sk-1"), (two, b"Bearer sk-1")],
+                Ambiguous,
+            ),
+            (
+                "good before bad",
+                &[(two, b"Bearer sk-1"), (two, b"x")],
+                Ambiguous,
+            ),
+            (
+                "bad before good",
+                &[(two, b"x"), (two, b"Bearer sk-1")],
+                Ambiguous,
+            ),
+            (
+                "basic and bearer",
+                &[(two, b"Basic YTpi"), (two, b"Bearer sk-1")],
+                Ambiguous,
+            ),
+            (
+                "two x-api-keys",
+                &[("x-api-key", b"sk-1"), ("x-api-key", b"sk-1")],
+                Ambiguous,
+            ),
+            (
+                "different keys",
+                &[(two, b"Bearer sk-1"), ("x-api-key", b"sk-2")],
+                Ambiguous,
+            ),
+            (
+                "a longer key",
+                &[(two, b"Bearer sk-1"), ("x-api-key", b"sk-11")],
+                Ambiguous,
+            ),
+            (
+                "different tokens",
+                &[("x-ollama-token", b"sk-1"), ("x-api-key", b"sk-2")],
+                Ambiguous,
+            ),
+            (
+                "basic beside a key",
+                &[(two, b"Basic YTpi"), ("x-api-key", b"sk-1")],
+                Ambiguous,
+            ),
+            (
+                "malformed beside a key",
+                &[(two, b"Bearer"), ("x-api-key", b"sk-1")],
+                Malformed,
+            ),
+            (
+                "a malformed key beside a good one",
+                &[(two, b"Bearer sk-1"), ("x-api-key", b"")],
+                Malformed,
+            ),
+            ("empty", &[(two, b"")], Malformed),
+            ("scheme alone", &[(two, b"Bearer")], Malformed),
+            ("scheme and space", &[(two, b"Bearer ")], Malformed),
+            ("no scheme", &[(two, b"sk-1")], Malformed),
+            ("another scheme", &[(two, b"Digest sk-1")], Malformed),
+            ("a longer scheme", &[(two, b"Bearers sk-1")], Malformed),
+            ("a space first", &[(two, b" Bearer sk-1")], Malformed),
+            ("a tab between", &[(two, b"Bearer\tsk-1")], Malformed),
+            ("a tab and a space between", &[(two, b"Bearer \tsk-1")], Malformed),
+            ("a space behind", &[(two, b"Bearer sk-1 ")], Malformed),
+            ("two tokens", &[(two, b"Bearer sk-1 sk-2")], Malformed),
+            (
+                "joined by comma and space",
+                &[(two, b"Bearer sk-1, Bearer sk-2")],
+                Malformed,
+            ),
+            ("joined by a comma", &[(two, b"Bearer sk-1,sk-2")], Malformed),
+            ("joined in x-api-key", &[("x-api-key", b"sk-1, sk-2")], Malformed),
+            ("no ASCII", &[("x-api-key", b"sk-\xe9")], Malformed),
+            ("an empty token", &[("x-ollama-token", b"")], Malformed),
+            ("a key too long", &[(two, &long_key)], Malformed),
+            ("bad base64", &[(two, b"Basic !!!!")], Malformed),
+            ("base64 without padding", &[(two, b"Basic YTpiYw")], Malformed),
+            ("base64 with spare bits", &[(two, b"Basic YTpiYx==")], Malformed),
+            (
+                "the other base64 alphabet",
+                &[(two, b"Basic YTo_Pz8_")],
+                Malformed,
+            ),
+            ("base64 twice", &[(two, b"Basic YTpi YTpi")], Malformed),
+            ("no colon", &[(two, b"Basic YWJj")], Malformed),
+            ("an empty name", &[(two, &empty_name)], Malformed),
+            ("an empty password", &[(two, &empty)], Malformed),
+            ("NUL in the password", &[(two, &nul)], Malformed),
+            ("a line end in the name", &[(two, &line)], Malformed),
+            ("a name too long", &[(two, &long_name)], Malformed),
+            ("a password too long", &[(two, &long_password)], Malformed),
+        ];
+        for (name, pairs, expected) in cases {
+            assert_eq!(shown(pairs), Err(*expected), "{name}");
+        }
+    }
+}

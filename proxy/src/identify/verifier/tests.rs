@@ -1,0 +1,244 @@
+use std::fs;
+use std::time::{Duration, Instant};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use futures::future::join_all;
+
+use super::*;
+use crate::config::{CredentialSource, Credentials};
+use crate::identify::pool::LANES;
+
+/// Of `opensesame`.
+fn bcrypt(cost: u32, salt: u8) -> String {
+    bcrypt::hash_with_salt("opensesame", cost, [salt; 16])
+        .unwrap()
+        .to_string()
+}
+
+struct Users {
+    directory: tempfile::TempDir,
+    configuration: Credentials,
+    set: CredentialSet,
+}
+
+impl Users {
+    fn new(lines: &[String]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("users");
+        let configuration = Credentials {
+            basic: Some(CredentialSource { path, key: None }),
+            api_keys: None,
+        };
+        let mut users = Self {
+            directory,
+            configuration,
+            set: CredentialSet::default(),
+        };
+        users.replace(lines);
+        users
+    }
+
+    fn replace(&mut self, lines: &[String]) {
+        fs::write(self.directory.path().join("users"), lines.join("\n")).unwrap();
+        self.set = self.set.reload(&self.configuration, None);
+        assert_eq!(self.set.sources()[0].error, None);
+    }
+}
+
+fn headers(name: &str, password: &str) -> HeaderMap {
+    let value = format!("Basic {}", STANDARD.encode(format!("{name}:{password}")));
+    [(http::header::AUTHORIZATION, value.parse().unwrap())]
+        .into_iter()
+        .collect()
+}
+
+/// Who it is, or why nobody.
+async fn identify(
+    verifier: &Verifier,
+    users: &Users,
+    name: &str,
+    password: &str,
+) -> Result<String, Unauthenticated> {
+    let identity = verifier.identify(&users.set, &headers(name, password)).await;
+    identity.map(|identity| identity.name().to_string())
+}
+
+fn limits(running: usize, places: usize, places_of_lane: usize) -> Limits {
+    Limits {
+        running,
+        places,
+        places_of_lane,
+    }
+}
+
+#[tokio::test]
+async fn a_slow_hash_runs_once_for_a_credential_right_or_wrong() {
+    let users = Users::new(&[format!("alice:{}", bcrypt(4, 1))]);
+    let verifier = Verifier::new().unwrap();
+    let cases = [
+        ("alice", "opensesame", Ok("alice".to_owned())),
+        ("alice", "wrong", Err(Unauthenticated::Wrong)),
+        ("bob", "opensesame", Err(Unauthenticated::Unknown)),
+    ];
+    for (hashed, (name, password, expected)) in (1..).zip(cases) {
+        for _ in 0..3 {
+            assert_eq!(
+                identify(&verifier, &users, name, password).await,
+                expected,
+                "{name} {password}"
+            );
+            assert_eq!(verifier.hashed(), hashed, "{name} {password}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_reload_forgets_what_it_changes_and_nothing_else() {
+    let (alice, bob) = (format!("alice:{}", bcrypt(4, 1)), format!("bob:{}", bcrypt(4, 2)));
+    let mut users = Users::new(&[alice.clone(), bob]);
+    let verifier = Verifier::new().unwrap();
+    for name in ["alice", "bob"] {
+        identify(&verifier, &users, name, "opensesame").await.unwrap();
+    }
+
+    let bob = format!("bob:{}", bcrypt::hash_with_salt("another", 4, [3; 16]).unwrap());
+    users.replace(&[alice, bob.clone()]);
+    assert!(identify(&verifier, &users, "alice", "opensesame").await.is_ok());
+    assert_eq!(verifier.hashed(), 2, "alice's line is the same as before");
+    assert_eq!(
+        identify(&verifier, &users, "bob", "opensesame").await,
+        Err(Unauthenticated::Wrong)
+    );
+    assert!(identify(&verifier, &users, "bob", "another").await.is_ok());
+    assert_eq!(verifier.hashed(), 4, "bob's is not");
+
+    users.replace(&[bob]);
+    assert_eq!(
+        identify(&verifier, &users, "alice", "opensesame").await,
+        Err(Unauthenticated::Unknown)
+    );
+}
+
+/// The least of several times, so that a busy machine doesn't matter.
+#[tokio::test]
+async fn an_unknown_user_costs_what_a_known_one_does() {
+    let users = Users::new(&[format!("alice:{}", bcrypt(8, 1))]);
+    let verifier = Verifier::new().unwrap();
+    let (mut known, mut unknown) = (Duration::MAX, Duration::MAX);
+    for attempt in 0..8 {
+        for (name, least) in [("alice", &mut known), ("nobody", &mut unknown)] {
+            let start = Instant::now();
+            identify(&verifier, &users, name, &format!("wrong-{attempt}"))
+                .await
+                .unwrap_err();
+            *least = start.elapsed().min(*least);
+        }
+    }
+    let ratio = known.as_secs_f64() / unknown.as_secs_f64();
+    assert!(
+        (0.5..2.0).contains(&ratio),
+        "{known:?} for a known, {unknown:?} for an unknown user"
+    );
+}
+
+/// An unknown name with the password of the user that serves as decoy is unknown all the same.
+#[tokio::test]
+async fn a_decoy_lets_nobody_in() {
+    let users = Users::new(&[format!("alice:{}", bcrypt(4, 1))]);
+    let verifier = Verifier::new().unwrap();
+    for name in ["bob", "Alice", "alice ", "alic", "alicé"] {
+        for _ in 0..2 {
+            let result = identify(&verifier, &users, name, "opensesame").await;
+            assert_eq!(result, Err(Unauthenticated::Unknown), "{name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_same_attempt_by_many_at_once_is_one_hash() {
+    let users = Users::new(&[format!("alice:{}", bcrypt(4, 1))]);
+    let verifier = Verifier::with_limits(limits(1, 1, 1)).unwrap();
+    let results = join_all((0..20).map(|_| identify(&verifier, &users, "alice", "opensesame"))).await;
+    assert!(
+        results.iter().all(Result::is_ok),
+        "one place is enough for all: {results:?}"
+    );
+    assert_eq!(verifier.hashed(), 1);
+}
+
+#[tokio::test]
+async fn a_flood_of_wrong_passwords_is_bounded_and_leaves_those_alone_who_are_in() {
+    let users = Users::new(&[format!("alice:{}", bcrypt(8, 1)), format!("bob:{}", bcrypt(8, 2))]);
+    let verifier = Verifier::with_limits(limits(1, 16, 4)).unwrap();
+    identify(&verifier, &users, "alice", "opensesame").await.unwrap();
+
+    let names: Vec<_> = (0..200).map(|number| format!("name-{number}")).collect();
+    let flood = join_all(
+        names
+            .iter()
+            .map(|name| identify(&verifier, &users, name, "wrong")),
+    );
+    // Asked when every place is taken.
+    let alice = identify(&verifier, &users, "alice", "opensesame");
+    let (flood, alice) = tokio::join!(flood, alice);
+    assert!(alice.is_ok(), "{alice:?}");
+    let overloaded = flood
+        .iter()
+        .filter(|result| **result == Err(Unauthenticated::Overloaded))
+        .count();
+    assert!(overloaded > 100, "only {overloaded} of 200 were turned away");
+    assert_eq!(verifier.hashed(), 1 + 200 - overloaded as u64);
+    assert!(
+        identify(&verifier, &users, "bob", "opensesame").await.is_ok(),
+        "afterwards the others come in"
+    );
+}
+
+#[tokio::test]
+async fn a_flood_against_one_name_leaves_room_for_others() {
+    let users = Users::new(&[format!("alice:{}", bcrypt(8, 1)), format!("bob:{}", bcrypt(8, 2))]);
+    // Names fall into lanes by chance; these two must not share one.
+    let verifier = loop {
+        let verifier = Verifier::with_limits(limits(1, 16, 2)).unwrap();
+        let [alice, bob] =
+            ["alice", "bob"].map(|name| verifier.names.hash_one(name.as_bytes()) % LANES as u64);
+        if alice != bob {
+            break verifier;
+        }
+    };
+    let passwords: Vec<_> = (0..100).map(|number| format!("wrong-{number}")).collect();
+    let flood = join_all(
+        passwords
+            .iter()
+            .map(|password| identify(&verifier, &users, "alice", password)),
+    );
+    let (flood, bob) = tokio::join!(flood, identify(&verifier, &users, "bob", "opensesame"));
+    assert_eq!(bob, Ok("bob".to_owned()));
+    let overloaded = flood
+        .iter()
+        .filter(|result| **result == Err(Unauthenticated::Overloaded))
+        .count();
+    assert!(overloaded > 50, "only {overloaded} of 100 were turned away");
+}
+
+/// Whoever leaves gives up the place, at once or when the hash that runs is done; and what wasn't checked to its end
+/// isn't remembered as wrong.
+#[tokio::test]
+async fn callers_who_leave_make_room() {
+    let users = Users::new(&[format!("alice:{}", bcrypt(10, 1))]);
+    let verifier = Verifier::with_limits(limits(1, 2, 2)).unwrap();
+    {
+        let mut running = Box::pin(identify(&verifier, &users, "alice", "opensesame"));
+        let mut waiting = Box::pin(identify(&verifier, &users, "alice", "wrong"));
+        assert!(futures::poll!(&mut running).is_pending() && futures::poll!(&mut waiting).is_pending());
+        assert_eq!(
+            identify(&verifier, &users, "alice", "another").await,
+            Err(Unauthenticated::Overloaded)
+        );
+    }
+    assert_eq!(
+        identify(&verifier, &users, "alice", "opensesame").await,
+        Ok("alice".to_owned())
+    );
+}
