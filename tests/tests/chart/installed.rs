@@ -1,0 +1,161 @@
+//! What a real API server says to the chart and to the examples.
+
+use std::fs;
+
+use corral_tests::cluster::ControlPlane;
+use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
+use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
+use kube::core::{DynamicObject, GroupVersionKind};
+use kube::{Api, Client, ResourceExt, discovery};
+use serde::Deserialize;
+
+use crate::helm::{MODES, Mode, NAMESPACE, helm_in, install, repository};
+
+#[tokio::test]
+async fn a_real_api_server_takes_every_mode_and_grants_what_it_promises() {
+    let cluster = ControlPlane::start().await.unwrap();
+    let client = cluster.client().await.unwrap();
+    for namespace in [NAMESPACE, "team-a", "team-b", "elsewhere"] {
+        create_namespace(&client, namespace).await;
+    }
+    for mode in &MODES {
+        let said = install(&cluster, mode);
+        assert!(!said.contains("PodSecurity"), "{}: {said}", mode.name);
+        assert!(
+            said.contains("kubectl apply"),
+            "{}: the notes don't say what to do next: {said}",
+            mode.name
+        );
+        check_permissions(&client, mode).await;
+        helm_in(&cluster, &["uninstall", "corral"]);
+    }
+    let definitions = Api::<CustomResourceDefinition>::all(client);
+    definitions
+        .get("ollamaservices.corral.dev")
+        .await
+        .expect("kept when the chart is uninstalled");
+}
+
+#[tokio::test]
+async fn the_examples_are_valid() {
+    let cluster = ControlPlane::start().await.unwrap();
+    let client = cluster.client().await.unwrap();
+    let definitions = Api::<CustomResourceDefinition>::all(client.clone());
+    definitions
+        .create(&PostParams::default(), &corral_operator::crd::definition())
+        .await
+        .unwrap();
+    let established = kube::runtime::conditions::is_crd_established();
+    kube::runtime::wait::await_condition(definitions, "ollamaservices.corral.dev", established)
+        .await
+        .unwrap();
+    let mut count = 0;
+    for entry in fs::read_dir(repository().join("docs/examples")).unwrap() {
+        let path = entry.unwrap().path();
+        for document in serde_yaml::Deserializer::from_str(&fs::read_to_string(&path).unwrap()) {
+            let object = DynamicObject::deserialize(document).unwrap();
+            try_apply(&client, &object)
+                .await
+                .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            count += 1;
+        }
+    }
+    assert!(count >= 5, "only {count} objects in docs/examples");
+}
+
+/// Server-side apply as a dry run; unknown and duplicate fields are errors.
+async fn try_apply(client: &Client, object: &DynamicObject) -> anyhow::Result<()> {
+    let types = object.types.as_ref().expect("apiVersion and kind");
+    let (resource, _) = discovery::pinned_kind(client, &GroupVersionKind::try_from(types)?).await?;
+    let api = Api::<DynamicObject>::namespaced_with(client.clone(), "default", &resource);
+    let parameters = PatchParams {
+        dry_run: true,
+        ..PatchParams::apply("test").validation_strict()
+    };
+    api.patch(&object.name_any(), &parameters, &Patch::Apply(object))
+        .await?;
+    Ok(())
+}
+
+async fn create_namespace(client: &Client, name: &str) {
+    let labels = [(
+        "pod-security.kubernetes.io/warn".to_owned(),
+        "restricted".to_owned(),
+    )];
+    let metadata = ObjectMeta {
+        name: Some(name.into()),
+        labels: Some(labels.into()),
+        ..ObjectMeta::default()
+    };
+    let namespace = Namespace {
+        metadata,
+        ..Namespace::default()
+    };
+    Api::<Namespace>::all(client.clone())
+        .create(&PostParams::default(), &namespace)
+        .await
+        .unwrap();
+}
+
+/// Whether the operator may do something, in each mode.
+struct Permission {
+    verb: &'static str,
+    group: &'static str,
+    resource: &'static str,
+    namespace: &'static str,
+    /// Modes in which it may.
+    granted_in: &'static [&'static str],
+}
+
+const EVERY_MODE: &[&str] = &["cluster", "namespaces", "no-secrets"];
+
+#[rustfmt::skip]
+const PERMISSIONS: &[Permission] = &[
+    Permission { verb: "watch", group: "corral.dev", resource: "ollamaservices", namespace: "team-a", granted_in: EVERY_MODE },
+    Permission { verb: "watch", group: "corral.dev", resource: "ollamaservices", namespace: "elsewhere", granted_in: &["cluster", "no-secrets"] },
+    Permission { verb: "patch", group: "corral.dev", resource: "ollamaservices", namespace: "team-a", granted_in: &[] },
+    Permission { verb: "patch", group: "apps", resource: "deployments", namespace: "team-b", granted_in: EVERY_MODE },
+    Permission { verb: "patch", group: "apps", resource: "deployments", namespace: NAMESPACE, granted_in: &["cluster", "no-secrets"] },
+    Permission { verb: "get", group: "", resource: "secrets", namespace: "team-a", granted_in: &["cluster", "namespaces"] },
+    Permission { verb: "get", group: "", resource: "secrets", namespace: "elsewhere", granted_in: &["cluster"] },
+    Permission { verb: "delete", group: "", resource: "secrets", namespace: "team-a", granted_in: &[] },
+    Permission { verb: "create", group: "", resource: "pods", namespace: "team-a", granted_in: &[] },
+    Permission { verb: "patch", group: "coordination.k8s.io", resource: "leases", namespace: NAMESPACE, granted_in: EVERY_MODE },
+    Permission { verb: "patch", group: "coordination.k8s.io", resource: "leases", namespace: "team-a", granted_in: &[] },
+    Permission { verb: "create", group: "rbac.authorization.k8s.io", resource: "roles", namespace: "team-a", granted_in: &[] },
+];
+
+async fn check_permissions(client: &Client, mode: &Mode) {
+    for Permission {
+        verb,
+        group,
+        resource,
+        namespace,
+        granted_in,
+    } in PERMISSIONS
+    {
+        let review = SubjectAccessReview {
+            spec: SubjectAccessReviewSpec {
+                user: Some(format!("system:serviceaccount:{NAMESPACE}:corral")),
+                resource_attributes: Some(ResourceAttributes {
+                    verb: Some((*verb).into()),
+                    group: Some((*group).into()),
+                    resource: Some((*resource).into()),
+                    namespace: Some((*namespace).into()),
+                    ..ResourceAttributes::default()
+                }),
+                ..SubjectAccessReviewSpec::default()
+            },
+            ..SubjectAccessReview::default()
+        };
+        let answer = Api::all(client.clone())
+            .create(&PostParams::default(), &review)
+            .await
+            .unwrap();
+        let allowed = answer.status.unwrap().allowed;
+        let name = format!("{}: may {verb} {group}/{resource} in {namespace}", mode.name);
+        assert_eq!(allowed, granted_in.contains(&mode.name), "{name}");
+    }
+}
