@@ -47,6 +47,9 @@ fn the_chart_carries_the_committed_definition() {
     for entry in fs::read_dir(repository().join("crds")).unwrap() {
         let path = entry.unwrap().path();
         let copy = chart().join("files/crds").join(path.file_name().unwrap());
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            fs::copy(&path, &copy).unwrap();
+        }
         let (text, copied) = (fs::read(&path).unwrap(), fs::read(&copy).unwrap_or_default());
         assert!(text == copied, "copy {} to {}", path.display(), copy.display());
     }
@@ -213,4 +216,53 @@ fn roles_have_no_wildcard_and_reach_no_further_than_asked() {
             }
         }
     }
+}
+
+/// A right: API group, resource, verb.
+type Right = (String, String, String);
+
+#[test]
+fn the_roles_grant_what_the_operator_says_that_it_uses() {
+    let granted: BTreeSet<Right> = objects(&MODES[0])
+        .iter()
+        .filter(|object| {
+            object["metadata"]["labels"]["rbac.authorization.k8s.io/aggregate-to-edit"].is_null()
+        })
+        .flat_map(|object| object["rules"].as_array().cloned().unwrap_or_default())
+        .flat_map(|rule| rights(&rule))
+        .collect();
+    assert_eq!(granted, documented_rights());
+}
+
+fn rights(rule: &Value) -> Vec<Right> {
+    let list = |field: &str| -> Vec<String> { serde_json::from_value(rule[field].clone()).unwrap() };
+    let pairs = list("resources").into_iter().flat_map(|resource| {
+        list("verbs")
+            .into_iter()
+            .map(move |verb| (resource.clone(), verb))
+    });
+    pairs
+        .map(|(resource, verb)| (list("apiGroups").concat(), resource, verb))
+        .collect()
+}
+
+/// The table in the operator's own documentation.
+fn documented_rights() -> BTreeSet<Right> {
+    let text = fs::read_to_string(repository().join("operator/src/lib.rs")).unwrap();
+    let rows = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("//! | "))
+        .skip(1);
+    rows.flat_map(|row| {
+        let cells: Vec<_> = row.split('|').map(str::trim).collect();
+        let group = if cells[0] == "core" { "" } else { cells[0] };
+        let verbs = cells[2].split(", ");
+        let pairs = cells[1]
+            .split(", ")
+            .flat_map(move |resource| verbs.clone().map(move |verb| (resource, verb)));
+        pairs
+            .map(|(resource, verb)| (group.to_owned(), resource.to_owned(), verb.to_owned()))
+            .collect::<Vec<_>>()
+    })
+    .collect()
 }
