@@ -3,6 +3,10 @@
 //! The operator renders this very type into a ConfigMap, the proxy reads it back, and the flags of the standalone
 //! proxy fill the same type. Unknown fields are refused, so that a misspelt rule can't silently be no rule.
 
+pub mod flags;
+pub mod load;
+pub mod validate;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -147,12 +151,25 @@ pub enum RouteClass {
     Account,
 }
 
+impl RouteClass {
+    /// The name, as in the configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Health => "Health",
+            Self::Read => "Read",
+            Self::Inference => "Inference",
+            Self::Manage => "Manage",
+            Self::Account => "Account",
+        }
+    }
+}
+
 /// Which addresses may call, and whose word on the client's address counts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Network {
     /// Networks that may call; everyone without any. Others get 403 whatever their credential.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(rename = "allowedCIDRs", skip_serializing_if = "Vec::is_empty")]
     pub allowed_cidrs: Vec<IpNet>,
     /// Networks of the proxies before this one, whose `X-Forwarded-For` names the client.
     #[serde(skip_serializing_if = "Vec::is_empty")]

@@ -1,7 +1,32 @@
 //! The authenticating, streaming proxy in front of Ollama.
+//!
+//! A request goes through the modules in this order, which [`pipeline`] spells out: [`accept`] → [`identify`] →
+//! [`authorize`] → [`admit`] → [`forward`] → [`account`].
 
+pub mod accept;
+pub mod account;
+pub mod address;
+pub mod admin;
+pub mod admit;
+pub mod authorize;
+pub mod body;
 pub mod config;
 pub mod credentials;
 pub mod digest;
+pub mod forward;
+pub mod headers;
 pub mod identify;
+pub mod in_force;
+pub mod metrics;
+pub mod models;
+pub mod peer;
+pub mod pipeline;
+pub mod proxy;
+pub mod readiness;
+pub mod reject;
+pub mod reload;
+pub mod routes;
+pub mod run;
 pub mod status;
+pub mod target;
+pub mod upstream;

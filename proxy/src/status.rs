@@ -45,6 +45,16 @@ pub enum Means {
     ApiKeys,
 }
 
+impl Means {
+    /// The name, as in the configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Basic => "basic",
+            Self::ApiKeys => "apiKeys",
+        }
+    }
+}
+
 /// The credentials of one means in force.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -1,0 +1,195 @@
+//! Requests on their way. An [`Admission`] is held by the response's body, so that it ends when the stream does,
+//! however it does; while it lasts, the request can be cut.
+
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Poll};
+
+use futures::task::AtomicWaker;
+
+use crate::authorize::Permit;
+use crate::config::RouteClass;
+use crate::identify::Identity;
+use crate::in_force::{InForce, NoLonger};
+use crate::target::Target;
+
+/// All requests on their way.
+#[derive(Debug, Default)]
+pub struct InFlightRequests {
+    entries: Mutex<HashMap<u64, Arc<InFlight>>>,
+    next: AtomicU64,
+}
+
+/// A request on its way: what it takes to judge it again, and to cut it.
+#[derive(Debug)]
+pub struct InFlight {
+    identity: Identity,
+    address: IpAddr,
+    class: RouteClass,
+    cut: OnceLock<NoLonger>,
+    /// The task that drives the client's connection.
+    waker: AtomicWaker,
+    received: AtomicU64,
+    upload: Upload,
+}
+
+/// How far the request's body is.
+#[derive(Debug, Default)]
+struct Upload {
+    complete: AtomicBool,
+    broken: AtomicBool,
+}
+
+/// The right to be forwarded, for as long as it is held. Only [`admit`] makes one.
+#[derive(Debug)]
+pub struct Admission {
+    target: Target,
+    in_flight: Arc<InFlight>,
+    id: u64,
+    requests: Arc<InFlightRequests>,
+}
+
+/// Lets a request in that was judged under `judged`. If another snapshot has come into force since, `current` judges
+/// it again: either that judgement or the one that follows a swap sees every request.
+///
+/// # Errors
+/// The request would no longer be let in.
+pub fn admit(
+    permit: Permit,
+    judged: &InForce,
+    requests: &Arc<InFlightRequests>,
+    current: impl FnOnce() -> Arc<InForce>,
+) -> Result<Admission, NoLonger> {
+    let admission = requests.enter(permit);
+    let current = current();
+    if current.generation != judged.generation {
+        admission.in_flight.judged_by(&current)?;
+    }
+    Ok(admission)
+}
+
+impl InFlightRequests {
+    fn enter(self: &Arc<Self>, permit: Permit) -> Admission {
+        let (identity, address, target) = permit.into_parts();
+        let in_flight = Arc::new(InFlight {
+            identity,
+            address,
+            class: target.class(),
+            cut: OnceLock::new(),
+            waker: AtomicWaker::new(),
+            received: AtomicU64::new(0),
+            upload: Upload::default(),
+        });
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        self.lock().insert(id, Arc::clone(&in_flight));
+        Admission {
+            target,
+            in_flight,
+            id,
+            requests: Arc::clone(self),
+        }
+    }
+
+    /// Judges every request again and cuts those that would no longer be let in; says how many.
+    pub fn judge_again(&self, in_force: &InForce) -> usize {
+        let entries: Vec<_> = self.lock().values().map(Arc::clone).collect();
+        entries
+            .iter()
+            .filter(|entry| entry.cut_unless_allowed(in_force))
+            .count()
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.lock().len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Arc<InFlight>>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl InFlight {
+    fn judged_by(&self, in_force: &InForce) -> Result<(), NoLonger> {
+        in_force.judge_again(&self.identity, self.address, self.class)
+    }
+
+    fn cut_unless_allowed(&self, in_force: &InForce) -> bool {
+        let Err(reason) = self.judged_by(in_force) else {
+            return false;
+        };
+        let first = self.cut.set(reason).is_ok();
+        self.waker.wake();
+        first
+    }
+
+    /// Counts bytes of the request's body.
+    pub fn note_received(&self, bytes: usize) {
+        self.received.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// The request's body has been read to its end.
+    pub fn note_upload_complete(&self) {
+        self.upload.complete.store(true, Ordering::Release);
+    }
+
+    /// The request's body breaks HTTP's rules, or ends too early.
+    pub fn note_upload_broken(&self) {
+        self.upload.broken.store(true, Ordering::Release);
+    }
+}
+
+impl Admission {
+    /// What may be forwarded.
+    pub const fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// The client's address.
+    pub fn address(&self) -> IpAddr {
+        self.in_flight.address
+    }
+
+    /// The part that the request's body reports to.
+    pub fn in_flight(&self) -> Arc<InFlight> {
+        Arc::clone(&self.in_flight)
+    }
+
+    /// Bytes of the request's body so far.
+    pub fn received(&self) -> u64 {
+        self.in_flight.received.load(Ordering::Relaxed)
+    }
+
+    /// Whether the request's body has been read to its end.
+    pub fn upload_is_complete(&self) -> bool {
+        self.in_flight.upload.complete.load(Ordering::Acquire)
+    }
+
+    /// Whether the request's body broke HTTP's rules.
+    pub fn upload_is_broken(&self) -> bool {
+        self.in_flight.upload.broken.load(Ordering::Acquire)
+    }
+
+    /// Ready once the request is cut. Only the task that drives the client's connection may ask.
+    pub fn poll_cut(&self, context: &Context<'_>) -> Poll<NoLonger> {
+        self.in_flight.waker.register(context.waker());
+        self.in_flight
+            .cut
+            .get()
+            .map_or(Poll::Pending, |reason| Poll::Ready(reason.clone()))
+    }
+
+    /// Waits until the request is cut, perhaps for ever.
+    pub async fn cut(&self) -> NoLonger {
+        poll_fn(|context| self.poll_cut(context)).await
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        self.requests.lock().remove(&self.id);
+    }
+}

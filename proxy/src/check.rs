@@ -1,0 +1,112 @@
+//! `corral-proxy check`: what a configuration means, and what is wrong with the files that it names.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use corral_proxy::config::flags::Flags;
+use corral_proxy::config::load::Loaded;
+use corral_proxy::config::{AccessRule, Config, Network, RouteClass};
+use corral_proxy::credentials::CredentialSet;
+use corral_proxy::status::{Means, SourceStatus};
+
+/// Explains a configuration on standard output.
+///
+/// # Errors
+/// A credential file lets nobody in.
+#[expect(clippy::print_stdout, reason = "the explanation is this command's output")]
+pub(crate) fn check(loaded: &Loaded) -> Result<ExitCode, String> {
+    let Loaded {
+        config,
+        digest: _,
+        digest_key,
+    } = loaded;
+    let credentials = CredentialSet::load(&config.credentials, digest_key.as_ref());
+    let sources = credentials.sources();
+    print!("{}", explain(config, &sources));
+    match sources.iter().find_map(|source| source.error.as_ref()) {
+        Some(error) => Err(error.clone()),
+        None => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// A file that a flag names must be there and well-formed at the start: whoever typed it sees the error. One that the
+/// configuration file names may be mended later: until then nobody is let in, and `/status` says why.
+///
+/// # Errors
+/// What is wrong with the first bad file.
+pub(crate) fn files_of_flags(flags: &Flags, loaded: &Loaded) -> Result<(), String> {
+    let Loaded {
+        config,
+        digest: _,
+        digest_key,
+    } = loaded;
+    let given = |means| match means {
+        Means::Basic => flags.htpasswd.is_some(),
+        Means::ApiKeys => flags.api_keys.is_some(),
+    };
+    let sources = CredentialSet::load(&config.credentials, digest_key.as_ref()).sources();
+    match sources
+        .into_iter()
+        .find(|source| given(source.means) && source.error.is_some())
+    {
+        Some(SourceStatus {
+            error: Some(error), ..
+        }) => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn explain(config: &Config, sources: &[SourceStatus]) -> String {
+    let mut text = String::new();
+    // Writing to a string can't fail.
+    let _ = writeln!(text, "listens on   http://{}", config.listen);
+    let _ = writeln!(
+        text,
+        "guards       {}",
+        config.upstream.as_str().trim_end_matches('/')
+    );
+    if let Some(admin) = config.admin_listen {
+        let _ = writeln!(text, "admin        http://{admin}");
+    }
+    for source in sources {
+        let state = source
+            .error
+            .as_ref()
+            .map_or_else(|| format!("{} clients", source.clients), |_| "wrong".into());
+        let _ = writeln!(text, "credentials  {}: {state}", source.means.name());
+    }
+    for AccessRule { clients, allow } in &config.access {
+        let _ = writeln!(text, "access       {}: {}", clients.join(", "), classes(allow));
+    }
+    let _ = writeln!(
+        text,
+        "access       everyone else: {}",
+        classes(AccessRule::DEFAULT)
+    );
+    let Network {
+        allowed_cidrs,
+        trusted_proxies,
+    } = &config.network;
+    for (name, networks) in [("addresses", allowed_cidrs), ("proxies", trusted_proxies)] {
+        if !networks.is_empty() {
+            let networks: Vec<_> = networks.iter().map(ToString::to_string).collect();
+            let _ = writeln!(text, "{name:<12} {}", networks.join(", "));
+        }
+    }
+    for model in &config.models {
+        let kept = if model.keep_loaded { ", kept loaded" } else { "" };
+        let _ = writeln!(text, "model        {}{kept}", model.name);
+    }
+    text
+}
+
+fn classes(allow: &[RouteClass]) -> String {
+    if allow.is_empty() {
+        return "nothing but Health".into();
+    }
+    allow
+        .iter()
+        .map(|class| class.name())
+        .collect::<Vec<_>>()
+        .join(", ")
+}

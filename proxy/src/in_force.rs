@@ -1,0 +1,147 @@
+//! What is in force: one immutable snapshot, swapped as a whole.
+
+use std::net::IpAddr;
+
+use http::HeaderMap;
+use jiff::Timestamp;
+use thiserror::Error;
+
+use crate::address::{AddressRefused, AddressRules};
+use crate::authorize::{Authorizer, Forbidden};
+use crate::config::load::{LoadError, Loaded};
+use crate::config::{Config, RouteClass};
+use crate::credentials::CredentialSet;
+use crate::digest::DigestKey;
+use crate::identify::Identity;
+
+/// Configuration and credentials in force, in the form in which requests ask them.
+#[derive(Debug)]
+pub struct InForce {
+    /// Grows with each swap.
+    pub generation: u64,
+    /// The configuration.
+    pub config: Config,
+    /// SHA-256 of the configuration file in force; none without a file.
+    pub digest: Option<String>,
+    /// Why the file as it is now is not in force.
+    pub error: Option<String>,
+    /// When this configuration came into force.
+    pub configured_at: Timestamp,
+    /// The address rules.
+    pub addresses: AddressRules,
+    /// The access rules.
+    pub authorizer: Authorizer,
+    /// The credentials.
+    pub credentials: CredentialSet,
+    digest_key: Option<DigestKey>,
+}
+
+/// A request that was let in would not be any more.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum NoLonger {
+    /// The credential is gone or another one.
+    #[error("the credential is no longer in force")]
+    Identified,
+    /// No rule gives the client this any more.
+    #[error(transparent)]
+    Allowed(Forbidden),
+    /// The address may not call any more.
+    #[error(transparent)]
+    Admitted(AddressRefused),
+}
+
+impl InForce {
+    /// What is in force first. Credentials are read from the files that the configuration names: a source that can't
+    /// be read lets nobody in. Blocks.
+    pub fn first(loaded: Loaded) -> Self {
+        let credentials = CredentialSet::load(&loaded.config.credentials, loaded.digest_key.as_ref());
+        Self::new(loaded, credentials, 0, Timestamp::now())
+    }
+
+    /// What follows, with the credentials as they are now. A configuration that can't be loaded leaves the last good
+    /// one in force; one that hasn't changed keeps the time when it came into force. Blocks.
+    #[must_use]
+    pub fn next(&self, outcome: Result<Loaded, LoadError>) -> Self {
+        let (loaded, error) = match outcome {
+            Ok(loaded) => (loaded, None),
+            Err(error) => (self.loaded(), Some(error.to_string())),
+        };
+        let credentials = self
+            .credentials
+            .reload(&loaded.config.credentials, loaded.digest_key.as_ref());
+        let unchanged = loaded.digest == self.digest && loaded.config == self.config;
+        let configured_at = if unchanged {
+            self.configured_at
+        } else {
+            Timestamp::now()
+        };
+        Self {
+            error,
+            ..Self::new(loaded, credentials, self.generation + 1, configured_at)
+        }
+    }
+
+    fn loaded(&self) -> Loaded {
+        let Self {
+            config,
+            digest,
+            digest_key,
+            ..
+        } = self;
+        Loaded {
+            config: config.clone(),
+            digest: digest.clone(),
+            digest_key: digest_key.clone(),
+        }
+    }
+
+    fn new(loaded: Loaded, credentials: CredentialSet, generation: u64, configured_at: Timestamp) -> Self {
+        let Loaded {
+            config,
+            digest,
+            digest_key,
+        } = loaded;
+        Self {
+            generation,
+            digest,
+            error: None,
+            configured_at,
+            addresses: AddressRules::new(&config.network),
+            authorizer: Authorizer::new(&config.access),
+            credentials,
+            digest_key,
+            config,
+        }
+    }
+
+    /// The client's address, if it may call.
+    ///
+    /// # Errors
+    /// It may not.
+    pub fn client_address(&self, peer: IpAddr, headers: &HeaderMap) -> Result<IpAddr, AddressRefused> {
+        self.addresses.client(peer, headers)
+    }
+
+    /// Whether a request that an earlier snapshot let in would still be let in.
+    ///
+    /// # Errors
+    /// It would not.
+    pub fn judge_again(
+        &self,
+        identity: &Identity,
+        address: IpAddr,
+        class: RouteClass,
+    ) -> Result<(), NoLonger> {
+        if !self.credentials.is_in_force(identity) {
+            return Err(NoLonger::Identified);
+        }
+        self.authorizer
+            .judge(identity.name(), class)
+            .map_err(NoLonger::Allowed)?;
+        if self.addresses.allows(address) {
+            Ok(())
+        } else {
+            Err(NoLonger::Admitted(AddressRefused::NotAllowed))
+        }
+    }
+}

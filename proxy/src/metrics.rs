@@ -1,0 +1,261 @@
+//! The numbers of `/metrics`, in the OpenMetrics text format. Labels are bounded: clients, routes and reasons come from
+//! the configuration, the credentials and our own lists, never from a request.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::credentials::CredentialSet;
+use crate::status::ClientStatus;
+
+/// Labels of a request.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct RequestLabels {
+    /// Who asked; empty before that is known.
+    pub client: Option<Arc<str>>,
+    /// The route's pattern; empty where there is no such route.
+    pub route: &'static str,
+    /// What the route does.
+    pub class: &'static str,
+    /// The response's status; 0 where the client left before.
+    pub code: u16,
+}
+
+/// Labels of how requests ended.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct OutcomeLabels {
+    /// How.
+    pub outcome: &'static str,
+    /// Why, where the proxy refused it.
+    pub reason: &'static str,
+}
+
+/// Labels of a client.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ClientLabels {
+    /// Its name.
+    pub client: String,
+    /// How it shows who it is.
+    pub means: &'static str,
+}
+
+/// Labels of a class of routes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ClassLabels {
+    /// The class.
+    pub class: &'static str,
+}
+
+/// Labels of a means.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct MeansLabels {
+    /// The means.
+    pub means: &'static str,
+}
+
+/// Labels of a reload.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ReloadLabels {
+    /// `applied`, or `refused` when the last good configuration was kept.
+    pub outcome: &'static str,
+}
+
+type Histograms = Family<ClassLabels, Histogram, fn() -> Histogram>;
+
+/// All numbers.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// Requests by client, route, class and code.
+    pub requests: Family<RequestLabels, Counter>,
+    /// Requests by how they ended.
+    pub outcomes: Family<OutcomeLabels, Counter>,
+    durations: Histograms,
+    first_bytes: Histograms,
+    /// Requests on their way.
+    pub in_flight: Gauge,
+    /// Requests that were cut because the client may no longer have them.
+    pub cut: Counter,
+    last_used: Family<ClientLabels, Gauge>,
+    clients: Family<MeansLabels, Gauge>,
+    /// Reloads by outcome.
+    pub reloads: Family<ReloadLabels, Counter>,
+    /// Lines of the access log that were lost.
+    pub log_dropped: Counter,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("corral_proxy"),
+            requests: Family::default(),
+            outcomes: Family::default(),
+            durations: Family::new_with_constructor(durations),
+            first_bytes: Family::new_with_constructor(durations),
+            in_flight: Gauge::default(),
+            cut: Counter::default(),
+            last_used: Family::default(),
+            clients: Family::default(),
+            reloads: Family::default(),
+            log_dropped: Counter::default(),
+        };
+        metrics.register();
+        metrics
+    }
+}
+
+/// From a cached answer to a long generation, in seconds.
+fn durations() -> Histogram {
+    Histogram::new([
+        0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0,
+    ])
+}
+
+impl Metrics {
+    fn register(&mut self) {
+        let Self {
+            registry,
+            requests,
+            outcomes,
+            durations,
+            first_bytes,
+            in_flight,
+            cut,
+            ..
+        } = self;
+        registry.register(
+            "requests",
+            "Requests by client, route, class and status",
+            requests.clone(),
+        );
+        registry.register(
+            "outcomes",
+            "Requests by how they ended and why they were refused",
+            outcomes.clone(),
+        );
+        let help = "From the request's head to the end of the response";
+        registry.register_with_unit("request_duration", help, Unit::Seconds, durations.clone());
+        let help = "From the request's head to the first byte of the response's body";
+        registry.register_with_unit("time_to_first_byte", help, Unit::Seconds, first_bytes.clone());
+        registry.register("requests_in_flight", "Requests on their way", in_flight.clone());
+        registry.register(
+            "requests_cut",
+            "Requests cut because the client may no longer have them",
+            cut.clone(),
+        );
+        self.register_rest();
+    }
+
+    fn register_rest(&mut self) {
+        let Self {
+            registry,
+            last_used,
+            clients,
+            reloads,
+            log_dropped,
+            ..
+        } = self;
+        let help = "When a client last used its credential, since 1970; 0 is not since the start";
+        registry.register_with_unit(
+            "client_last_used_timestamp",
+            help,
+            Unit::Seconds,
+            last_used.clone(),
+        );
+        registry.register(
+            "clients",
+            "Clients that have a credential in force, by means",
+            clients.clone(),
+        );
+        registry.register(
+            "reloads",
+            "Reloads of configuration and credentials by outcome",
+            reloads.clone(),
+        );
+        registry.register(
+            "access_log_lines_dropped",
+            "Lines of the access log that were lost",
+            log_dropped.clone(),
+        );
+        let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("build", "The proxy's version", build);
+    }
+
+    /// Notes the durations of a request to a known route.
+    pub fn observe(&self, class: &'static str, first_byte: Option<Duration>, duration: Duration) {
+        let labels = ClassLabels { class };
+        self.durations
+            .get_or_create(&labels)
+            .observe(duration.as_secs_f64());
+        if let Some(first_byte) = first_byte {
+            self.first_bytes
+                .get_or_create(&labels)
+                .observe(first_byte.as_secs_f64());
+        }
+    }
+
+    /// All of them with those of the credentials in force, as `application/openmetrics-text`.
+    pub fn encode(&self, credentials: &CredentialSet) -> String {
+        self.last_used.clear();
+        for ClientStatus {
+            name,
+            means,
+            last_used,
+        } in credentials.clients()
+        {
+            let labels = ClientLabels {
+                client: name,
+                means: means.name(),
+            };
+            self.last_used
+                .get_or_create(&labels)
+                .set(last_used.map_or(0, Timestamp::as_second));
+        }
+        self.clients.clear();
+        for source in credentials.sources() {
+            self.clients
+                .get_or_create(&MeansLabels {
+                    means: source.means.name(),
+                })
+                .set(source.clients as i64);
+        }
+        let mut text = String::new();
+        // Writing to a string can't fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_client_is_the_empty_one() {
+        let metrics = Metrics::default();
+        let labels = RequestLabels {
+            client: None,
+            route: "",
+            class: "",
+            code: 401,
+        };
+        metrics.requests.get_or_create(&labels).inc();
+        let text = metrics.encode(&CredentialSet::default());
+        let line = r#"corral_proxy_requests_total{client="",route="",class="",code="401"} 1"#;
+        assert!(text.contains(line), "{text}");
+        assert!(text.contains(concat!(
+            "corral_proxy_build_info{version=\"",
+            env!("CARGO_PKG_VERSION"),
+            "\"} 1"
+        )));
+    }
+}

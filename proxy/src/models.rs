@@ -1,0 +1,172 @@
+//! Makes the configuration's models true: pulled, and loaded where that is asked for.
+
+pub mod board;
+pub mod name;
+mod ollama;
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::config::Model;
+use crate::proxy::Proxy;
+use board::Board;
+use name::CanonicalName;
+use ollama::{Installed, Ollama, OllamaError};
+
+/// How often Ollama is asked whether it is there.
+const PROBE: Duration = Duration::from_secs(2);
+/// How often it is asked until it first answers: a start should not wait for this.
+const FIRST_PROBE: Duration = Duration::from_millis(200);
+/// How often models are looked after once all are ready.
+const LOOK: Duration = Duration::from_secs(30);
+/// The wait after the first failure; it doubles with each further one.
+const SHORTEST_RETRY: Duration = Duration::from_secs(2);
+const LONGEST_RETRY: Duration = Duration::from_secs(300);
+
+/// Keeps `/readyz` and the models of `/status` true, for ever.
+pub async fn keep_ready(proxy: Arc<Proxy>) -> Infallible {
+    let ollama = Ollama::new(Arc::clone(proxy.upstream()));
+    tokio::select! {
+        never = probe(&proxy, &ollama) => never,
+        never = keep_models(&proxy, &ollama) => never,
+    }
+}
+
+async fn probe(proxy: &Proxy, ollama: &Ollama) -> Infallible {
+    let mut pause = FIRST_PROBE;
+    loop {
+        let answers = ollama.version().await.is_ok();
+        proxy.readiness().note_upstream(answers);
+        if answers {
+            pause = PROBE;
+        }
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// A change of the configuration stops a pull; Ollama goes on from there when it is asked again.
+async fn keep_models(proxy: &Proxy, ollama: &Ollama) -> Infallible {
+    let board = proxy.models();
+    let mut retries = Retries::default();
+    loop {
+        let models = board.models();
+        if models.is_empty() {
+            proxy.readiness().note_models_ready();
+            board.changed().await;
+            continue;
+        }
+        tokio::select! {
+            () = board.changed() => retries = Retries::default(),
+            () = look_after(&models, board, ollama, &mut retries) => {
+                if board.all_ready() {
+                    proxy.readiness().note_models_ready();
+                }
+                tokio::select! {
+                    () = board.changed() => retries = Retries::default(),
+                    () = tokio::time::sleep(retries.pause()) => {}
+                }
+            }
+        }
+    }
+}
+
+/// One look at each model that isn't waiting for its next try.
+async fn look_after(models: &[Model], board: &Board, ollama: &Ollama, retries: &mut Retries) {
+    for model in models {
+        if !retries.is_due(&model.name) {
+            continue;
+        }
+        match make_ready(model, board, ollama).await {
+            Ok(()) => retries.forget(&model.name),
+            Err(error) => {
+                tracing::warn!(model = model.name, %error, "a model isn't ready");
+                board.failed(&model.name, &error.to_string());
+                retries.note_failure(&model.name);
+            }
+        }
+    }
+}
+
+/// List → pull if it is missing → load if it should be loaded.
+async fn make_ready(model: &Model, board: &Board, ollama: &Ollama) -> Result<(), OllamaError> {
+    let installed = match find(model, ollama).await? {
+        Some(installed) => installed,
+        None => {
+            board.pulling(&model.name, 0);
+            ollama
+                .pull(model, |percent| board.pulling(&model.name, percent))
+                .await?;
+            find(model, ollama).await?.ok_or(OllamaError::NotThere)?
+        }
+    };
+    if model.keep_loaded && !is_loaded(model, ollama).await? {
+        board.loading(&model.name, &installed.digest, installed.size);
+        ollama.load(&model.name).await?;
+    }
+    board.ready(&model.name, &installed.digest, installed.size);
+    Ok(())
+}
+
+async fn find(model: &Model, ollama: &Ollama) -> Result<Option<Installed>, OllamaError> {
+    let wanted = CanonicalName::parse(&model.name);
+    let installed = ollama.installed().await?;
+    Ok(installed
+        .into_iter()
+        .find(|found| CanonicalName::parse(&found.name) == wanted))
+}
+
+async fn is_loaded(model: &Model, ollama: &Ollama) -> Result<bool, OllamaError> {
+    let wanted = CanonicalName::parse(&model.name);
+    let loaded = ollama.loaded().await?;
+    Ok(loaded
+        .iter()
+        .any(|found| CanonicalName::parse(&found.name) == wanted))
+}
+
+/// When each failed model may be tried again.
+#[derive(Default)]
+struct Retries(BTreeMap<String, Retry>);
+
+struct Retry {
+    at: Instant,
+    pause: Duration,
+}
+
+impl Retries {
+    fn is_due(&self, model: &str) -> bool {
+        self.0.get(model).is_none_or(|retry| retry.at <= Instant::now())
+    }
+
+    fn forget(&mut self, model: &str) {
+        self.0.remove(model);
+    }
+
+    fn note_failure(&mut self, model: &str) {
+        let pause = self
+            .0
+            .get(model)
+            .map_or(SHORTEST_RETRY, |retry| (retry.pause * 2).min(LONGEST_RETRY));
+        self.0.insert(
+            model.to_owned(),
+            Retry {
+                at: Instant::now() + pause,
+                pause,
+            },
+        );
+    }
+
+    /// Until the next try, or the next look.
+    fn pause(&self) -> Duration {
+        let now = Instant::now();
+        self.0
+            .values()
+            .map(|retry| retry.at.saturating_duration_since(now))
+            .min()
+            .unwrap_or(LOOK)
+            .min(LOOK)
+    }
+}

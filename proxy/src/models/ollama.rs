@@ -1,0 +1,325 @@
+//! The part of Ollama's API that looks after models (ollama/api/types.go).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use http::header::{CONTENT_TYPE, HOST};
+use http::{HeaderValue, Method, Request, StatusCode, Uri};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use thiserror::Error;
+use tokio::time::timeout;
+
+use crate::body::RequestBody;
+use crate::config::Model;
+use crate::upstream::{Lease, Upstream, UpstreamError};
+
+/// How long a question may take.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a pull may be silent: checking the digest of a large file takes minutes.
+const PULL_TIMEOUT: Duration = Duration::from_secs(900);
+/// How long a load may take; Ollama gives up after OLLAMA_LOAD_TIMEOUT, 5 minutes.
+const LOAD_TIMEOUT: Duration = Duration::from_secs(900);
+/// Bytes that an answer, or a line of one, may have.
+const LARGEST_ANSWER: usize = 8 * 1024 * 1024;
+
+/// Asks an Ollama.
+pub(super) struct Ollama {
+    upstream: Arc<Upstream>,
+}
+
+/// Why Ollama didn't do it. Shown in `/status`.
+#[derive(Debug, Error)]
+pub(super) enum OllamaError {
+    #[error("{0}")]
+    Upstream(#[from] UpstreamError),
+    #[error("no answer in time")]
+    Timeout,
+    /// In Ollama's words.
+    #[error("{0}")]
+    Said(String),
+    #[error("an answer that can't be read: {0}")]
+    Unreadable(String),
+    #[error("the pull ended without the model being there")]
+    NotThere,
+}
+
+/// A model that Ollama has.
+#[derive(Debug, Deserialize)]
+pub(super) struct Installed {
+    pub(super) name: String,
+    #[serde(default)]
+    pub(super) digest: String,
+    #[serde(default)]
+    pub(super) size: u64,
+}
+
+#[derive(Deserialize)]
+struct List {
+    #[serde(default)]
+    models: Option<Vec<Installed>>,
+}
+
+/// A line of the answer to a pull, or an error.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Progress {
+    status: String,
+    error: Option<String>,
+    digest: Option<String>,
+    total: u64,
+    completed: u64,
+}
+
+impl Ollama {
+    pub(super) const fn new(upstream: Arc<Upstream>) -> Self {
+        Self { upstream }
+    }
+
+    /// Whether it answers at all.
+    pub(super) async fn version(&self) -> Result<(), OllamaError> {
+        self.ask::<Value>(Method::GET, "/api/version", None, ANSWER_TIMEOUT)
+            .await
+            .map(drop)
+    }
+
+    /// The models that it has.
+    pub(super) async fn installed(&self) -> Result<Vec<Installed>, OllamaError> {
+        let list: List = self.ask(Method::GET, "/api/tags", None, ANSWER_TIMEOUT).await?;
+        Ok(list.models.unwrap_or_default())
+    }
+
+    /// The models that are in memory.
+    pub(super) async fn loaded(&self) -> Result<Vec<Installed>, OllamaError> {
+        let list: List = self.ask(Method::GET, "/api/ps", None, ANSWER_TIMEOUT).await?;
+        Ok(list.models.unwrap_or_default())
+    }
+
+    /// Loads a model, for ever. One that only embeds is loaded by embedding nothing.
+    pub(super) async fn load(&self, model: &str) -> Result<(), OllamaError> {
+        let generate = json!({ "model": model, "keep_alive": -1, "stream": false });
+        match self
+            .ask::<Value>(Method::POST, "/api/generate", Some(&generate), LOAD_TIMEOUT)
+            .await
+        {
+            Err(OllamaError::Said(words)) if words.contains("does not support generate") => {
+                let embed = json!({ "model": model, "keep_alive": -1, "input": "" });
+                self.ask::<Value>(Method::POST, "/api/embed", Some(&embed), LOAD_TIMEOUT)
+                    .await
+                    .map(drop)
+            }
+            outcome => outcome.map(drop),
+        }
+    }
+
+    /// Pulls a model and tells how much of it has come, in percent.
+    pub(super) async fn pull(&self, model: &Model, tell: impl Fn(u8)) -> Result<(), OllamaError> {
+        let Model {
+            name,
+            insecure,
+            keep_loaded: _,
+        } = model;
+        let body = json!({ "model": name, "insecure": insecure, "stream": true });
+        let (mut incoming, lease) = self
+            .send(Method::POST, "/api/pull", Some(&body), PULL_TIMEOUT)
+            .await?;
+        let mut layers = Layers::default();
+        let mut lines = Lines::default();
+        let mut succeeded = false;
+        while let Some(chunk) = next_chunk(&mut incoming).await? {
+            lines.push(&chunk)?;
+            while let Some(progress) = lines.next()? {
+                if let Some(error) = progress.error {
+                    return Err(OllamaError::Said(error));
+                }
+                succeeded |= progress.status == "success";
+                tell(layers.note(progress));
+            }
+        }
+        lease.finish(true);
+        if succeeded {
+            Ok(())
+        } else {
+            Err(OllamaError::NotThere)
+        }
+    }
+
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &'static str,
+        body: Option<&Value>,
+        limit: Duration,
+    ) -> Result<T, OllamaError> {
+        let answer = async {
+            let (incoming, lease) = self.send(method, path, body, limit).await?;
+            let bytes = collect(incoming).await?;
+            lease.finish(true);
+            serde_json::from_slice(&bytes).map_err(|error| OllamaError::Unreadable(error.to_string()))
+        };
+        timeout(limit, answer).await.map_err(|_| OllamaError::Timeout)?
+    }
+
+    /// Sends a question and waits for the head of a good answer; a bad one becomes its error.
+    async fn send(
+        &self,
+        method: Method,
+        path: &'static str,
+        body: Option<&Value>,
+        limit: Duration,
+    ) -> Result<(Incoming, Lease), OllamaError> {
+        let body = body.map(ToString::to_string).unwrap_or_default();
+        let mut request = Request::new(RequestBody::own(body));
+        *request.method_mut() = method;
+        *request.uri_mut() = Uri::from_static(path);
+        request
+            .headers_mut()
+            .insert(HOST, self.upstream.host_header().clone());
+        request
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let sent = timeout(limit, self.upstream.send(request))
+            .await
+            .map_err(|_| OllamaError::Timeout)?;
+        let (response, lease) = sent?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok((response.into_body(), lease));
+        }
+        let bytes = timeout(ANSWER_TIMEOUT, collect(response.into_body())).await;
+        Err(refusal(status, &bytes.map_err(|_| OllamaError::Timeout)??))
+    }
+}
+
+fn refusal(status: StatusCode, bytes: &[u8]) -> OllamaError {
+    let said = serde_json::from_slice::<Progress>(bytes)
+        .ok()
+        .and_then(|answer| answer.error);
+    OllamaError::Said(said.unwrap_or_else(|| format!("Ollama answered {status}")))
+}
+
+async fn collect(incoming: Incoming) -> Result<Bytes, OllamaError> {
+    let collected = Limited::new(incoming, LARGEST_ANSWER).collect().await;
+    collected
+        .map(http_body_util::Collected::to_bytes)
+        .map_err(|error| OllamaError::Unreadable(error.to_string()))
+}
+
+async fn next_chunk(incoming: &mut Incoming) -> Result<Option<Bytes>, OllamaError> {
+    let frame = timeout(PULL_TIMEOUT, incoming.frame())
+        .await
+        .map_err(|_| OllamaError::Timeout)?;
+    let Some(frame) = frame else { return Ok(None) };
+    let frame = frame.map_err(|error| OllamaError::Upstream(UpstreamError::Exchange(error)))?;
+    Ok(Some(frame.into_data().unwrap_or_default()))
+}
+
+/// Chunks end anywhere, lines at their end.
+#[derive(Default)]
+struct Lines(BytesMut);
+
+impl Lines {
+    fn push(&mut self, chunk: &[u8]) -> Result<(), OllamaError> {
+        if self.0.len() + chunk.len() > LARGEST_ANSWER {
+            return Err(OllamaError::Unreadable("a line without end".into()));
+        }
+        self.0.extend_from_slice(chunk);
+        Ok(())
+    }
+
+    fn next(&mut self) -> Result<Option<Progress>, OllamaError> {
+        let Some(end) = self.0.iter().position(|&byte| byte == b'\n') else {
+            return Ok(None);
+        };
+        let line = self.0.split_to(end);
+        self.0.advance(1);
+        serde_json::from_slice(&line)
+            .map(Some)
+            .map_err(|error| OllamaError::Unreadable(error.to_string()))
+    }
+}
+
+/// What has come of each layer, out of how much.
+#[derive(Default)]
+struct Layers(BTreeMap<String, (u64, u64)>);
+
+impl Layers {
+    /// Ollama tells of one layer after the other: the whole is known only in the end, and never over 99 % before that.
+    fn note(&mut self, progress: Progress) -> u8 {
+        if let Some(digest) = progress.digest {
+            self.0.insert(digest, (progress.completed, progress.total));
+        }
+        let (completed, total) = self.0.values().fold((0, 0), |sum: (u64, u64), layer| {
+            (sum.0 + layer.0, sum.1 + layer.1)
+        });
+        let percent = (completed * 100).checked_div(total).unwrap_or(0).min(99);
+        u8::try_from(percent).unwrap_or(99)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_is_counted_over_all_layers() {
+        let lines = [
+            (r#"{"status":"pulling manifest"}"#, 0),
+            (r#"{"status":"pulling a","digest":"sha256:a","total":100}"#, 0),
+            (
+                r#"{"status":"pulling a","digest":"sha256:a","total":100,"completed":50}"#,
+                50,
+            ),
+            (
+                r#"{"status":"pulling a","digest":"sha256:a","total":100,"completed":100}"#,
+                99,
+            ),
+            (
+                r#"{"status":"pulling b","digest":"sha256:b","total":300,"completed":0}"#,
+                25,
+            ),
+            (r#"{"status":"verifying sha256 digest"}"#, 25),
+        ];
+        let mut layers = Layers::default();
+        for (line, percent) in lines {
+            assert_eq!(
+                layers.note(serde_json::from_str(line).unwrap()),
+                percent,
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn lines_are_put_together_from_chunks() {
+        let mut lines = Lines::default();
+        let mut seen = Vec::new();
+        for chunk in ["{\"status\":\"a\"}\n{\"sta", "tus\":\"b\"}", "\n"] {
+            lines.push(chunk.as_bytes()).unwrap();
+            while let Some(progress) = lines.next().unwrap() {
+                seen.push(progress.status);
+            }
+        }
+        assert_eq!(seen, ["a", "b"]);
+    }
+
+    #[test]
+    fn a_refusal_is_in_ollamas_words() {
+        let cases = [
+            (
+                r#"{"error":"pull model manifest: file does not exist"}"#,
+                "pull model manifest: file does not exist",
+            ),
+            ("<html>", "Ollama answered 500 Internal Server Error"),
+        ];
+        for (body, words) in cases {
+            let error = refusal(StatusCode::INTERNAL_SERVER_ERROR, body.as_bytes());
+            assert_eq!(error.to_string(), words);
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! The other end of a client's connection.
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use http::{HeaderMap, HeaderName, HeaderValue, Version};
+
+use crate::address::{AddressRules, normalise};
+use crate::headers::Forwarded;
+
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// Who is at the other end of a connection.
+#[derive(Debug)]
+pub struct Peer {
+    /// The address, in its one form.
+    pub address: IpAddr,
+    header: HeaderValue,
+    reads_to_close: AtomicBool,
+}
+
+impl Peer {
+    /// The peer of an accepted connection.
+    pub fn new(address: IpAddr) -> Self {
+        let address = normalise(address);
+        Self {
+            address,
+            header: address_header(address),
+            reads_to_close: AtomicBool::new(false),
+        }
+    }
+
+    /// Notes the version that it speaks.
+    pub fn note_version(&self, version: Version) {
+        if version < Version::HTTP_11 {
+            self.reads_to_close.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether it takes the connection's end for a body's end (RFC 9112, section 6.3), so that a body that is cut
+    /// must be made to look broken in another way.
+    pub fn reads_to_close(&self) -> bool {
+        self.reads_to_close.load(Ordering::Relaxed)
+    }
+
+    /// What the upstream is told of a client: `address` is its own, which may be behind a proxy that is this peer.
+    pub fn forwarded(&self, address: IpAddr, rules: &AddressRules, headers: &HeaderMap) -> Forwarded {
+        Forwarded {
+            address: if address == self.address {
+                self.header.clone()
+            } else {
+                address_header(address)
+            },
+            protocol: self.protocol(rules, headers),
+            host: headers.get(http::header::HOST).cloned(),
+        }
+    }
+
+    /// `https` only where a trusted proxy says so.
+    fn protocol(&self, rules: &AddressRules, headers: &HeaderMap) -> HeaderValue {
+        let said = headers
+            .get(X_FORWARDED_PROTO)
+            .is_some_and(|protocol| protocol == "https");
+        HeaderValue::from_static(if said && rules.trusts(self.address) {
+            "https"
+        } else {
+            "http"
+        })
+    }
+}
+
+fn address_header(address: IpAddr) -> HeaderValue {
+    // An address has only characters that a header's value may have.
+    HeaderValue::try_from(address.to_string()).unwrap_or(HeaderValue::from_static("unknown"))
+}

@@ -1,0 +1,77 @@
+//! What happens to a request, step by step. Each step takes what the one before it made, so that none can be left out.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::request::Parts;
+use http::{Request, Response};
+use hyper::body::Incoming;
+
+use crate::account::Record;
+use crate::admit::{Admission, admit};
+use crate::body::{ResponseBody, UpstreamBody};
+use crate::forward::forward;
+use crate::headers::Forwarded;
+use crate::in_force::InForce;
+use crate::peer::Peer;
+use crate::proxy::Proxy;
+use crate::reject::{Rejection, Shape};
+use crate::target::Target;
+
+/// Answers a request: with the upstream's answer, or with the reason why there is none. The record is written when
+/// the answer's body ends.
+pub async fn answer(proxy: &Proxy, peer: &Peer, request: Request<Incoming>) -> Response<ResponseBody> {
+    let (head, body) = request.into_parts();
+    peer.note_version(head.version);
+    let mut record = proxy.accounting().begin(&head.method, peer.address);
+    let shape = Shape::of(head.uri.path());
+    match serve(proxy, peer, head, body, &mut record).await {
+        Ok(response) => {
+            record.note_status(response.status());
+            response.map(|body| ResponseBody::upstream(body, record))
+        }
+        Err(rejection) => {
+            let response = rejection.response(shape);
+            record.note_status(response.status());
+            record.refuse(rejection.reason());
+            response.map(|body| ResponseBody::own(body, record))
+        }
+    }
+}
+
+async fn serve(
+    proxy: &Proxy,
+    peer: &Peer,
+    head: Parts,
+    body: Incoming,
+    record: &mut Record,
+) -> Result<Response<UpstreamBody>, Rejection> {
+    let in_force = proxy.in_force();
+    let address = in_force.addresses.client(peer.address, &head.headers)?;
+    record.note_address(address);
+    let admission = let_in(proxy, &in_force, address, &head, record).await?;
+    let forwarded: Forwarded = peer.forwarded(address, &in_force.addresses, &head.headers);
+    drop(in_force);
+    let upstream = proxy.route(&admission);
+    forward(admission, &upstream, head, body, forwarded).await
+}
+
+/// Identify → authorize → admit.
+async fn let_in(
+    proxy: &Proxy,
+    in_force: &InForce,
+    address: IpAddr,
+    head: &Parts,
+    record: &mut Record,
+) -> Result<Admission, Rejection> {
+    let identity = proxy
+        .verifier()
+        .identify(&in_force.credentials, &head.headers)
+        .await?;
+    record.note_identity(&identity);
+    let target = Target::parse(head)?;
+    record.note_target(&target);
+    let permit = in_force.authorizer.authorize(identity, address, target)?;
+    let current = || -> Arc<InForce> { proxy.in_force() };
+    Ok(admit(permit, in_force, proxy.requests(), current)?)
+}

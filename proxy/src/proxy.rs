@@ -1,0 +1,143 @@
+//! What all requests share.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use thiserror::Error;
+
+use crate::account::Accounting;
+use crate::account::log::AccessLog;
+use crate::admit::{Admission, InFlightRequests};
+use crate::identify::Verifier;
+use crate::in_force::InForce;
+use crate::metrics::{Metrics, ReloadLabels};
+use crate::models::board::Board;
+use crate::readiness::Readiness;
+use crate::status::{ConfigurationStatus, Status};
+use crate::upstream::Upstream;
+
+/// The proxy, without its listeners.
+pub struct Proxy {
+    in_force: ArcSwap<InForce>,
+    verifier: Verifier,
+    requests: Arc<InFlightRequests>,
+    upstream: Arc<Upstream>,
+    accounting: Arc<Accounting>,
+    readiness: Readiness,
+    models: Board,
+}
+
+/// The system denies what the proxy can't do without.
+#[derive(Debug, Error)]
+pub enum SetupError {
+    /// No thread for the access log.
+    #[error("can't start the access log: {0}")]
+    AccessLog(io::Error),
+    /// No random numbers.
+    #[error("no random numbers: {0}")]
+    Random(getrandom::Error),
+}
+
+impl Proxy {
+    /// Puts it together; the access log goes to `sink`.
+    ///
+    /// # Errors
+    /// The system has no thread or no random numbers.
+    pub fn new(first: InForce, sink: impl Write + Send + 'static) -> Result<Self, SetupError> {
+        let metrics = Arc::new(Metrics::default());
+        let format = first.config.log.format;
+        let log =
+            AccessLog::start(sink, format, metrics.log_dropped.clone()).map_err(SetupError::AccessLog)?;
+        Ok(Self {
+            upstream: Arc::new(Upstream::new(&first.config.upstream)),
+            models: Board::new(&first.config.models),
+            in_force: ArcSwap::from_pointee(first),
+            verifier: Verifier::new().map_err(SetupError::Random)?,
+            requests: Arc::default(),
+            accounting: Arc::new(Accounting { log, metrics }),
+            readiness: Readiness::default(),
+        })
+    }
+
+    /// What is in force now.
+    pub fn in_force(&self) -> Arc<InForce> {
+        self.in_force.load_full()
+    }
+
+    /// Puts the next snapshot in force: requests that it would not let in are cut, the others go on untouched.
+    pub fn put_in_force(&self, next: InForce) {
+        let outcome = if next.error.is_some() {
+            "refused"
+        } else {
+            "applied"
+        };
+        self.accounting.log.set_format(next.config.log.format);
+        self.models.list(&next.config.models);
+        let next = Arc::new(next);
+        self.in_force.store(Arc::clone(&next));
+        let cut = self.requests.judge_again(&next);
+        self.accounting.metrics.cut.inc_by(cut as u64);
+        self.accounting
+            .metrics
+            .reloads
+            .get_or_create(&ReloadLabels { outcome })
+            .inc();
+        if cut > 0 {
+            tracing::info!(requests = cut, "cut requests that may no longer go on");
+        }
+    }
+
+    /// Which upstream a request goes to.
+    pub fn route(&self, _admission: &Admission) -> Arc<Upstream> {
+        Arc::clone(&self.upstream)
+    }
+
+    /// The upstream that the proxy's own questions go to.
+    pub const fn upstream(&self) -> &Arc<Upstream> {
+        &self.upstream
+    }
+
+    /// Who checks credentials.
+    pub const fn verifier(&self) -> &Verifier {
+        &self.verifier
+    }
+
+    /// The requests on their way.
+    pub const fn requests(&self) -> &Arc<InFlightRequests> {
+        &self.requests
+    }
+
+    /// Log and metrics.
+    pub const fn accounting(&self) -> &Arc<Accounting> {
+        &self.accounting
+    }
+
+    /// What `/readyz` says.
+    pub const fn readiness(&self) -> &Readiness {
+        &self.readiness
+    }
+
+    /// How far the models are.
+    pub const fn models(&self) -> &Board {
+        &self.models
+    }
+
+    /// What `/status` says.
+    pub fn status(&self) -> Status {
+        let in_force = self.in_force();
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            ready: self.readiness.check().is_ok(),
+            draining: self.readiness.is_draining(),
+            configuration: ConfigurationStatus {
+                digest: in_force.digest.clone(),
+                loaded_at: in_force.configured_at,
+                error: in_force.error.clone(),
+            },
+            credentials: in_force.credentials.sources(),
+            clients: in_force.credentials.clients(),
+            models: self.models.statuses(),
+        }
+    }
+}

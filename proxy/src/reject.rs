@@ -1,0 +1,246 @@
+//! The one map from what went wrong to a response, in the shape of the API that was called.
+
+use bytes::Bytes;
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, Response, StatusCode};
+use serde_json::{Value, json};
+use thiserror::Error;
+
+use crate::address::AddressRefused;
+use crate::authorize::Forbidden;
+use crate::forward::ForwardError;
+use crate::identify::Unauthenticated;
+use crate::in_force::NoLonger;
+use crate::target::TargetError;
+
+/// Why a request isn't forwarded, by the step that says so.
+#[derive(Debug, Error)]
+pub enum Rejection {
+    /// The address may not call.
+    #[error(transparent)]
+    Address(#[from] AddressRefused),
+    /// Nobody knows who asks.
+    #[error(transparent)]
+    Unauthenticated(#[from] Unauthenticated),
+    /// There is no such route.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// The client may not.
+    #[error(transparent)]
+    Forbidden(#[from] Forbidden),
+    /// The client might when it asked, and may not any more.
+    #[error(transparent)]
+    NoLonger(#[from] NoLonger),
+    /// The upstream gave no answer.
+    #[error(transparent)]
+    Forward(#[from] ForwardError),
+}
+
+/// The API whose errors a caller understands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// `{"error":"…"}`
+    Ollama,
+    /// `{"error":{"message":"…",…}}`
+    OpenAi,
+    /// `{"type":"error","error":{"type":"…","message":"…"}}`
+    Anthropic,
+}
+
+impl Shape {
+    /// By the path as it was sent.
+    pub fn of(path: &str) -> Self {
+        if path == "/v1/messages" || path.starts_with("/v1/messages/") {
+            Self::Anthropic
+        } else if path.starts_with("/v1/") {
+            Self::OpenAi
+        } else {
+            Self::Ollama
+        }
+    }
+
+    fn body(self, status: StatusCode, message: &str) -> Value {
+        match self {
+            Self::Ollama => json!({ "error": message }),
+            Self::OpenAi => json!({
+                "error": { "message": message, "type": openai_type(status), "param": null, "code": null }
+            }),
+            Self::Anthropic => json!({
+                "type": "error", "error": { "type": anthropic_type(status), "message": message }
+            }),
+        }
+    }
+}
+
+fn openai_type(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::UNAUTHORIZED => "authentication_error",
+        StatusCode::FORBIDDEN => "permission_error",
+        StatusCode::NOT_FOUND => "not_found_error",
+        StatusCode::TOO_MANY_REQUESTS => "rate_limit_error",
+        status if status.is_server_error() => "api_error",
+        _ => "invalid_request_error",
+    }
+}
+
+fn anthropic_type(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::SERVICE_UNAVAILABLE => "overloaded_error",
+        status => openai_type(status),
+    }
+}
+
+/// What is said for every missing or wrong credential, whatever the cause.
+const UNAUTHORIZED: &str = "unauthorized: a valid credential is needed";
+/// Both kinds of credentials that a browser or client may ask its user for (RFC 7617, RFC 6750).
+const CHALLENGES: [&str; 2] = [
+    "Basic realm=\"ollama\", charset=\"UTF-8\"",
+    "Bearer realm=\"ollama\"",
+];
+/// When to come again, in seconds.
+const RETRY_SOON: HeaderValue = HeaderValue::from_static("1");
+
+impl Rejection {
+    /// The closed list of reasons, for log and metrics.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Address(_) | Self::NoLonger(NoLonger::Admitted(_)) => "address",
+            Self::Unauthenticated(cause) => cause.category(),
+            Self::Target(TargetError::NotFound) => "no_route",
+            Self::Target(TargetError::MethodNotAllowed(_) | TargetError::MethodNotSupported) => "method",
+            Self::Target(TargetError::Malformed(_)) | Self::Forward(ForwardError::BadBody) => "malformed",
+            Self::Forbidden(_) | Self::NoLonger(NoLonger::Allowed(_)) => "forbidden",
+            Self::NoLonger(NoLonger::Identified) => "revoked",
+            Self::Forward(ForwardError::Unreachable) => "upstream_unreachable",
+            Self::Forward(ForwardError::ConnectTimeout) => "upstream_connect_timeout",
+            Self::Forward(ForwardError::NoResponse) => "upstream_no_response",
+        }
+    }
+
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Unauthenticated(Unauthenticated::Overloaded) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unauthenticated(_) | Self::NoLonger(NoLonger::Identified) => StatusCode::UNAUTHORIZED,
+            Self::Address(_) | Self::Forbidden(_) | Self::NoLonger(_) => StatusCode::FORBIDDEN,
+            Self::Target(TargetError::NotFound) => StatusCode::NOT_FOUND,
+            Self::Target(TargetError::MethodNotAllowed(_)) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Target(TargetError::MethodNotSupported) => StatusCode::NOT_IMPLEMENTED,
+            Self::Target(TargetError::Malformed(_)) | Self::Forward(ForwardError::BadBody) => {
+                StatusCode::BAD_REQUEST
+            }
+            Self::Forward(ForwardError::ConnectTimeout) => StatusCode::GATEWAY_TIMEOUT,
+            Self::Forward(ForwardError::Unreachable | ForwardError::NoResponse) => StatusCode::BAD_GATEWAY,
+        }
+    }
+
+    /// Whether the connection must not be used again: what follows on it may not be what it seems.
+    const fn closes(&self) -> bool {
+        matches!(
+            self,
+            Self::Target(TargetError::Malformed(_) | TargetError::MethodNotSupported)
+                | Self::Forward(ForwardError::BadBody)
+        )
+    }
+
+    /// The response, as a line of JSON in the shape of the API that was called.
+    pub fn response(&self, shape: Shape) -> Response<Bytes> {
+        let status = self.status();
+        let message = match status {
+            StatusCode::UNAUTHORIZED => UNAUTHORIZED.to_owned(),
+            StatusCode::SERVICE_UNAVAILABLE => "overloaded: try again soon".to_owned(),
+            _ => self.to_string(),
+        };
+        let mut response = Response::new(Bytes::from(format!("{}\n", shape.body(status, &message))));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/json; charset=utf-8"),
+        );
+        if status == StatusCode::UNAUTHORIZED {
+            for challenge in CHALLENGES {
+                headers.append(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+            }
+        }
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(RETRY_AFTER, RETRY_SOON);
+        }
+        if let Self::Target(TargetError::MethodNotAllowed(route)) = self {
+            headers.insert(ALLOW, HeaderValue::from_static(route.methods));
+        }
+        if self.closes() {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::RouteClass;
+
+    #[test]
+    fn errors_have_the_shape_of_the_api_that_was_called() {
+        let cases = [
+            ("/api/chat", "{\"error\":\"no such route\"}\n"),
+            ("/", "{\"error\":\"no such route\"}\n"),
+            ("/v10", "{\"error\":\"no such route\"}\n"),
+            (
+                "/v1/chat/completions",
+                "{\"error\":{\"code\":null,\"message\":\"no such route\",\"param\":null,\"type\":\"not_found_error\"}}\n",
+            ),
+            (
+                "/v1/messages",
+                "{\"error\":{\"message\":\"no such route\",\"type\":\"not_found_error\"},\"type\":\"error\"}\n",
+            ),
+        ];
+        for (path, body) in cases {
+            let response = Rejection::from(TargetError::NotFound).response(Shape::of(path));
+            assert_eq!(response.status(), StatusCode::NOT_FOUND);
+            assert_eq!(response.body(), body, "{path}");
+        }
+    }
+
+    #[test]
+    fn each_cause_has_its_status() {
+        let forbidden = || Forbidden {
+            client: "a\"b".into(),
+            class: RouteClass::Manage,
+        };
+        let allowed = crate::routes::Route::find("/api/chat").unwrap();
+        let cases: Vec<(Rejection, u16, &str)> = vec![
+            (AddressRefused::NotAllowed.into(), 403, "address"),
+            (forbidden().into(), 403, "forbidden"),
+            (TargetError::NotFound.into(), 404, "no_route"),
+            (TargetError::MethodNotAllowed(allowed).into(), 405, "method"),
+            (TargetError::MethodNotSupported.into(), 501, "method"),
+            (TargetError::Malformed("x").into(), 400, "malformed"),
+            (NoLonger::Identified.into(), 401, "revoked"),
+            (NoLonger::Allowed(forbidden()).into(), 403, "forbidden"),
+            (
+                NoLonger::Admitted(AddressRefused::NotAllowed).into(),
+                403,
+                "address",
+            ),
+            (ForwardError::Unreachable.into(), 502, "upstream_unreachable"),
+            (ForwardError::NoResponse.into(), 502, "upstream_no_response"),
+            (
+                ForwardError::ConnectTimeout.into(),
+                504,
+                "upstream_connect_timeout",
+            ),
+            (ForwardError::BadBody.into(), 400, "malformed"),
+        ];
+        for (rejection, status, reason) in cases {
+            let response = rejection.response(Shape::Ollama);
+            assert_eq!(
+                (response.status().as_u16(), rejection.reason()),
+                (status, reason),
+                "{rejection:?}"
+            );
+            let body: Value = serde_json::from_slice(response.body()).unwrap();
+            assert!(body["error"].is_string(), "{body}");
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Edits come into force without a restart.
+
+mod watch;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::config::Config;
+use crate::config::flags::Flags;
+use crate::in_force::InForce;
+use crate::proxy::Proxy;
+use watch::Watch;
+
+/// Watches the configuration file and all that it names, for ever; each change puts a new snapshot in force. What
+/// was edited between the start and here is noticed too, for the first reload doesn't wait.
+pub async fn keep_in_force(flags: Flags, proxy: Arc<Proxy>) {
+    let flags = Arc::new(flags);
+    let mut watch = Watch::new();
+    loop {
+        let watched = paths(&flags, &proxy.in_force().config);
+        watch.observe(&watched);
+        reload(&flags, &proxy).await;
+        if watched == paths(&flags, &proxy.in_force().config) {
+            watch.change().await;
+        }
+    }
+}
+
+async fn reload(flags: &Arc<Flags>, proxy: &Proxy) {
+    let current = proxy.in_force();
+    let (flags, before) = (Arc::clone(flags), Arc::clone(&current));
+    match tokio::task::spawn_blocking(move || before.next(flags.load())).await {
+        Ok(next) => {
+            report(&current, &next);
+            proxy.put_in_force(next);
+        }
+        Err(error) => tracing::error!(%error, "the reload failed"),
+    }
+}
+
+/// All that a snapshot is read from.
+fn paths(flags: &Flags, config: &Config) -> Vec<PathBuf> {
+    let Config {
+        credentials,
+        digest_key_file,
+        ..
+    } = config;
+    let sources = [&credentials.basic, &credentials.api_keys];
+    let sources = sources.into_iter().flatten().map(|source| source.path.clone());
+    flags
+        .config
+        .iter()
+        .chain(digest_key_file)
+        .cloned()
+        .chain(sources)
+        .collect()
+}
+
+fn report(before: &InForce, next: &InForce) {
+    if let Some(error) = next.error.as_deref().filter(|_| next.error != before.error) {
+        tracing::error!(error, "the configuration stays as it was");
+    }
+    if next.error.is_none() && next.digest != before.digest {
+        tracing::info!("a new configuration is in force");
+    }
+    for field in changed_start_fields(&before.config, &next.config) {
+        tracing::warn!(field, "changes only at the next start");
+    }
+    let old_errors: Vec<_> = before
+        .credentials
+        .sources()
+        .into_iter()
+        .filter_map(|source| source.error)
+        .collect();
+    for source in next.credentials.sources() {
+        let means = source.means.name();
+        match source.error {
+            Some(error) if !old_errors.contains(&error) => tracing::error!(means, error, "nobody is let in"),
+            Some(_) => {}
+            None => tracing::info!(means, clients = source.clients, "credentials are in force"),
+        }
+    }
+}
+
+fn changed_start_fields(before: &Config, next: &Config) -> Vec<&'static str> {
+    let fields = [
+        ("listen", before.listen != next.listen),
+        ("adminListen", before.admin_listen != next.admin_listen),
+        ("upstream", before.upstream != next.upstream),
+        ("threads", before.threads != next.threads),
+    ];
+    fields
+        .iter()
+        .filter(|(_, changed)| *changed)
+        .map(|(field, _)| *field)
+        .collect()
+}

@@ -1,0 +1,205 @@
+//! Ollama's routes by class (ollama/server/routes.go). What is not here is denied to everyone.
+
+use http::Method;
+
+use crate::config::RouteClass;
+
+/// A route of Ollama.
+#[derive(Debug)]
+pub struct Route {
+    /// The path, or its pattern where the last segment is a parameter; as in logs and metrics.
+    pub pattern: &'static str,
+    /// What may stand in the pattern's last segment; none where the pattern is the path itself.
+    parameter: Option<fn(&str) -> bool>,
+    /// The methods that Ollama answers there, as an `Allow` header has them.
+    pub methods: &'static str,
+    /// What it does.
+    pub class: RouteClass,
+}
+
+const fn exact(methods: &'static str, pattern: &'static str, class: RouteClass) -> Route {
+    Route {
+        pattern,
+        parameter: None,
+        methods,
+        class,
+    }
+}
+
+const fn with_parameter(
+    methods: &'static str,
+    pattern: &'static str,
+    parameter: fn(&str) -> bool,
+    class: RouteClass,
+) -> Route {
+    Route {
+        pattern,
+        parameter: Some(parameter),
+        methods,
+        class,
+    }
+}
+
+use RouteClass::{Account, Health, Inference, Manage, Read};
+
+/// Every route, the busiest first. A path stands here once: all its methods are of one class.
+pub static ROUTES: &[Route] = &[
+    exact("POST", "/api/chat", Inference),
+    exact("POST", "/api/generate", Inference),
+    exact("POST", "/v1/chat/completions", Inference),
+    exact("POST", "/v1/messages", Inference),
+    exact("POST", "/v1/responses", Inference),
+    exact("POST", "/v1/completions", Inference),
+    exact("POST", "/v1/embeddings", Inference),
+    exact("POST", "/api/embed", Inference),
+    exact("POST", "/api/embeddings", Inference),
+    exact("POST", "/v1/audio/transcriptions", Inference),
+    exact("POST", "/v1/images/generations", Inference),
+    exact("POST", "/v1/images/edits", Inference),
+    exact("GET, HEAD", "/", Health),
+    exact("GET, HEAD", "/api/version", Health),
+    exact("GET", "/api/status", Health),
+    exact("GET, HEAD", "/api/tags", Read),
+    exact("GET", "/api/ps", Read),
+    exact("POST", "/api/show", Read),
+    exact("GET", "/v1/models", Read),
+    with_parameter("GET", "/v1/models/:model", is_model_segment, Read),
+    exact("GET", "/api/experimental/model-recommendations", Read),
+    exact("POST", "/api/pull", Manage),
+    exact("POST", "/api/push", Manage),
+    exact("POST", "/api/create", Manage),
+    exact("POST", "/api/copy", Manage),
+    exact("DELETE", "/api/delete", Manage),
+    with_parameter("HEAD, POST", "/api/blobs/:digest", is_digest, Manage),
+    exact("POST", "/api/me", Account),
+    exact("POST", "/api/signout", Account),
+    with_parameter("DELETE", "/api/user/keys/:key", is_key, Account),
+    exact("POST", "/api/experimental/web_search", Account),
+    exact("POST", "/api/experimental/web_fetch", Account),
+];
+
+impl Route {
+    /// The route of a path, byte for byte.
+    pub fn find(path: &str) -> Option<&'static Self> {
+        ROUTES.iter().find(|route| route.matches(path))
+    }
+
+    fn matches(&self, path: &str) -> bool {
+        let Some(parameter) = self.parameter else {
+            return self.pattern == path;
+        };
+        let fixed = self
+            .pattern
+            .rfind(':')
+            .map_or(self.pattern, |colon| &self.pattern[..colon]);
+        path.strip_prefix(fixed).is_some_and(parameter)
+    }
+
+    /// Whether Ollama answers `method` here.
+    pub fn allows(&self, method: &Method) -> bool {
+        self.methods.split(", ").any(|allowed| allowed == method.as_str())
+    }
+
+    /// Whether the pattern is the path, with no parameter in it.
+    pub const fn is_fixed(&self) -> bool {
+        self.parameter.is_none()
+    }
+}
+
+/// A model without host and namespace: Ollama's router takes one segment here, and no slash in any spelling.
+fn is_model_segment(segment: &str) -> bool {
+    let character = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':');
+    let first = segment.as_bytes().first();
+    segment.len() <= 200
+        && first.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
+        && segment.bytes().all(character)
+        && !segment.contains("..")
+}
+
+/// `sha256:HEX` or `sha256-HEX` (ollama/manifest/paths.go).
+fn is_digest(segment: &str) -> bool {
+    let hexadecimal = segment
+        .strip_prefix("sha256:")
+        .or_else(|| segment.strip_prefix("sha256-"));
+    hexadecimal.is_some_and(|hex| hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
+/// A public key in URL-safe base64 (ollama/api/client.go, `Disconnect`).
+fn is_key(segment: &str) -> bool {
+    let character = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'=');
+    (1..=512).contains(&segment.len()) && segment.bytes().all(character)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_match_exactly_or_not_at_all() {
+        let digest = format!("/api/blobs/sha256:{}", "a".repeat(64));
+        let dashed = format!("/api/blobs/sha256-{}", "A".repeat(64));
+        let cases = [
+            ("/", Some("/")),
+            ("/api/tags", Some("/api/tags")),
+            ("/api/tags/", None),
+            ("/API/tags", None),
+            ("/api//tags", None),
+            ("/api", None),
+            ("", None),
+            ("/v1/models", Some("/v1/models")),
+            ("/v1/models/", None),
+            ("/v1/models/gemma3:270m", Some("/v1/models/:model")),
+            ("/v1/models/llama3.2", Some("/v1/models/:model")),
+            ("/v1/models/user/model", None),
+            ("/v1/models/user%2Fmodel", None),
+            ("/v1/models/..", None),
+            ("/v1/models/a..b", None),
+            ("/v1/models/.a", None),
+            ("/v1/models/:model", None),
+            (&digest, Some("/api/blobs/:digest")),
+            (&dashed, Some("/api/blobs/:digest")),
+            ("/api/blobs/sha256:abc", None),
+            ("/api/blobs/../delete", None),
+            ("/api/user/keys/AAAA-_", Some("/api/user/keys/:key")),
+            ("/api/user/keys/", None),
+            ("/debug/pprof", None),
+        ];
+        for (path, expected) in cases {
+            assert_eq!(Route::find(path).map(|route| route.pattern), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_path_stands_once() {
+        for route in ROUTES {
+            assert_eq!(
+                ROUTES
+                    .iter()
+                    .filter(|other| other.pattern == route.pattern)
+                    .count(),
+                1,
+                "{}",
+                route.pattern
+            );
+        }
+    }
+
+    #[test]
+    fn methods_are_the_listed_ones() {
+        let cases = [
+            ("/api/tags", Method::HEAD, true),
+            ("/api/tags", Method::POST, false),
+            ("/api/delete", Method::DELETE, true),
+            ("/api/delete", Method::POST, false),
+            ("/api/chat", Method::HEAD, false),
+            ("/", Method::OPTIONS, false),
+        ];
+        for (path, method, expected) in cases {
+            assert_eq!(
+                Route::find(path).unwrap().allows(&method),
+                expected,
+                "{method} {path}"
+            );
+        }
+    }
+}
