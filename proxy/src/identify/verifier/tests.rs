@@ -102,16 +102,21 @@ async fn a_reload_forgets_what_it_changes_and_nothing_else() {
         identify(&verifier, &users, name, "opensesame").await.unwrap();
     }
 
+    assert_eq!(
+        identify(&verifier, &users, "bob", "another").await,
+        Err(Unauthenticated::Wrong)
+    );
+
     let bob = format!("bob:{}", bcrypt::hash_with_salt("another", 4, [3; 16]).unwrap());
     users.replace(&[alice, bob.clone()]);
     assert!(identify(&verifier, &users, "alice", "opensesame").await.is_ok());
-    assert_eq!(verifier.hashed(), 2, "alice's line is the same as before");
+    assert_eq!(verifier.hashed(), 3, "alice's line is the same as before");
     assert_eq!(
         identify(&verifier, &users, "bob", "opensesame").await,
         Err(Unauthenticated::Wrong)
     );
     assert!(identify(&verifier, &users, "bob", "another").await.is_ok());
-    assert_eq!(verifier.hashed(), 4, "bob's is not");
+    assert_eq!(verifier.hashed(), 5, "bob's is not");
 
     users.replace(&[bob]);
     assert_eq!(
@@ -220,6 +225,16 @@ async fn a_flood_against_one_name_leaves_room_for_others() {
         .filter(|result| **result == Err(Unauthenticated::Overloaded))
         .count();
     assert!(overloaded > 50, "only {overloaded} of 100 were turned away");
+}
+
+#[tokio::test]
+async fn a_place_is_given_back_after_each_hash() {
+    let users = Users::new(&[format!("alice:{}", bcrypt(4, 1))]);
+    let verifier = Verifier::with_limits(limits(1, 1, 1)).unwrap();
+    for password in 0..10 {
+        let result = identify(&verifier, &users, "alice", &password.to_string()).await;
+        assert_eq!(result, Err(Unauthenticated::Wrong), "password {password}");
+    }
 }
 
 /// Whoever leaves gives up the place, at once or when the hash that runs is done; and what wasn't checked to its end

@@ -1,0 +1,464 @@
+//! Who is let in, by the real proxy with curl before it. Named after what people run today (scenarios S1 to S12).
+
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use support::proxy::corral_proxy;
+use support::{Files, Ollama, Proxy, SECOND, within};
+
+/// Lines of `htpasswd`, all of the password `opensesame`, for machines that don't have it.
+const LINES: [&str; 6] = [
+    "B:$2y$04$Dyx3//5aVUao30GBuLZ5AeUmpeCgB/PFV0n1L2PU0mUn7WYSTSeyy",
+    "m:$apr1$VXnvOigl$Lk98Ny4lw0Rq4vJh6.U230",
+    "s:{SHA}F2GPAaOiG5EcklvLUlodIavTBnM=",
+    "2:$5$TsXHdCWdeAZbWZ4H$6/1hqSD7wJ6WSHBdZvByu9.hXXUcg/offTYe.oD0.a.",
+    "5:$6$gqmliRnfNuc6Wkhx$kdGyj8dRiUXvf8MP.1M8FsNLUplgnj7T2lo10tEFgD9qO0wp3VupUtBu5HZEezAHyDynW.1K9iD1MKC3zNiGu0",
+    "d:dLgeJqxDYJr4Y",
+];
+
+/// The line that `htpasswd` makes with an option, for a user who is called like the option.
+fn htpasswd(user: &str) -> String {
+    let made = Command::new("htpasswd")
+        .args(["-n", "-b", &format!("-{user}"), user, "opensesame"])
+        .output();
+    match made {
+        Ok(output) if output.status.success() => String::from_utf8(output.stdout).unwrap().trim().to_owned(),
+        _ => {
+            println!(
+                "htpasswd isn't installed or doesn't know -{user}: taking a line that it made elsewhere"
+            );
+            LINES
+                .iter()
+                .find(|line| line.starts_with(user))
+                .map(|line| (*line).to_owned())
+                .unwrap()
+        }
+    }
+}
+
+#[test]
+fn s1_the_users_of_an_htpasswd_file_come_in_and_nobody_else() {
+    let (files, ollama) = (Files::new(), Ollama::start());
+    let names = ["B", "m", "s", "2", "5"];
+    let users = files.write("users", &names.map(htpasswd).join("\n"));
+    let proxy = Proxy::start(&ollama, &["--htpasswd", &users]);
+    for user in names {
+        let cases = [
+            ("right", format!("{user}:opensesame"), 200),
+            ("wrong", format!("{user}:opensesam"), 401),
+        ];
+        for (name, user_and_password, expected) in cases {
+            // Twice: the second time it is remembered.
+            for _ in 0..2 {
+                assert_eq!(
+                    proxy.code(&["-u", &user_and_password]),
+                    expected,
+                    "{user}: {name} password"
+                );
+            }
+        }
+    }
+    assert_eq!(proxy.code(&["-u", "nobody:opensesame"]), 401, "unknown user");
+    assert_eq!(proxy.code(&[]), 401, "no credential");
+    let requests = ollama.requests();
+    assert_eq!(
+        requests.len(),
+        2 * names.len(),
+        "only the right ones have reached Ollama"
+    );
+    assert!(
+        requests
+            .iter()
+            .all(|head| !head.to_ascii_lowercase().contains("authorization")),
+        "{requests:?}"
+    );
+}
+
+#[test]
+fn s1_a_hash_that_is_not_accepted_is_refused_with_its_reason() {
+    let files = Files::new();
+    let users = files.write("users", &format!("{}\n{}\n", htpasswd("B"), htpasswd("d")));
+    let output = corral_proxy(&["--listen", "127.0.0.1:0", "--htpasswd", &users])
+        .output()
+        .unwrap();
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(message.lines().count(), 1, "{message}");
+    for part in ["entry `users`, line 2: DES crypt is not accepted", "htpasswd -nB"] {
+        assert!(message.contains(part), "{message}");
+    }
+}
+
+#[test]
+fn s1_an_upgrade_is_not_passed_on() {
+    let (files, ollama) = (Files::new(), Ollama::start());
+    let proxy = Proxy::start(&ollama, &["--api-keys", &files.write("keys", "sk-unnamed-1\n")]);
+    let upgrade = [
+        "-H",
+        "X-Ollama-Token: sk-unnamed-1",
+        "-H",
+        "Connection: Upgrade",
+        "-H",
+        "Upgrade: websocket",
+    ];
+    assert_ne!(proxy.curl("/api/version", &upgrade).status, 101);
+    let heads = ollama.requests().concat().to_ascii_lowercase();
+    assert!(!heads.contains("upgrade"), "{heads}");
+}
+
+/// Caddy's usual cost is 14; 12 shows the same in a quarter of the time.
+#[test]
+fn s2_a_slow_hash_slows_the_first_request_only() {
+    let (files, ollama) = (Files::new(), Ollama::start());
+    let hash = bcrypt::hash_with_salt("opensesame", 12, [7; 16]).unwrap();
+    let proxy = Proxy::start(
+        &ollama,
+        &["--htpasswd", &files.write("users", &format!("alice:{hash}\n"))],
+    );
+    let mut times = (0..6).map(|_| {
+        let start = Instant::now();
+        assert_eq!(proxy.code(&["-u", "alice:opensesame"]), 200);
+        start.elapsed()
+    });
+    let first = times.next().unwrap();
+    let later = times.min().unwrap();
+    assert!(
+        later * 2 < first,
+        "{first:?} for the first request, {later:?} for a later one"
+    );
+}
+
+#[test]
+fn s3_edits_of_a_key_file_are_in_force_within_a_second() {
+    let (files, ollama) = (Files::new(), Ollama::start());
+    let keys = files.write("keys", "# one key a line\nsk-first-0001\n");
+    let mut proxy = Proxy::start(&ollama, &["--api-keys", &keys]);
+    assert_eq!(
+        [
+            proxy.code_of_key("sk-first-0001"),
+            proxy.code_of_key("sk-second-002")
+        ],
+        [200, 401]
+    );
+
+    files.write("keys", "sk-first-0001\r\n  sk-second-002  \r\n");
+    within(SECOND, "the new key is let in", || {
+        proxy.code_of_key("sk-second-002") == 200
+    });
+    assert_eq!(
+        proxy.code_of_key("sk-first-0001"),
+        200,
+        "the old one is still there"
+    );
+
+    files.write("keys", "sk-second-002\n");
+    within(SECOND, "the old key is refused", || {
+        proxy.code_of_key("sk-first-0001") == 401
+    });
+    assert_eq!(proxy.code_of_key("sk-second-002"), 200);
+    assert!(proxy.runs(), "without a restart");
+}
+
+#[test]
+fn s4_each_header_that_clients_use_is_taken() {
+    let (files, ollama) = (Files::new(), Ollama::start());
+    let proxy = Proxy::start(
+        &ollama,
+        &["--api-keys", &files.write("keys", "alice:sk-alice-0001\n")],
+    );
+    for name in [
+        "X-Ollama-Token: ",
+        "x-api-key: ",
+        "Authorization: Bearer ",
+        "authorization: bearer ",
+    ] {
+        assert_eq!(
+            proxy.code(&["-H", &format!("{name}sk-alice-0001")]),
+            200,
+            "{name}"
+        );
+        assert_eq!(
+            proxy.code(&["-H", &format!("{name}sk-alice-0002")]),
+            401,
+            "{name} and another key"
+        );
+    }
+    for head in ollama.requests() {
+        assert!(!head.contains("sk-alice"), "the key has reached Ollama: {head}");
+    }
+}
+
+#[test]
+fn s8_the_connection_test_of_a_desktop_client_says_the_version_or_401() {
+    let (files, ollama) = (Files::new(), Ollama::start());
+    let proxy = Proxy::start(&ollama, &["--htpasswd", &files.write("users", &htpasswd("B"))]);
+    // base64 of `B:opensesame`, which is typed into the client as a header of one's own.
+    let good = proxy.curl("/api/version", &["-H", "Authorization: Basic QjpvcGVuc2VzYW1l"]);
+    assert_eq!(
+        (good.status, good.body.as_str()),
+        (200, r#"{"version":"0.17.4"}"#)
+    );
+    let bad = proxy.curl("/api/version", &["-H", "Authorization: Basic Qjp4"]);
+    assert_eq!(bad.status, 401);
+    assert!(
+        bad.head
+            .to_ascii_lowercase()
+            .contains("www-authenticate: basic realm="),
+        "{}",
+        bad.head
+    );
+}
+
+#[test]
+fn every_cause_has_the_same_answer_byte_for_byte() {
+    let (files, ollama) = (Files::new(), Ollama::start());
+    let keys = files.write("keys", "alice:sk-alice-0001\nbob:sk-bob-00001\n");
+    let proxy = Proxy::start(
+        &ollama,
+        &[
+            "--htpasswd",
+            &files.write("users", &htpasswd("B")),
+            "--api-keys",
+            &keys,
+        ],
+    );
+    let cases: &[(&str, &[&str])] = &[
+        ("unknown key", &["-H", "x-api-key: sk-nobody-001"]),
+        ("unknown user", &["-u", "nobody:opensesame"]),
+        ("wrong password", &["-u", "B:wrong"]),
+        (
+            "NUL in the password",
+            &["-H", "Authorization: Basic QjpvcGVuc2VzYW1lAA=="],
+        ),
+        ("bad base64", &["-H", "Authorization: Basic !"]),
+        ("unknown scheme", &["-H", "Authorization: Digest sk-alice-0001"]),
+        ("no token", &["-H", "Authorization: Bearer"]),
+        (
+            "two tokens",
+            &["-H", "Authorization: Bearer sk-alice-0001 sk-alice-0001"],
+        ),
+        (
+            "joined",
+            &["-H", "Authorization: Bearer sk-alice-0001, Bearer sk-alice-0001"],
+        ),
+        (
+            "twice",
+            &[
+                "-H",
+                "Authorization: Bearer sk-alice-0001",
+                "-H",
+                "Authorization: Bearer sk-alice-0001",
+            ],
+        ),
+        (
+            "good before bad",
+            &[
+                "-H",
+                "Authorization: Bearer sk-alice-0001",
+                "-H",
+                "Authorization: Bearer x",
+            ],
+        ),
+        (
+            "bad before good",
+            &[
+                "-H",
+                "Authorization: Bearer x",
+                "-H",
+                "Authorization: Bearer sk-alice-0001",
+            ],
+        ),
+        (
+            "two clients",
+            &[
+                "-H",
+                "Authorization: Bearer sk-alice-0001",
+                "-H",
+                "x-api-key: sk-bob-00001",
+            ],
+        ),
+        (
+            "good beside bad",
+            &["-H", "X-Ollama-Token: x", "-H", "x-api-key: sk-bob-00001"],
+        ),
+        ("the stored hash as key", &["-H", "x-api-key: sha256:00"]),
+    ];
+    let without_date = |arguments: &[&str]| {
+        let answer = proxy.curl("/api/version", arguments);
+        let lines = answer
+            .head
+            .lines()
+            .filter(|line| !line.to_ascii_lowercase().starts_with("date:"));
+        (lines.map(str::to_owned).collect::<Vec<_>>(), answer.body)
+    };
+    let missing = without_date(&[]);
+    assert!(missing.0[0].contains(" 401 "), "{missing:?}");
+    for (name, arguments) in cases {
+        assert_eq!(without_date(arguments), missing, "{name}");
+    }
+    assert!(
+        ollama.requests().is_empty(),
+        "something has reached Ollama: {:?}",
+        ollama.requests()
+    );
+    let same_twice = [
+        "-H",
+        "Authorization: Bearer sk-alice-0001",
+        "-H",
+        "x-api-key: sk-alice-0001",
+    ];
+    assert_eq!(
+        proxy.code(&same_twice),
+        200,
+        "one key in two headers, as some SDKs send it"
+    );
+}
+
+/// Configuration with a rule that lets `admin` change models, and a log in JSON.
+fn configuration(files: &Files) -> String {
+    let users = files.write(
+        "users",
+        &format!("{}\n", htpasswd("B").replacen("B:", "alice:", 1)),
+    );
+    let keys = files.write("keys", "admin:sk-admin-0001\nunused:sk-unused-001\n");
+    files.write(
+        "proxy.yaml",
+        &format!(
+            "credentials: {{basic: {{path: {users}}}, apiKeys: {{path: {keys}}}}}\n\
+             access: [{{clients: [admin], allow: [Inference, Read, Manage]}}]\n\
+             log: {{format: json}}\n"
+        ),
+    )
+}
+
+#[test]
+fn s9_a_client_may_use_models_and_change_them_only_by_a_rule() {
+    let (files, ollama) = (Files::new(), Ollama::start());
+    let proxy = Proxy::start(&ollama, &["--config", &configuration(&files)]);
+    let alice: &[&str] = &["-u", "alice:opensesame"];
+    let admin: &[&str] = &["-H", "Authorization: Bearer sk-admin-0001"];
+    let cases = [
+        (alice, "/api/tags", "GET", 200),
+        (alice, "/api/embed", "POST", 200),
+        (alice, "/api/pull", "POST", 403),
+        (alice, "/api/create", "POST", 403),
+        (alice, "/api/push", "POST", 403),
+        (alice, "/api/copy", "POST", 403),
+        (alice, "/api/delete", "DELETE", 403),
+        (admin, "/api/pull", "POST", 200),
+        (admin, "/api/delete", "DELETE", 200),
+        (&[], "/api/pull", "POST", 401),
+    ];
+    for (who, path, method, expected) in cases {
+        let reached = ollama.requests().len();
+        let data: &[&str] = if method == "GET" { &[] } else { &["--data", "{}"] };
+        let answer = proxy.curl(path, &[who, &["-X", method], data].concat());
+        assert_eq!(
+            answer.status, expected,
+            "{method} {path} {who:?}: {}",
+            answer.body
+        );
+        let forwarded = ollama.requests().len() - reached;
+        assert_eq!(forwarded, usize::from(expected == 200), "{method} {path} {who:?}");
+    }
+}
+
+#[test]
+fn s9_log_status_and_metrics_tell_who_came_and_no_secret() {
+    let (files, ollama) = (Files::new(), Ollama::start());
+    let proxy = Proxy::start(&ollama, &["--config", &configuration(&files)]);
+    assert_eq!(proxy.code(&["-u", "alice:opensesame"]), 200);
+    assert_eq!(proxy.code_of_key("sk-admin-0001"), 200);
+    assert_eq!(proxy.code_of_key("sk-guessed-01"), 401);
+    let lines = || -> Vec<Value> {
+        let output = proxy.output();
+        let lines = output
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        lines
+            .filter(|line| line["route"].is_string() || line["status"].is_number())
+            .collect()
+    };
+    within(5 * SECOND, "three lines of the access log", || lines().len() == 3);
+    let told: Vec<_> = lines()
+        .iter()
+        .map(|line| (line["client"].clone(), line["status"].clone()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("alice".into(), 200.into()),
+            ("admin".into(), 200.into()),
+            (Value::Null, 401.into())
+        ]
+    );
+
+    let status = proxy.status();
+    let used: Vec<_> = status["clients"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|client| (client["name"].as_str().unwrap(), client["lastUsed"].is_string()))
+        .collect();
+    assert_eq!(used, [("admin", true), ("alice", true), ("unused", false)]);
+    let metrics = proxy.admin("/metrics");
+    let last_used = |client: &str| -> f64 {
+        let line = metrics
+            .lines()
+            .find(|line| line.contains("last_used") && line.contains(&format!("\"{client}\"")));
+        line.and_then(|line| line.rsplit(' ').next()?.parse().ok())
+            .unwrap_or_else(|| panic!("{client} in {metrics}"))
+    };
+    assert!(
+        last_used("alice") > 1e9 && last_used("admin") > 1e9 && last_used("unused") == 0.0,
+        "{metrics}"
+    );
+
+    let said = [proxy.output(), status.to_string(), metrics].concat();
+    for secret in [
+        "opensesame",
+        "YWxpY2U6",
+        "sk-admin",
+        "sk-unused",
+        "sk-guessed",
+        "$2y$",
+    ] {
+        assert!(!said.contains(secret), "{secret} in {said}");
+    }
+}
+
+/// Hashing is bounded and off the path of those who are in already.
+#[test]
+fn a_flood_of_wrong_passwords_does_not_slow_those_who_are_in() {
+    let (files, ollama) = (Files::new(), Ollama::start());
+    let hash = bcrypt::hash_with_salt("opensesame", 10, [7; 16]).unwrap();
+    let users = files.write("users", &format!("alice:{hash}\n"));
+    let proxy = Proxy::start(&ollama, &["--htpasswd", &users, "--threads", "1"]);
+    assert_eq!(proxy.code(&["-u", "alice:opensesame"]), 200);
+    std::thread::scope(|scope| {
+        let flood: Vec<_> = (0..4)
+            .map(|thread| {
+                let proxy = &proxy;
+                scope.spawn(move || -> Vec<u16> {
+                    (0..8)
+                        .map(|number| proxy.code(&["-u", &format!("name-{thread}-{number}:wrong")]))
+                        .collect()
+                })
+            })
+            .collect();
+        let mut slowest = Duration::ZERO;
+        while flood.iter().any(|thread| !thread.is_finished()) {
+            let start = Instant::now();
+            assert_eq!(proxy.code(&["-u", "alice:opensesame"]), 200);
+            slowest = slowest.max(start.elapsed());
+        }
+        let codes = flood.into_iter().flat_map(|thread| thread.join().unwrap());
+        assert!(codes.into_iter().all(|code| matches!(code, 401 | 503)));
+        assert!(slowest < SECOND, "alice waited {slowest:?}");
+    });
+}
