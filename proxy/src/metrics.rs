@@ -89,6 +89,8 @@ pub struct Metrics {
     clients: Family<MeansLabels, Gauge>,
     /// Reloads by outcome.
     pub reloads: Family<ReloadLabels, Counter>,
+    /// Passwords hashed.
+    pub passwords_hashed: Counter,
     /// Lines of the access log that were lost.
     pub log_dropped: Counter,
 }
@@ -106,6 +108,7 @@ impl Default for Metrics {
             last_used: Family::default(),
             clients: Family::default(),
             reloads: Family::default(),
+            passwords_hashed: Counter::default(),
             log_dropped: Counter::default(),
         };
         metrics.register();
@@ -161,6 +164,7 @@ impl Metrics {
             last_used,
             clients,
             reloads,
+            passwords_hashed,
             log_dropped,
             ..
         } = self;
@@ -180,6 +184,11 @@ impl Metrics {
             "reloads",
             "Reloads of configuration and credentials by outcome",
             reloads.clone(),
+        );
+        registry.register(
+            "passwords_hashed",
+            "Passwords hashed: once for a credential, so far fewer than requests",
+            passwords_hashed.clone(),
         );
         registry.register(
             "access_log_lines_dropped",

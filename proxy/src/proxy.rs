@@ -53,7 +53,7 @@ impl Proxy {
             upstream: Arc::new(Upstream::new(&first.config.upstream)),
             models: Board::new(&first.config.models),
             in_force: ArcSwap::from_pointee(first),
-            verifier: Verifier::new().map_err(SetupError::Random)?,
+            verifier: Verifier::new(metrics.passwords_hashed.clone()).map_err(SetupError::Random)?,
             requests: Arc::default(),
             accounting: Arc::new(Accounting { log, metrics }),
             readiness: Readiness::default(),

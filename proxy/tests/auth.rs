@@ -1,6 +1,11 @@
 //! Who is let in, by the real proxy with curl before it. Named after what people run today (scenarios S1 to S12).
 
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod support;
 
@@ -127,6 +132,11 @@ fn s2_a_slow_hash_slows_the_first_request_only() {
     });
     let first = times.next().unwrap();
     let later = times.min().unwrap();
+    let metrics = proxy.admin("/metrics");
+    assert!(
+        metrics.contains("corral_proxy_passwords_hashed_total 1\n"),
+        "{metrics}"
+    );
     assert!(
         later * 2 < first,
         "{first:?} for the first request, {later:?} for a later one"

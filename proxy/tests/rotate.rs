@@ -1,6 +1,11 @@
 //! Credentials change under the running proxy: by each way of editing, with faults, and with streams under way.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 #[path = "support/stream.rs"]
 mod stream;
@@ -50,7 +55,7 @@ fn s3_each_way_of_editing_is_in_force_within_a_second() {
             files.write("keys", &format!("alice:{NEW}\n"));
         }),
         ("a mounted Secret swapped", "mount", |files| {
-            mount(files, "2", NEW)
+            mount(files, "2", NEW);
         }),
     ];
     for (name, source, edit) in cases {

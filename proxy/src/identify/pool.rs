@@ -2,9 +2,9 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
+use prometheus_client::metrics::counter::Counter;
 use tokio::sync::Semaphore;
 
 use super::Unauthenticated;
@@ -43,11 +43,12 @@ pub(super) struct Pool {
     running: Arc<Semaphore>,
     places: Arc<Semaphore>,
     lanes: Vec<Arc<Semaphore>>,
-    hashed: AtomicU64,
+    /// Hashes begun since the start.
+    pub(super) hashed: Counter,
 }
 
 impl Pool {
-    pub(super) fn new(limits: Limits) -> Self {
+    pub(super) fn new(limits: Limits, hashed: Counter) -> Self {
         let Limits {
             running,
             places,
@@ -59,13 +60,8 @@ impl Pool {
             lanes: (0..LANES)
                 .map(|_| Arc::new(Semaphore::new(places_of_lane)))
                 .collect(),
-            hashed: AtomicU64::new(0),
+            hashed,
         }
-    }
-
-    /// How many hashes were begun since the start.
-    pub(super) fn hashed(&self) -> u64 {
-        self.hashed.load(Ordering::Relaxed)
     }
 
     /// Whether the user's hash is of the password. First come, first served.
@@ -84,7 +80,7 @@ impl Pool {
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(overloaded)?;
         let running = Arc::clone(&self.running).acquire_owned().await;
         let running = running.map_err(|_| Unauthenticated::Overloaded)?;
-        self.hashed.fetch_add(1, Ordering::Relaxed);
+        self.hashed.inc();
         let check = tokio::task::spawn_blocking(move || {
             let verified = user.hash.verify(shown.password());
             drop((running, place, lane));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use hmac::{Hmac, KeyInit, Mac};
 use http::HeaderMap;
+use prometheus_client::metrics::counter::Counter;
 use sha2::Sha256;
 
 use super::outcomes::{Attempt, Outcomes};
@@ -23,15 +24,15 @@ pub struct Verifier {
 }
 
 impl Verifier {
-    /// Makes one with half of the machine's processors for slow hashes.
+    /// Makes one with half of the machine's processors for slow hashes, each counted in `hashed`.
     ///
     /// # Errors
     /// When the system has no random numbers.
-    pub fn new() -> Result<Self, getrandom::Error> {
-        Self::with_limits(Limits::of_this_machine())
+    pub fn new(hashed: Counter) -> Result<Self, getrandom::Error> {
+        Self::with_limits(Limits::of_this_machine(), hashed)
     }
 
-    pub(super) fn with_limits(limits: Limits) -> Result<Self, getrandom::Error> {
+    fn with_limits(limits: Limits, hashed: Counter) -> Result<Self, getrandom::Error> {
         let mut key = [0; 32];
         getrandom::fill(&mut key)?;
         #[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
@@ -40,7 +41,7 @@ impl Verifier {
             tags,
             names: RandomState::new(),
             outcomes: Outcomes::new(),
-            pool: Pool::new(limits),
+            pool: Pool::new(limits, hashed),
         })
     }
 
@@ -64,11 +65,6 @@ impl Verifier {
         }?;
         identity.client().touch();
         Ok(identity)
-    }
-
-    /// How many passwords have been hashed since the start, for metrics: far fewer than requests with a password.
-    pub fn hashed(&self) -> u64 {
-        self.pool.hashed()
     }
 
     async fn by_password(

@@ -2,6 +2,7 @@ use std::fs;
 use std::path::Path;
 
 use http::HeaderMap;
+use prometheus_client::metrics::counter::Counter;
 
 use super::*;
 use crate::identify::Verifier;
@@ -57,7 +58,7 @@ fn identity(set: &CredentialSet, authorization: &str) -> Option<Identity> {
         .collect();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime
-        .block_on(Verifier::new().unwrap().identify(set, &headers))
+        .block_on(Verifier::new(Counter::default()).unwrap().identify(set, &headers))
         .ok()
 }
 

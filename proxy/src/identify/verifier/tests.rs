@@ -64,18 +64,19 @@ async fn identify(
     identity.map(|identity| identity.name().to_string())
 }
 
-fn limits(running: usize, places: usize, places_of_lane: usize) -> Limits {
-    Limits {
+fn limited(running: usize, places: usize, places_of_lane: usize) -> Verifier {
+    let limits = Limits {
         running,
         places,
         places_of_lane,
-    }
+    };
+    Verifier::with_limits(limits, Counter::default()).unwrap()
 }
 
 #[tokio::test]
 async fn a_slow_hash_runs_once_for_a_credential_right_or_wrong() {
     let users = Users::new(&[format!("alice:{}", bcrypt(4, 1))]);
-    let verifier = Verifier::new().unwrap();
+    let verifier = Verifier::new(Counter::default()).unwrap();
     let cases = [
         ("alice", "opensesame", Ok("alice".to_owned())),
         ("alice", "wrong", Err(Unauthenticated::Wrong)),
@@ -88,7 +89,7 @@ async fn a_slow_hash_runs_once_for_a_credential_right_or_wrong() {
                 expected,
                 "{name} {password}"
             );
-            assert_eq!(verifier.hashed(), hashed, "{name} {password}");
+            assert_eq!(verifier.pool.hashed.get(), hashed, "{name} {password}");
         }
     }
 }
@@ -97,7 +98,7 @@ async fn a_slow_hash_runs_once_for_a_credential_right_or_wrong() {
 async fn a_reload_forgets_what_it_changes_and_nothing_else() {
     let (alice, bob) = (format!("alice:{}", bcrypt(4, 1)), format!("bob:{}", bcrypt(4, 2)));
     let mut users = Users::new(&[alice.clone(), bob]);
-    let verifier = Verifier::new().unwrap();
+    let verifier = Verifier::new(Counter::default()).unwrap();
     for name in ["alice", "bob"] {
         identify(&verifier, &users, name, "opensesame").await.unwrap();
     }
@@ -110,13 +111,17 @@ async fn a_reload_forgets_what_it_changes_and_nothing_else() {
     let bob = format!("bob:{}", bcrypt::hash_with_salt("another", 4, [3; 16]).unwrap());
     users.replace(&[alice, bob.clone()]);
     assert!(identify(&verifier, &users, "alice", "opensesame").await.is_ok());
-    assert_eq!(verifier.hashed(), 3, "alice's line is the same as before");
+    assert_eq!(
+        verifier.pool.hashed.get(),
+        3,
+        "alice's line is the same as before"
+    );
     assert_eq!(
         identify(&verifier, &users, "bob", "opensesame").await,
         Err(Unauthenticated::Wrong)
     );
     assert!(identify(&verifier, &users, "bob", "another").await.is_ok());
-    assert_eq!(verifier.hashed(), 5, "bob's is not");
+    assert_eq!(verifier.pool.hashed.get(), 5, "bob's is not");
 
     users.replace(&[bob]);
     assert_eq!(
@@ -129,7 +134,7 @@ async fn a_reload_forgets_what_it_changes_and_nothing_else() {
 #[tokio::test]
 async fn an_unknown_user_costs_what_a_known_one_does() {
     let users = Users::new(&[format!("alice:{}", bcrypt(8, 1))]);
-    let verifier = Verifier::new().unwrap();
+    let verifier = Verifier::new(Counter::default()).unwrap();
     let (mut known, mut unknown) = (Duration::MAX, Duration::MAX);
     for attempt in 0..8 {
         for (name, least) in [("alice", &mut known), ("nobody", &mut unknown)] {
@@ -151,7 +156,7 @@ async fn an_unknown_user_costs_what_a_known_one_does() {
 #[tokio::test]
 async fn a_decoy_lets_nobody_in() {
     let users = Users::new(&[format!("alice:{}", bcrypt(4, 1))]);
-    let verifier = Verifier::new().unwrap();
+    let verifier = Verifier::new(Counter::default()).unwrap();
     for name in ["bob", "Alice", "alice ", "alic", "alicé"] {
         for _ in 0..2 {
             let result = identify(&verifier, &users, name, "opensesame").await;
@@ -163,19 +168,19 @@ async fn a_decoy_lets_nobody_in() {
 #[tokio::test]
 async fn the_same_attempt_by_many_at_once_is_one_hash() {
     let users = Users::new(&[format!("alice:{}", bcrypt(4, 1))]);
-    let verifier = Verifier::with_limits(limits(1, 1, 1)).unwrap();
+    let verifier = limited(1, 1, 1);
     let results = join_all((0..20).map(|_| identify(&verifier, &users, "alice", "opensesame"))).await;
     assert!(
         results.iter().all(Result::is_ok),
         "one place is enough for all: {results:?}"
     );
-    assert_eq!(verifier.hashed(), 1);
+    assert_eq!(verifier.pool.hashed.get(), 1);
 }
 
 #[tokio::test]
 async fn a_flood_of_wrong_passwords_is_bounded_and_leaves_those_alone_who_are_in() {
     let users = Users::new(&[format!("alice:{}", bcrypt(8, 1)), format!("bob:{}", bcrypt(8, 2))]);
-    let verifier = Verifier::with_limits(limits(1, 16, 4)).unwrap();
+    let verifier = limited(1, 16, 4);
     identify(&verifier, &users, "alice", "opensesame").await.unwrap();
 
     let names: Vec<_> = (0..200).map(|number| format!("name-{number}")).collect();
@@ -193,7 +198,7 @@ async fn a_flood_of_wrong_passwords_is_bounded_and_leaves_those_alone_who_are_in
         .filter(|result| **result == Err(Unauthenticated::Overloaded))
         .count();
     assert!(overloaded > 100, "only {overloaded} of 200 were turned away");
-    assert_eq!(verifier.hashed(), 1 + 200 - overloaded as u64);
+    assert_eq!(verifier.pool.hashed.get(), 1 + 200 - overloaded as u64);
     assert!(
         identify(&verifier, &users, "bob", "opensesame").await.is_ok(),
         "afterwards the others come in"
@@ -205,7 +210,7 @@ async fn a_flood_against_one_name_leaves_room_for_others() {
     let users = Users::new(&[format!("alice:{}", bcrypt(8, 1)), format!("bob:{}", bcrypt(8, 2))]);
     // Names fall into lanes by chance; these two must not share one.
     let verifier = loop {
-        let verifier = Verifier::with_limits(limits(1, 16, 2)).unwrap();
+        let verifier = limited(1, 16, 2);
         let [alice, bob] =
             ["alice", "bob"].map(|name| verifier.names.hash_one(name.as_bytes()) % LANES as u64);
         if alice != bob {
@@ -230,7 +235,7 @@ async fn a_flood_against_one_name_leaves_room_for_others() {
 #[tokio::test]
 async fn a_place_is_given_back_after_each_hash() {
     let users = Users::new(&[format!("alice:{}", bcrypt(4, 1))]);
-    let verifier = Verifier::with_limits(limits(1, 1, 1)).unwrap();
+    let verifier = limited(1, 1, 1);
     for password in 0..10 {
         let result = identify(&verifier, &users, "alice", &password.to_string()).await;
         assert_eq!(result, Err(Unauthenticated::Wrong), "password {password}");
@@ -242,7 +247,7 @@ async fn a_place_is_given_back_after_each_hash() {
 #[tokio::test]
 async fn callers_who_leave_make_room() {
     let users = Users::new(&[format!("alice:{}", bcrypt(10, 1))]);
-    let verifier = Verifier::with_limits(limits(1, 2, 2)).unwrap();
+    let verifier = limited(1, 2, 2);
     {
         let mut running = Box::pin(identify(&verifier, &users, "alice", "opensesame"));
         let mut waiting = Box::pin(identify(&verifier, &users, "alice", "wrong"));
