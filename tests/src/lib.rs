@@ -6,6 +6,8 @@
 pub mod cache;
 pub mod cluster;
 pub mod command;
+pub mod image;
+pub mod images;
 pub mod pki;
 pub mod port;
 pub mod process;

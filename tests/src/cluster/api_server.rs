@@ -1,13 +1,12 @@
 //! etcd and the API server, the same at every level.
 
-use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Client, Config};
 
+use super::access::Access;
 use super::audit::AuditLog;
 use super::workspace::Workspace;
 use crate::pki::{Authority, Identity};
@@ -20,7 +19,7 @@ pub(super) const SERVICE_NETWORK: &str = "10.96.0.0/16";
 /// What differs between levels.
 pub(super) struct Settings {
     /// Address at which the owner, and Pods if there are any, reach the API server.
-    pub(super) address: IpAddr,
+    pub(super) address: Ipv4Addr,
     pub(super) port: u16,
     pub(super) etcd_ports: [u16; 2],
     /// Further flags of the API server.
@@ -33,8 +32,9 @@ pub(super) struct ApiServer {
     pub(super) authority: Authority,
     pub(super) administrator: Identity,
     pub(super) service_account_key: PathBuf,
-    pub(super) kubeconfig: PathBuf,
-    pub(super) audit: AuditLog,
+    pub(super) access: Access,
+    url: String,
+    folder: PathBuf,
 }
 
 impl ApiServer {
@@ -45,22 +45,24 @@ impl ApiServer {
         let url = format!("https://{}:{}", settings.address, settings.port);
         let kubeconfig = workspace.path().join("kubeconfig");
         authority.kubeconfig(&kubeconfig, &url, &administrator)?;
+        let audit = AuditLog::create(workspace.path())?;
         let mut server = Self {
             processes: Vec::new(),
             service_account_key: authority.key_pair("service-account")?,
-            audit: AuditLog::create(workspace.path())?,
             authority,
             administrator,
-            kubeconfig,
+            access: Access { kubeconfig, audit },
+            url,
+            folder: workspace.path().to_owned(),
         };
-        server.start_etcd(settings, workspace.path(), launcher)?;
+        server.start_etcd(settings, launcher)?;
         server.start_api_server(settings, launcher)?;
         Ok(server)
     }
 
-    fn start_etcd(&mut self, settings: &Settings, folder: &Path, launcher: &Launcher) -> Result<()> {
+    fn start_etcd(&mut self, settings: &Settings, launcher: &Launcher) -> Result<()> {
         let [client, peer] = settings.etcd_ports.map(|port| format!("http://127.0.0.1:{port}"));
-        let data = folder.join("etcd");
+        let data = self.folder.join("etcd");
         let arguments = [
             format!("--data-dir={}", data.display()),
             "--unsafe-no-fsync".to_owned(),
@@ -109,6 +111,11 @@ impl ApiServer {
             ),
             format!("--kubelet-client-key={}", self.administrator.key.display()),
             "--kubelet-preferred-address-types=InternalIP".to_owned(),
+            // An endpoint may not be a loopback address; where it is one, nobody in the cluster asks for it.
+            format!(
+                "--endpoint-reconciler-type={}",
+                if address.is_loopback() { "none" } else { "lease" }
+            ),
             "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
             format!(
                 "--service-account-key-file={}",
@@ -121,7 +128,7 @@ impl ApiServer {
             "--authorization-mode=Node,RBAC".to_owned(),
             "--allow-privileged=true".to_owned(),
         ];
-        arguments.extend(self.audit.arguments());
+        arguments.extend(self.access.audit.arguments());
         arguments.extend(extra.iter().map(|&argument| argument.to_owned()));
         self.processes.push(launcher.start(
             "kube-apiserver",
@@ -132,9 +139,17 @@ impl ApiServer {
         Ok(())
     }
 
+    /// Writes the kubeconfig of a component and answers with its path.
+    pub(super) fn component(&self, name: &str, user: &str, group: Option<&str>) -> Result<PathBuf> {
+        let identity = self.authority.issue(name, user, group, &[])?;
+        let path = self.folder.join(format!("{name}.kubeconfig"));
+        self.authority.kubeconfig(&path, &self.url, &identity)?;
+        Ok(path)
+    }
+
     /// Waits until the API server says that it is ready.
     pub(super) async fn ready(&mut self) -> Result<()> {
-        let client = client(&self.kubeconfig).await?;
+        let client = self.access.client().await?;
         wait_until(
             "API server ready",
             Duration::from_secs(90),
@@ -146,11 +161,4 @@ impl ApiServer {
         )
         .await
     }
-}
-
-/// A client of the cluster that the kubeconfig names, for the runtime that asks.
-pub(super) async fn client(kubeconfig: &Path) -> Result<Client> {
-    let kubeconfig = Kubeconfig::read_from(kubeconfig)?;
-    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
-    Ok(Client::try_from(config)?)
 }

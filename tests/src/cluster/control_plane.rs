@@ -1,16 +1,13 @@
 //! Level 1: etcd and the API server on 127.0.0.1, without controllers or nodes. Any user can run it.
 
-use std::net::{IpAddr, Ipv4Addr};
-use std::path::Path;
+use std::net::Ipv4Addr;
+use std::ops::Deref;
 
 use anyhow::Result;
-use k8s_openapi::api::core::v1::Namespace;
-use kube::api::{ObjectMeta, PostParams};
-use kube::{Api, Client, ResourceExt};
 use tokio::sync::OnceCell;
 
-use super::api_server::{self, ApiServer, Settings};
-use super::audit::AuditLog;
+use super::access::Access;
+use super::api_server::{ApiServer, Settings};
 use super::workspace::Workspace;
 use crate::port::Port;
 use crate::process::Launcher;
@@ -22,29 +19,34 @@ use crate::tools::{self, Tool};
 /// namespace stays.
 pub struct ControlPlane {
     // In the order of the end: the servers before their folder.
-    server: ApiServer,
+    pub(super) server: ApiServer,
+    pub(super) launcher: Launcher,
     _ports: Vec<Port>,
     _workspace: Workspace,
 }
 
 impl ControlPlane {
+    /// What it takes.
+    pub const TOOLS: &'static [Tool] = &[Tool::Etcd, Tool::KubeApiserver];
+
     /// Builds what is missing, starts a new one and waits until it is ready.
     ///
     /// # Errors
     /// When a build fails or a server doesn't start.
     pub async fn start() -> Result<Self> {
-        tokio::task::spawn_blocking(|| tools::ensure(&[Tool::Etcd, Tool::KubeApiserver])).await??;
+        tokio::task::spawn_blocking(|| tools::ensure(Self::TOOLS)).await??;
+        // Nobody makes the service accounts that the admission plugin would wait for.
+        Self::start_with(&["--disable-admission-plugins=ServiceAccount"]).await
+    }
+
+    pub(super) async fn start_with(extra: &'static [&'static str]) -> Result<Self> {
         let ports = (0..3).map(|_| Port::reserve()).collect::<Result<Vec<Port>>>()?;
         let workspace = Workspace::create()?;
         let settings = Settings {
-            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            address: Ipv4Addr::LOCALHOST,
             port: ports[0].number(),
             etcd_ports: [ports[1].number(), ports[2].number()],
-            // Nobody makes the service accounts that the admission plugin would wait for.
-            extra: &[
-                "--disable-admission-plugins=ServiceAccount",
-                "--endpoint-reconciler-type=none",
-            ],
+            extra,
         };
         let launcher = Launcher {
             prefix: Vec::new(),
@@ -53,6 +55,7 @@ impl ControlPlane {
         let server = ApiServer::start(&settings, &workspace, &launcher)?;
         let mut cluster = Self {
             server,
+            launcher,
             _ports: ports,
             _workspace: workspace,
         };
@@ -60,7 +63,7 @@ impl ControlPlane {
         Ok(cluster)
     }
 
-    /// One for all tests of this process, which keep apart by [`Self::namespace`].
+    /// One for all tests of this process, which keep apart by [`Access::namespace`].
     ///
     /// # Errors
     /// As [`Self::start`].
@@ -68,39 +71,12 @@ impl ControlPlane {
         static SHARED: OnceCell<ControlPlane> = OnceCell::const_new();
         SHARED.get_or_try_init(Self::start).await
     }
+}
 
-    /// A client with every right. It belongs to the runtime that asks: each test asks for its own.
-    ///
-    /// # Errors
-    /// When the kubeconfig is gone.
-    pub async fn client(&self) -> Result<Client> {
-        api_server::client(self.kubeconfig()).await
-    }
+impl Deref for ControlPlane {
+    type Target = Access;
 
-    /// Makes a namespace of which nobody else knows and answers with its name.
-    ///
-    /// # Errors
-    /// When the API server refuses.
-    pub async fn namespace(&self, prefix: &str) -> Result<String> {
-        let metadata = ObjectMeta {
-            generate_name: Some(format!("{prefix}-")),
-            ..ObjectMeta::default()
-        };
-        let namespace = Namespace {
-            metadata,
-            ..Namespace::default()
-        };
-        let api = Api::<Namespace>::all(self.client().await?);
-        Ok(api.create(&PostParams::default(), &namespace).await?.name_any())
-    }
-
-    /// The kubeconfig of a user with every right.
-    pub fn kubeconfig(&self) -> &Path {
-        &self.server.kubeconfig
-    }
-
-    /// Who asked for what.
-    pub fn audit(&self) -> &AuditLog {
-        &self.server.audit
+    fn deref(&self) -> &Access {
+        &self.server.access
     }
 }

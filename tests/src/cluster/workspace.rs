@@ -41,6 +41,11 @@ impl Workspace {
         &self.path
     }
 
+    /// A short name that no other has.
+    pub(super) fn id(&self) -> String {
+        id(&self.path)
+    }
+
     /// The folder of the logs.
     pub(super) fn logs(&self) -> PathBuf {
         self.path.join("log")
@@ -71,15 +76,52 @@ fn remove_abandoned(clusters: &Path) -> Result<Vec<String>> {
         if !path.is_dir() || cache::try_lock(&path.join(LOCK))?.is_none() {
             continue;
         }
+        super::node::remove_remains(&id(&path))?;
         remove(&path)?;
-        removed.push(
-            path.file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned(),
-        );
+        removed.push(id(&path));
     }
     Ok(removed)
+}
+
+fn id(path: &Path) -> String {
+    path.file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
+}
+
+/// A cluster that somebody holds.
+#[derive(Clone, Debug)]
+pub struct Running {
+    /// Its name.
+    pub id: String,
+    /// The process that holds it and ends it in order when told by SIGTERM or SIGINT.
+    pub owner: i32,
+    /// Its kubeconfig.
+    pub kubeconfig: PathBuf,
+}
+
+/// Every cluster that somebody holds.
+///
+/// # Errors
+/// When the cache can't be read.
+pub fn running() -> Result<Vec<Running>> {
+    let mut running = Vec::new();
+    for entry in fs::read_dir(cache::folder("clusters")?)? {
+        let path = entry?.path();
+        if !path.is_dir() || cache::try_lock(&path.join(LOCK))?.is_some() {
+            continue;
+        }
+        let owner = fs::read_to_string(path.join(OWNER))?
+            .parse()
+            .context("not a process number")?;
+        running.push(Running {
+            id: id(&path),
+            owner,
+            kubeconfig: path.join("kubeconfig"),
+        });
+    }
+    Ok(running)
 }
 
 /// Processes that are just being killed may still write: tries again for a while.

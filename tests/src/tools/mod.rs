@@ -2,7 +2,7 @@
 //!
 //! Each has a module of its own under `tests/tools`, whose go.sum fixes every source it is built from.
 
-mod debian;
+pub(crate) mod debian;
 mod go;
 
 use std::fs;

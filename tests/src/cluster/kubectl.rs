@@ -1,0 +1,83 @@
+//! kubectl, as a user runs it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::command;
+use crate::tools::Tool;
+
+/// kubectl against one cluster.
+#[derive(Clone, Debug)]
+pub struct Kubectl {
+    program: PathBuf,
+    kubeconfig: Option<PathBuf>,
+}
+
+impl Kubectl {
+    /// The pinned kubectl, with that kubeconfig or, without one, the user's own.
+    ///
+    /// # Errors
+    /// Without a cache folder.
+    pub fn new(kubeconfig: Option<&Path>) -> Result<Self> {
+        Ok(Self {
+            program: Tool::Kubectl.path()?,
+            kubeconfig: kubeconfig.map(Path::to_owned),
+        })
+    }
+
+    /// A command of it.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        if let Some(kubeconfig) = &self.kubeconfig {
+            command.env("KUBECONFIG", kubeconfig);
+        }
+        command.args(arguments);
+        command
+    }
+
+    /// Runs it and answers with what it prints.
+    ///
+    /// # Errors
+    /// When it fails; the message is its own.
+    pub fn run(&self, arguments: &[&str]) -> Result<String> {
+        command::output(&mut self.command(arguments))
+    }
+
+    /// Runs it with a manifest on its standard input.
+    ///
+    /// # Errors
+    /// When it fails; the message is its own.
+    pub fn run_with(&self, arguments: &[&str], input: &str) -> Result<String> {
+        use std::io::Write;
+        let mut command = self.command(arguments);
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        child
+            .stdin
+            .take()
+            .context("no standard input")?
+            .write_all(input.as_bytes())?;
+        let output = child.wait_with_output()?;
+        let words = arguments.join(" ");
+        if !output.status.success() {
+            bail!(
+                "kubectl {words} failed: {}",
+                String::from_utf8_lossy(&output.stderr).trim()
+            );
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    }
+
+    /// `kubectl apply` of a manifest.
+    ///
+    /// # Errors
+    /// When it fails; the message is its own.
+    pub fn apply(&self, manifest: &str) -> Result<String> {
+        self.run_with(&["apply", "-f", "-"], manifest)
+    }
+}
