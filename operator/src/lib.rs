@@ -16,7 +16,22 @@
 //! | events.k8s.io | events | create, patch | |
 //! | coordination.k8s.io | leases | get, create, patch | `--leader-elect` only, in the operator's own namespace |
 
+pub mod admin;
+pub mod apply;
+pub mod changes;
 pub mod cli;
+pub mod compare;
 pub mod crd;
+pub mod lease;
+pub mod memory;
+pub mod metrics;
+pub mod observe;
 pub mod plan;
+pub mod reconcile;
 pub mod render;
+pub mod replicas;
+pub mod report;
+pub mod rotation;
+pub mod run;
+pub mod status;
+pub mod watch;

@@ -1,19 +1,20 @@
 //! The binary `corral-operator`.
 
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io::{self, IsTerminal, Read, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
-use corral_operator::cli::{Cli, Command, RenderOptions};
-use corral_operator::{crd, render};
+use corral_operator::cli::{Cli, Command, LogFormat, RenderOptions, RunOptions};
+use corral_operator::{crd, render, run};
+use tracing_subscriber::EnvFilter;
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
-        Command::Run(_) => return ExitCode::FAILURE,
+        Command::Run(options) => run(options),
         Command::Crds => print_definition(),
         Command::Render(options) => print_rendered(&options),
     };
@@ -23,6 +24,30 @@ fn main() -> ExitCode {
             eprintln!("corral-operator: {error}");
             ExitCode::from(2)
         }
+    }
+}
+
+#[tokio::main]
+async fn run(options: RunOptions) -> Outcome {
+    log(options.log_format);
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "starting");
+    run::run(options)
+        .await
+        .inspect_err(|error| tracing::error!(%error, "ending"))?;
+    tracing::info!("ended");
+    Ok(())
+}
+
+/// `RUST_LOG` says what is logged; without it what matters to an operator of the operator.
+fn log(format: LogFormat) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,kube=warn"));
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal());
+    match format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().flatten_event(true).init(),
     }
 }
 

@@ -16,7 +16,7 @@ use crate::cli::PlanOptions;
 use crate::crd::OllamaService;
 
 pub use child::{Child, Kind};
-pub use credentials::{GENERATED_ENTRY, Generated, GeneratedSecret, Source};
+pub use credentials::{GENERATED_ENTRY, Generated, GeneratedSecret, Source, secret_names};
 pub use names::{
     MANAGER, NUDGE_ANNOTATION, child_selector, credentials_name, digest_key_name, endpoint, instance_of,
     selector, service_of,

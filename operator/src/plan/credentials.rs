@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::Secret;
 use super::Prepared;
 use super::names::{credentials_name, digest_key_name, metadata};
 use crate::cli::SecretsMode;
-use crate::crd::{Auth, SecretRef};
+use crate::crd::{Auth, OllamaService, SecretRef};
 
 /// The entry of a generated Secret of credentials: the one client's name.
 pub const GENERATED_ENTRY: &str = "default";
@@ -49,6 +49,15 @@ pub(super) fn sources(instance: &str, auth: Option<&Auth>) -> Vec<Source> {
         .iter()
         .map(|keys| source(Means::ApiKeys, &keys.secret_ref));
     basic.chain(api_keys).collect()
+}
+
+/// Names of all Secrets that concern an OllamaService: those it names and those made for it.
+pub fn secret_names(service: &OllamaService) -> impl Iterator<Item = String> {
+    let instance = service.metadata.name.as_deref().unwrap_or_default();
+    let sources = sources(instance, service.spec.auth.as_ref()).into_iter();
+    sources
+        .map(|source| source.secret)
+        .chain([digest_key_name(instance)])
 }
 
 /// A Secret that is made once, with random content, and never written again.

@@ -1,0 +1,134 @@
+//! Every write but the status: server-side apply by one field manager.
+
+use k8s_openapi::api::core::v1::{Pod, Secret};
+use kube::Client;
+use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
+use serde_json::{Value, json};
+
+use crate::changes::Change;
+use crate::metrics::Metrics;
+use crate::plan::{Child, GeneratedSecret, MANAGER, NUDGE_ANNOTATION};
+
+/// Why something could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// The API server refused it or didn't answer.
+    #[error("{kind} {name}: {source}")]
+    Refused {
+        /// Kind of the object.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+        /// The API server's words.
+        source: Box<kube::Error>,
+    },
+    /// The system has no randomness for a generated Secret.
+    #[error("no randomness for Secret {name}: {reason}")]
+    Randomness {
+        /// Its name.
+        name: String,
+        /// The system's words.
+        reason: getrandom::Error,
+    },
+}
+
+/// Writes to one namespace.
+#[derive(Clone, Copy)]
+pub struct Writer<'a> {
+    /// The API server.
+    pub client: &'a Client,
+    /// Where writes are counted.
+    pub metrics: &'a Metrics,
+    /// The namespace.
+    pub namespace: &'a str,
+}
+
+impl Writer<'_> {
+    /// Writes all changes in their order and stops at the first that fails: what comes later needs what comes before.
+    ///
+    /// # Errors
+    /// The first write that failed.
+    pub async fn apply(&self, changes: &[Change<'_>]) -> Result<(), ApplyError> {
+        for change in changes {
+            match change {
+                Change::Generate(secret) => self.generate(secret).await?,
+                Change::Create(child) => self.create(child).await?,
+                Change::Update { child, uid, object } => self.update(child, uid, object).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a Secret. One that has come to be meanwhile stays as it is.
+    async fn generate(&self, generated: &GeneratedSecret) -> Result<(), ApplyError> {
+        let name = generated.name();
+        let secret = generated
+            .with_content()
+            .map_err(|reason| ApplyError::Randomness {
+                name: name.to_owned(),
+                reason,
+            })?;
+        self.metrics.write("Secret", "create");
+        let parameters = PostParams {
+            field_manager: Some(MANAGER.to_owned()),
+            ..PostParams::default()
+        };
+        let secrets: Api<Secret> = Api::namespaced(self.client.clone(), self.namespace);
+        match secrets.create(&parameters, &secret).await {
+            Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
+            outcome => outcome
+                .map(drop)
+                .map_err(|source| refused("Secret", name, source)),
+        }
+    }
+
+    /// Without force: were the name taken a moment ago, the values of the other's fields would conflict.
+    async fn create(&self, child: &Child) -> Result<(), ApplyError> {
+        self.metrics.write(child.kind.name(), "create");
+        self.patch(child, &child.object, &PatchParams::apply(MANAGER))
+            .await
+    }
+
+    /// With the uid, so that an object that was replaced meanwhile is not taken over.
+    async fn update(&self, child: &Child, uid: &str, object: &Value) -> Result<(), ApplyError> {
+        self.metrics.write(child.kind.name(), "patch");
+        let mut object = object.clone();
+        object["metadata"]["uid"] = uid.into();
+        self.patch(child, &object, &PatchParams::apply(MANAGER).force())
+            .await
+    }
+
+    async fn patch(&self, child: &Child, object: &Value, parameters: &PatchParams) -> Result<(), ApplyError> {
+        let api: Api<DynamicObject> =
+            Api::namespaced_with(self.client.clone(), self.namespace, &child.kind.resource());
+        let outcome = api.patch(&child.name, parameters, &Patch::Apply(object)).await;
+        outcome
+            .map(drop)
+            .map_err(|source| refused(child.kind.name(), &child.name, source))
+    }
+
+    /// Changes an annotation of a Pod, which makes the kubelet refresh its mounts at once. A Pod that is gone needs none.
+    ///
+    /// # Errors
+    /// When the API server refuses it or doesn't answer.
+    pub async fn nudge(&self, pod: &str, value: &str) -> Result<(), ApplyError> {
+        self.metrics.write("Pod", "patch");
+        let patch = json!({"metadata": {"annotations": {NUDGE_ANNOTATION: value}}});
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), self.namespace);
+        match pods
+            .patch_metadata(pod, &PatchParams::default(), &Patch::Merge(&patch))
+            .await
+        {
+            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+            outcome => outcome.map(drop).map_err(|source| refused("Pod", pod, source)),
+        }
+    }
+}
+
+fn refused(kind: &'static str, name: &str, source: kube::Error) -> ApplyError {
+    ApplyError::Refused {
+        kind,
+        name: name.to_owned(),
+        source: Box::new(source),
+    }
+}

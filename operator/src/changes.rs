@@ -1,0 +1,126 @@
+//! The difference between what should be and what there is: pure.
+
+use std::collections::BTreeMap;
+
+use kube::ResourceExt;
+use kube::api::DynamicObject;
+use serde_json::{Value, json};
+
+use crate::compare::{covers, quantity};
+use crate::observe::{Children, GeneratedState, Live};
+use crate::plan::{Child, GeneratedSecret, Kind, Plan, service_of};
+
+/// Something to write.
+#[derive(Debug)]
+pub enum Change<'a> {
+    /// A Secret that is not there yet.
+    Generate(&'a GeneratedSecret),
+    /// A child that is not there yet.
+    Create(&'a Child),
+    /// A child that is there and says something else.
+    Update {
+        /// What it should say.
+        child: &'a Child,
+        /// Which object it must still be.
+        uid: String,
+        /// What it says of its size, where that has grown beyond the plan.
+        object: Value,
+    },
+}
+
+/// A name that something else has already.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Collision {
+    /// Kind of that object.
+    pub kind: &'static str,
+    /// Its name.
+    pub name: String,
+    /// It is about to go.
+    pub deleting: bool,
+}
+
+/// All that is to be written, in order; or the names that are taken, and then nothing may be written at all.
+///
+/// # Errors
+/// When an object of a child's name belongs to something else.
+pub fn changes<'a>(
+    plan: &'a Plan,
+    children: &Children,
+    generated: &BTreeMap<String, GeneratedState>,
+    uid: &str,
+) -> Result<Vec<Change<'a>>, Vec<Collision>> {
+    let mut collisions = Vec::new();
+    let mut changes = Vec::new();
+    for secret in &plan.generated {
+        match generated.get(secret.name()) {
+            Some(GeneratedState::Ours) => {}
+            Some(GeneratedState::Foreign { deleting }) => {
+                collisions.push(Collision {
+                    kind: "Secret",
+                    name: secret.name().to_owned(),
+                    deleting: *deleting,
+                });
+            }
+            None => changes.push(Change::Generate(secret)),
+        }
+    }
+    for child in &plan.children {
+        match children.get(&child.kind) {
+            Some(live) if !is_ours(live, uid) => collisions.push(Collision {
+                kind: child.kind.name(),
+                name: child.name.clone(),
+                deleting: live.metadata.deletion_timestamp.is_some(),
+            }),
+            Some(live) => changes.extend(update(child, live)),
+            None => changes.push(Change::Create(child)),
+        }
+    }
+    if collisions.is_empty() {
+        Ok(changes)
+    } else {
+        Err(collisions)
+    }
+}
+
+fn is_ours(live: &DynamicObject, uid: &str) -> bool {
+    service_of(&live.metadata).is_some_and(|(_, owner)| owner == uid)
+}
+
+fn update<'a>(child: &'a Child, live: &Live) -> Option<Change<'a>> {
+    let metadata = json!({"metadata": {
+        "labels": live.metadata.labels,
+        "annotations": live.metadata.annotations,
+        "ownerReferences": live.metadata.owner_references,
+        "name": live.metadata.name,
+        "namespace": live.metadata.namespace,
+    }});
+    let mut object = child.object.clone();
+    if child.kind == Kind::PersistentVolumeClaim {
+        keep_grown_size(&mut object, &live.data);
+    }
+    let covered = object.as_object().is_some_and(|fields| {
+        fields.iter().all(|(field, desired)| match field.as_str() {
+            // A store's objects don't repeat them.
+            "apiVersion" | "kind" => true,
+            "metadata" => covers(&metadata["metadata"], desired),
+            _ => live.data.get(field).is_some_and(|live| covers(live, desired)),
+        })
+    });
+    (!covered).then(|| Change::Update {
+        child,
+        uid: live.uid().unwrap_or_default(),
+        object,
+    })
+}
+
+/// A claim that somebody has made larger than the plan can't be made smaller again.
+fn keep_grown_size(desired: &mut Value, live: &Value) {
+    const SIZE: &str = "/spec/resources/requests/storage";
+    let (Some(size), Some(live)) = (desired.pointer_mut(SIZE), live.pointer(SIZE)) else {
+        return;
+    };
+    let value = |size: &Value| size.as_str().and_then(quantity);
+    if value(live) > value(size) {
+        *size = live.clone();
+    }
+}

@@ -1,0 +1,172 @@
+//! What is remembered of each OllamaService between reconciles. All of it can be lost: it only saves work.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::crd::OllamaServiceStatus;
+
+/// First and longest pause after failures.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+/// First and longest time between two looks at replicas that lag.
+const FIRST_LOOK: Duration = Duration::from_millis(50);
+const LONGEST_LOOK: Duration = Duration::from_secs(10);
+/// How long replicas may lag before the kubelets are told once more; then twice as long, and so on.
+const FIRST_NUDGE: Duration = Duration::from_millis(600);
+
+/// Namespace and name of an OllamaService.
+pub type Key = (String, String);
+
+#[derive(Debug, Default)]
+struct Remembered {
+    failures: u32,
+    lagging: Option<Lagging>,
+    status: Option<(String, OllamaServiceStatus)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Lagging {
+    since: Instant,
+    nudges: u32,
+}
+
+/// What is remembered of each OllamaService.
+#[derive(Debug, Default)]
+pub struct Memory(Mutex<HashMap<Key, Remembered>>);
+
+impl Memory {
+    fn with<T>(&self, key: &Key, act: impl FnOnce(&mut Remembered) -> T) -> T {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        act(all.entry(key.clone()).or_default())
+    }
+
+    /// Forgets one that is gone.
+    pub fn forget(&self, key: &Key) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    }
+
+    /// Notes a failure; says how long to wait before the next try: twice as long each time, give or take a quarter, so that
+    /// many which failed together don't come back together.
+    pub fn failed(&self, key: &Key) -> Duration {
+        let failures = self.with(key, |remembered| {
+            remembered.failures = remembered.failures.saturating_add(1);
+            remembered.failures
+        });
+        let pause = FIRST_PAUSE
+            .saturating_mul(1 << (failures - 1).min(16))
+            .min(LONGEST_PAUSE);
+        pause.mul_f64(0.75 + 0.5 * fraction())
+    }
+
+    /// Notes a success.
+    pub fn succeeded(&self, key: &Key) {
+        self.with(key, |remembered| remembered.failures = 0);
+    }
+
+    /// Notes whether replicas lag; says when to look again at ones that do, soon at first, then ever more rarely.
+    pub fn lagging(&self, key: &Key, lagging: bool) -> Lag {
+        self.with(key, |remembered| {
+            if !lagging {
+                return remembered
+                    .lagging
+                    .take()
+                    .map_or(Lag::None, |lagging| Lag::Over(lagging.since.elapsed()));
+            }
+            let state = remembered.lagging.get_or_insert_with(|| Lagging {
+                since: Instant::now(),
+                nudges: 0,
+            });
+            let elapsed = state.since.elapsed();
+            let due = elapsed >= FIRST_NUDGE.saturating_mul(1 << state.nudges.min(16));
+            state.nudges += u32::from(due);
+            Lag::Still {
+                look_after: (elapsed / 4).clamp(FIRST_LOOK, LONGEST_LOOK),
+                nudges: due.then_some(state.nudges),
+            }
+        })
+    }
+
+    /// The status last written for that uid: a store may not have it yet.
+    pub fn status(&self, key: &Key, uid: &str) -> Option<OllamaServiceStatus> {
+        self.with(key, |remembered| {
+            let status = remembered.status.as_ref().filter(|(of, _)| of == uid);
+            status.map(|(_, status)| status.clone())
+        })
+    }
+
+    /// Notes the status that was written.
+    pub fn wrote_status(&self, key: &Key, uid: &str, status: OllamaServiceStatus) {
+        self.with(key, |remembered| {
+            remembered.status = Some((uid.to_owned(), status));
+        });
+    }
+}
+
+/// How replicas lag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lag {
+    /// They don't, and didn't.
+    None,
+    /// They do.
+    Still {
+        /// When to look again.
+        look_after: Duration,
+        /// It is time to tell the kubelets once more, for the n-th time.
+        nudges: Option<u32>,
+    },
+    /// They did for this long, and don't any more.
+    Over(Duration),
+}
+
+/// A random number from 0 to 1; without randomness, the middle.
+fn fraction() -> f64 {
+    getrandom::u32().map_or(0.5, |number| f64::from(number) / f64::from(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(name: &str) -> Key {
+        ("ml".to_owned(), name.to_owned())
+    }
+
+    #[test]
+    fn pauses_double_to_a_limit_and_begin_anew_after_a_success() {
+        let memory = Memory::default();
+        let within = |pause: Duration, middle: f64| (0.75..=1.25).contains(&(pause.as_secs_f64() / middle));
+        for middle in [
+            0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 300.0, 300.0,
+        ] {
+            let pause = memory.failed(&key("a"));
+            assert!(within(pause, middle), "{pause:?} for {middle}");
+        }
+        assert!(within(memory.failed(&key("b")), 0.5), "another one has its own");
+        memory.succeeded(&key("a"));
+        assert!(within(memory.failed(&key("a")), 0.5), "after a success");
+    }
+
+    #[test]
+    fn lagging_replicas_are_looked_at_soon() {
+        let memory = Memory::default();
+        assert_eq!(memory.lagging(&key("a"), false), Lag::None);
+        assert_eq!(
+            memory.lagging(&key("a"), true),
+            Lag::Still {
+                look_after: FIRST_LOOK,
+                nudges: None
+            }
+        );
+        assert!(matches!(memory.lagging(&key("a"), false), Lag::Over(_)));
+        assert_eq!(memory.lagging(&key("a"), false), Lag::None);
+    }
+
+    #[test]
+    fn a_status_is_that_of_one_uid() {
+        let memory = Memory::default();
+        memory.wrote_status(&key("a"), "1", OllamaServiceStatus::default());
+        assert!(memory.status(&key("a"), "1").is_some());
+        assert!(memory.status(&key("a"), "2").is_none());
+    }
+}

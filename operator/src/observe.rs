@@ -1,0 +1,141 @@
+//! Every read of the cluster.
+//!
+//! The stores answer where they can. What a store doesn't know is read from the API server, since a store lags and shows only
+//! what carries the operator's labels; in a settled cluster that is nothing.
+
+mod credentials;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::{Pod, Secret};
+use kube::api::{Api, DynamicObject, PartialObjectMeta};
+use kube::core::ObjectMeta;
+use kube::runtime::reflector::ObjectRef;
+use kube::{Client, ResourceExt};
+
+use crate::plan::{Child, Plan, instance_of, service_of};
+use crate::watch::Stores;
+
+pub use credentials::{Content, Readings, SecretState};
+
+/// A child that there is.
+pub type Live = Arc<DynamicObject>;
+/// The children that there are: an OllamaService has at most one of each kind.
+pub type Children = BTreeMap<crate::plan::Kind, Live>;
+
+/// Whose a Secret is that has the name of a generated one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GeneratedState {
+    /// This OllamaService's.
+    Ours,
+    /// Something else's.
+    Foreign {
+        /// It is about to go.
+        deleting: bool,
+    },
+}
+
+/// What there is of one OllamaService.
+#[derive(Debug)]
+pub struct Observed {
+    /// The children of the plan that there are.
+    pub children: Children,
+    /// The generated Secrets of the plan that there are, by name.
+    pub generated: BTreeMap<String, GeneratedState>,
+    /// For each source of the plan, in its order, the state of its Secret.
+    pub secrets: Vec<SecretState>,
+    /// The Pods.
+    pub pods: Vec<Arc<Pod>>,
+}
+
+/// Where one OllamaService's things are read from.
+#[derive(Clone, Copy)]
+pub struct Place<'a> {
+    /// The API server.
+    pub client: &'a Client,
+    /// What the watches know.
+    pub stores: &'a Stores,
+    /// What Secrets held when they were last read.
+    pub readings: &'a Readings,
+    /// The OllamaService's namespace.
+    pub namespace: &'a str,
+    /// Its name.
+    pub name: &'a str,
+    /// Its uid.
+    pub uid: &'a str,
+}
+
+/// Reads all that the plan of an OllamaService speaks of.
+///
+/// # Errors
+/// When the API server doesn't answer.
+pub async fn observe(place: Place<'_>, plan: &Plan) -> Result<Observed, kube::Error> {
+    // The Secrets first: nothing may hold up a rotation.
+    let secrets = credentials::secrets(place, plan).await?;
+    let mut children = Children::new();
+    for child in &plan.children {
+        if let Some(live) = place.child(child).await? {
+            children.insert(child.kind, live);
+        }
+    }
+    let mut generated = BTreeMap::new();
+    for secret in &plan.generated {
+        if let Some(metadata) = place.secret_metadata(secret.name()).await? {
+            generated.insert(secret.name().to_owned(), place.generated_state(&metadata));
+        }
+    }
+    Ok(Observed {
+        children,
+        generated,
+        secrets,
+        pods: place.pods(),
+    })
+}
+
+impl Place<'_> {
+    async fn child(&self, child: &Child) -> Result<Option<Live>, kube::Error> {
+        let resource = child.kind.resource();
+        let reference = ObjectRef::new_with(&child.name, resource.clone()).within(self.namespace);
+        if let Some(known) = self
+            .stores
+            .children
+            .get(&child.kind)
+            .and_then(|store| store.get(&reference))
+        {
+            return Ok(Some(known));
+        }
+        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), self.namespace, &resource);
+        Ok(api.get_opt(&child.name).await?.map(Arc::new))
+    }
+
+    /// The metadata of a Secret; none as well where the operator may not touch Secrets.
+    async fn secret_metadata(&self, name: &str) -> Result<Option<ObjectMeta>, kube::Error> {
+        let Some(store) = &self.stores.secrets else {
+            return Ok(None);
+        };
+        if let Some(known) = store.get(&ObjectRef::new(name).within(self.namespace)) {
+            return Ok(Some(known.metadata.clone()));
+        }
+        let api: Api<PartialObjectMeta<Secret>> = Api::namespaced(self.client.clone(), self.namespace);
+        Ok(api.get_opt(name).await?.map(|secret| secret.metadata))
+    }
+
+    fn generated_state(&self, metadata: &ObjectMeta) -> GeneratedState {
+        if service_of(metadata).is_some_and(|(_, uid)| uid == self.uid) {
+            GeneratedState::Ours
+        } else {
+            GeneratedState::Foreign {
+                deleting: metadata.deletion_timestamp.is_some(),
+            }
+        }
+    }
+
+    fn pods(&self) -> Vec<Arc<Pod>> {
+        let mut pods = self.stores.pods.state_filter(|pod| {
+            pod.metadata.namespace.as_deref() == Some(self.namespace) && instance_of(pod) == Some(self.name)
+        });
+        pods.sort_by_key(|pod| pod.name_any());
+        pods
+    }
+}

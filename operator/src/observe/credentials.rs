@@ -1,0 +1,202 @@
+//! The Secrets with the credentials: what they hold, as digests and counts. Their content is never kept.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use corral_proxy::config::paths;
+use corral_proxy::credentials::parse;
+use corral_proxy::digest::{DigestKey, Entries};
+use corral_proxy::status::Means;
+use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt;
+use kube::api::Api;
+use kube::runtime::reflector::ObjectRef;
+
+use super::Place;
+use crate::plan::{Plan, Source, digest_key_name};
+
+/// The state of a Secret that an OllamaService takes credentials from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecretState {
+    /// The operator may not touch Secrets.
+    Unread,
+    /// There is none of that name. Its mount is empty then, and so is what a proxy reports.
+    Missing {
+        /// Digest of no entries at all; none without a digest key.
+        digest: Option<String>,
+    },
+    /// What it holds.
+    Found(Content),
+}
+
+impl SecretState {
+    /// What a proxy reports that has the Secret's newest content in force.
+    pub fn digest(&self) -> Option<&str> {
+        match self {
+            Self::Unread => None,
+            Self::Missing { digest } | Self::Found(Content { digest, .. }) => digest.as_deref(),
+        }
+    }
+
+    /// Which version was read.
+    pub fn resource_version(&self) -> Option<&str> {
+        match self {
+            Self::Unread | Self::Missing { .. } => None,
+            Self::Found(content) => Some(&content.resource_version),
+        }
+    }
+}
+
+/// What a Secret holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Content {
+    /// Which version of it.
+    pub resource_version: String,
+    /// [`DigestKey::digest`] of its entries; none without a digest key.
+    pub digest: Option<String>,
+    /// How many clients it lets in, or what is wrong with it.
+    pub clients: Result<usize, String>,
+}
+
+/// What Secrets held when they were last read, so that one that hasn't changed is not read again.
+#[derive(Debug, Default)]
+pub struct Readings {
+    contents: Mutex<HashMap<Reading, Content>>,
+    keys: Mutex<HashMap<(String, String), (String, DigestKey)>>,
+}
+
+/// What a content depends on, beside the version of the Secret.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Reading {
+    namespace: String,
+    service: String,
+    source: (String, Means, Option<String>),
+    digest_key: Option<String>,
+}
+
+impl Readings {
+    /// Forgets what was read for an OllamaService that is gone.
+    pub fn forget(&self, namespace: &str, name: &str) {
+        let mut contents = self.contents.lock().unwrap_or_else(PoisonError::into_inner);
+        contents.retain(|reading, _| !(reading.namespace == namespace && reading.service == name));
+        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        keys.remove(&(namespace.to_owned(), digest_key_name(name)));
+    }
+}
+
+/// The state of each source's Secret.
+pub(super) async fn secrets(place: Place<'_>, plan: &Plan) -> Result<Vec<SecretState>, kube::Error> {
+    if place.stores.secrets.is_none() {
+        return Ok(vec![SecretState::Unread; plan.sources.len()]);
+    }
+    let key = digest_key(place).await?;
+    let mut states = Vec::new();
+    for source in &plan.sources {
+        states.push(secret(place, source, key.as_ref()).await?);
+    }
+    Ok(states)
+}
+
+/// The key of the digests and the version of its Secret.
+async fn digest_key(place: Place<'_>) -> Result<Option<(String, DigestKey)>, kube::Error> {
+    let name = digest_key_name(place.name);
+    let index = (place.namespace.to_owned(), name.clone());
+    let known = place
+        .readings
+        .keys
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .get(&index)
+        .cloned();
+    if let Some(known) = known
+        && place.version_in_store(&name).as_deref() == Some(&known.0)
+    {
+        return Ok(Some(known));
+    }
+    let Some(secret) = place.read(&name).await? else {
+        return Ok(None);
+    };
+    let data = secret
+        .data
+        .as_ref()
+        .and_then(|data| data.get(paths::DIGEST_KEY_FILE));
+    let Some(key) = data.and_then(|key| DigestKey::new(&key.0)) else {
+        return Ok(None);
+    };
+    let read = (secret.resource_version().unwrap_or_default(), key);
+    place
+        .readings
+        .keys
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .insert(index, read.clone());
+    Ok(Some(read))
+}
+
+async fn secret(
+    place: Place<'_>,
+    source: &Source,
+    key: Option<&(String, DigestKey)>,
+) -> Result<SecretState, kube::Error> {
+    let reading = Reading {
+        namespace: place.namespace.to_owned(),
+        service: place.name.to_owned(),
+        source: (source.secret.clone(), source.means, source.key.clone()),
+        digest_key: key.map(|(version, _)| version.clone()),
+    };
+    let known = place
+        .readings
+        .contents
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .get(&reading)
+        .cloned();
+    if let Some(known) = known
+        && place.version_in_store(&source.secret).as_deref() == Some(&known.resource_version)
+    {
+        return Ok(SecretState::Found(known));
+    }
+    let digest = |entries: &Entries| key.map(|(_, key)| key.digest(entries));
+    let Some(secret) = place.read(&source.secret).await? else {
+        return Ok(SecretState::Missing {
+            digest: digest(&Entries::new()),
+        });
+    };
+    let resource_version = secret.resource_version().unwrap_or_default();
+    let entries: Entries = secret
+        .data
+        .into_iter()
+        .flatten()
+        .map(|(name, content)| (name, content.0))
+        .collect();
+    let parsed = parse(source.means, source.key.as_deref(), &entries);
+    let content = Content {
+        resource_version,
+        digest: digest(&entries),
+        clients: parsed
+            .map(|parsed| parsed.clients().len())
+            .map_err(|error| error.to_string()),
+    };
+    place
+        .readings
+        .contents
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .insert(reading, content.clone());
+    Ok(SecretState::Found(content))
+}
+
+impl Place<'_> {
+    fn version_in_store(&self, secret: &str) -> Option<String> {
+        let store = self.stores.secrets.as_ref()?;
+        store
+            .get(&ObjectRef::new(secret).within(self.namespace))?
+            .resource_version()
+    }
+
+    async fn read(&self, secret: &str) -> Result<Option<Secret>, kube::Error> {
+        Api::<Secret>::namespaced(self.client.clone(), self.namespace)
+            .get_opt(secret)
+            .await
+    }
+}

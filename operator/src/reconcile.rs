@@ -1,0 +1,298 @@
+//! One OllamaService, from what it should be to what its status says.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::future::try_join_all;
+use k8s_openapi::api::apps::v1::DeploymentStatus;
+use k8s_openapi::jiff::Timestamp;
+use kube::core::error_boundary::InvalidObject;
+use kube::runtime::controller::Action;
+use kube::{Client, Resource, ResourceExt};
+use serde::Deserialize;
+
+use crate::apply::{ApplyError, Writer};
+use crate::changes::{Change, changes};
+use crate::cli::{PlanOptions, SecretsMode};
+use crate::crd::{OllamaService, OllamaServiceSpec, OllamaServiceStatus};
+use crate::memory::{Key, Lag, Memory};
+use crate::metrics::{Metrics, Outcome};
+use crate::observe::{Observed, Place, Readings, observe};
+use crate::plan::{Kind, Plan, PlanError, plan};
+use crate::replicas::{Asker, Replica};
+use crate::report::Reporter;
+use crate::rotation::{Progress, again, nudge_value, to_nudge};
+use crate::status::{Blocked, Known, status, status_of_blocked};
+use crate::watch::{Guarded, Stores};
+
+/// How often a settled OllamaService is looked at: its Pods may say something that no watch shows.
+const SETTLED: Duration = Duration::from_secs(600);
+/// The same where Secrets are not watched.
+const UNWATCHED: Duration = Duration::from_secs(60);
+/// How often models that are not there yet are looked at.
+const PULLING: Duration = Duration::from_secs(2);
+
+/// All that a reconcile needs.
+pub struct Context {
+    /// The API server.
+    pub client: Client,
+    /// What the watches know.
+    pub stores: Arc<Stores>,
+    /// What goes into plans.
+    pub options: PlanOptions,
+    /// Speaks to people.
+    pub reporter: Reporter,
+    /// Asks proxies.
+    pub asker: Asker,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
+    /// What is remembered of each OllamaService.
+    pub memory: Memory,
+    /// What Secrets held.
+    pub readings: Readings,
+}
+
+/// Why a reconcile failed; it is tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum ReconcileError {
+    /// Something could not be read.
+    #[error("reading: {0}")]
+    Observe(#[source] kube::Error),
+    /// Something could not be written.
+    #[error("applying {0}")]
+    Apply(#[from] ApplyError),
+    /// The status could not be written.
+    #[error("writing the status: {0}")]
+    Status(#[source] kube::Error),
+    /// An object has no JSON or YAML form.
+    #[error(transparent)]
+    Plan(PlanError),
+}
+
+/// Makes one OllamaService what it should be, counts how that went and says when to look again.
+///
+/// # Errors
+/// When it is to be tried again after a pause, see [`pause`].
+pub async fn reconcile(service: Arc<Guarded>, context: Arc<Context>) -> Result<Action, ReconcileError> {
+    let started = Instant::now();
+    let outcome = match &service.0 {
+        _ if service.meta().deletion_timestamp.is_some() => Ok((Outcome::Done, Action::await_change())),
+        Ok(service) => One::new(service, &context).reconcile().await,
+        Err(invalid) => unreadable(invalid, &context).await,
+    };
+    let counted = outcome.as_ref().map_or(Outcome::Failed, |(outcome, _)| *outcome);
+    context.metrics.reconciled(counted, started.elapsed());
+    let (_, action) = outcome?;
+    context.memory.succeeded(&key_of(&service));
+    Ok(action)
+}
+
+/// After a failure: when to try again.
+#[expect(clippy::needless_pass_by_value, reason = "the controller's signature")]
+pub fn pause(service: Arc<Guarded>, error: &ReconcileError, context: Arc<Context>) -> Action {
+    let pause = context.memory.failed(&key_of(&service));
+    tracing::warn!(service = %service.name_any(), namespace = service.namespace(), %error, ?pause, "tried again after a pause");
+    Action::requeue(pause)
+}
+
+/// The key under which an OllamaService is remembered.
+fn key_of(service: &Guarded) -> Key {
+    (service.namespace().unwrap_or_default(), service.name_any())
+}
+
+/// One OllamaService while it is reconciled.
+struct One<'a> {
+    service: &'a OllamaService,
+    context: &'a Context,
+    key: Key,
+    uid: String,
+    /// The status last written, as far as it is known.
+    before: OllamaServiceStatus,
+}
+
+type Done = Result<(Outcome, Action), ReconcileError>;
+
+impl<'a> One<'a> {
+    fn new(service: &'a OllamaService, context: &'a Context) -> Self {
+        let key = (service.namespace().unwrap_or_default(), service.name_any());
+        let uid = service.uid().unwrap_or_default();
+        let remembered = context.memory.status(&key, &uid);
+        let before = remembered.or_else(|| service.status.clone()).unwrap_or_default();
+        Self {
+            service,
+            context,
+            key,
+            uid,
+            before,
+        }
+    }
+
+    async fn reconcile(&self) -> Done {
+        let plan = match plan(self.service, &self.context.options) {
+            Ok(plan) => plan,
+            Err(PlanError::Invalid(problems)) => return self.blocked(&Blocked::Invalid(problems)).await,
+            Err(error) => return Err(ReconcileError::Plan(error)),
+        };
+        let observed = observe(self.place(), &plan)
+            .await
+            .map_err(ReconcileError::Observe)?;
+        let changes = match changes(&plan, &observed.children, &observed.generated, &self.uid) {
+            Ok(changes) => changes,
+            Err(collisions) => return self.blocked(&Blocked::Taken(collisions)).await,
+        };
+        let applied = self.writer().apply(&changes).await;
+        let nudge = nudge_value(&plan, &observed.secrets);
+        let nudged = self.nudge(&to_nudge(&observed, &nudge), &nudge).await;
+        let written = applied.and(nudged);
+        let replicas = self.context.asker.ask(&observed.pods).await;
+        let progress = self.progress(&plan, &observed, &replicas);
+        let deployment = deployment_status(&observed, &changes);
+        let models_wait = self
+            .report(&Known {
+                plan: &plan,
+                secrets: &observed.secrets,
+                deployment: deployment.as_ref(),
+                pods: &observed.pods,
+                replicas: &replicas,
+                progress: &progress,
+                refused: written.as_ref().err().map(ToString::to_string).as_deref(),
+            })
+            .await?;
+        written?;
+        let next = self.next_look(&progress, &nudge, models_wait).await?;
+        Ok((Outcome::Done, Action::requeue(next)))
+    }
+
+    fn place(&self) -> Place<'_> {
+        Place {
+            client: &self.context.client,
+            stores: &self.context.stores,
+            readings: &self.context.readings,
+            namespace: &self.key.0,
+            name: &self.key.1,
+            uid: &self.uid,
+        }
+    }
+
+    fn writer(&self) -> Writer<'_> {
+        Writer {
+            client: &self.context.client,
+            metrics: &self.context.metrics,
+            namespace: &self.key.0,
+        }
+    }
+
+    /// Has the kubelets refresh what is mounted, all at once.
+    async fn nudge(&self, pods: &[&str], value: &str) -> Result<(), ApplyError> {
+        let writer = self.writer();
+        try_join_all(pods.iter().map(|pod| writer.nudge(pod, value)))
+            .await
+            .map(drop)
+    }
+
+    fn progress(&self, plan: &Plan, observed: &Observed, replicas: &[Replica]) -> Progress {
+        let none_wanted = self.service.spec.replicas == 0 && observed.pods.is_empty();
+        Progress::of(plan, &observed.secrets, replicas, none_wanted)
+    }
+
+    /// Writes what is known. Says whether models are on their way.
+    async fn report(&self, known: &Known<'_>) -> Result<bool, ReconcileError> {
+        let status = status(self.service, &self.before, known, Timestamp::now());
+        let models_wait =
+            !known.replicas.is_empty() && status.models.iter().any(|model| model.state != "Ready");
+        self.write_status(status).await?;
+        Ok(models_wait)
+    }
+
+    /// When to look again. A kubelet that was told before it had itself heard of the change is told once more.
+    async fn next_look(
+        &self,
+        progress: &Progress,
+        nudge: &str,
+        models_wait: bool,
+    ) -> Result<Duration, ReconcileError> {
+        let lag = self
+            .context
+            .memory
+            .lagging(&self.key, !progress.lagging.is_empty());
+        let settled = match self.context.options.secrets {
+            SecretsMode::Read => SETTLED,
+            SecretsMode::None => UNWATCHED,
+        };
+        let settled = if models_wait { PULLING } else { settled };
+        match lag {
+            Lag::None => Ok(settled),
+            Lag::Over(took) => {
+                self.context.metrics.rotated(took);
+                Ok(settled)
+            }
+            Lag::Still { look_after, nudges } => {
+                if let Some(nudges) = nudges {
+                    let pods: Vec<_> = progress.lagging.iter().map(|(pod, _)| pod.as_str()).collect();
+                    self.nudge(&pods, &again(nudge, nudges)).await?;
+                }
+                Ok(look_after.min(settled))
+            }
+        }
+    }
+
+    /// Says what a person must do first. Nothing of the OllamaService is touched.
+    async fn blocked(&self, blocked: &Blocked) -> Done {
+        let status = status_of_blocked(self.service, &self.before, blocked, Timestamp::now());
+        self.write_status(status).await?;
+        // What takes a name shows in no watch of ours, so it is looked at again.
+        let action = match blocked {
+            Blocked::Invalid(_) => Action::await_change(),
+            Blocked::Taken(_) => Action::requeue(Duration::from_secs(15)),
+        };
+        Ok((Outcome::Blocked, action))
+    }
+
+    /// Writes a status that says something new.
+    async fn write_status(&self, status: OllamaServiceStatus) -> Result<(), ReconcileError> {
+        let (namespace, name) = (&self.key.0, &self.key.1);
+        let context = self.context;
+        // One that can't be read shows no status; then what was written last counts.
+        if *self.service.status.as_ref().unwrap_or(&self.before) == status {
+            return Ok(());
+        }
+        let written = context
+            .reporter
+            .write_status(&context.metrics, namespace, name, &status)
+            .await;
+        match written {
+            Err(kube::Error::Api(answer)) if answer.is_not_found() => return Ok(()),
+            written => written.map_err(ReconcileError::Status)?,
+        }
+        context.memory.wrote_status(&self.key, &self.uid, status.clone());
+        context
+            .reporter
+            .events(self.service, &self.before.conditions, &status.conditions)
+            .await;
+        Ok(())
+    }
+}
+
+/// What the Deployment says of itself. As long as it speaks of an earlier spec, no Pod counts as of the newest.
+fn deployment_status(observed: &Observed, changes: &[Change<'_>]) -> Option<DeploymentStatus> {
+    let live = observed.children.get(&Kind::Deployment)?;
+    let mut status = DeploymentStatus::deserialize(live.data.get("status")?).ok()?;
+    let changed = changes
+        .iter()
+        .any(|change| matches!(change, Change::Update { child, .. } if child.kind == Kind::Deployment));
+    if changed || status.observed_generation < live.metadata.generation {
+        status.updated_replicas = None;
+    }
+    Some(status)
+}
+
+/// An OllamaService that can't even be read, which the definition forbids: an older one must be installed.
+async fn unreadable(invalid: &InvalidObject, context: &Context) -> Done {
+    let service = OllamaService {
+        metadata: invalid.metadata.clone(),
+        spec: OllamaServiceSpec::default(),
+        status: None,
+    };
+    let blocked = Blocked::Invalid(vec![format!("it can't be read: {}", invalid.error)]);
+    One::new(&service, context).blocked(&blocked).await
+}

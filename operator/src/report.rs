@@ -1,0 +1,76 @@
+//! What is said to people: the status, and events on what matters in it.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::api::{Api, Patch, PatchParams};
+use kube::core::PartialObjectMeta;
+use kube::runtime::events::{Event, EventType, Recorder};
+use kube::{Client, Resource};
+use serde_json::json;
+
+use crate::crd::{OllamaService, OllamaServiceStatus};
+use crate::metrics::Metrics;
+use crate::plan::MANAGER;
+use crate::status::changed;
+
+/// Longest note of an event (events.k8s.io/v1).
+const LONGEST_NOTE: usize = 1000;
+
+/// Speaks of OllamaServices.
+pub struct Reporter {
+    /// The API server.
+    pub client: Client,
+    /// Makes events, and counts those that repeat.
+    pub recorder: Recorder,
+}
+
+impl Reporter {
+    /// Writes the status.
+    ///
+    /// # Errors
+    /// When the API server refuses it or doesn't answer.
+    pub async fn write_status(
+        &self,
+        metrics: &Metrics,
+        namespace: &str,
+        name: &str,
+        status: &OllamaServiceStatus,
+    ) -> Result<(), kube::Error> {
+        metrics.write("OllamaService/status", "patch");
+        let patch = json!({
+            "apiVersion": OllamaService::api_version(&()),
+            "kind": OllamaService::kind(&()),
+            "status": status,
+        });
+        // Metadata alone comes back: the object itself may be one that can't be read.
+        let api: Api<PartialObjectMeta<OllamaService>> = Api::namespaced(self.client.clone(), namespace);
+        let parameters = PatchParams::apply(&format!("{MANAGER}-status")).force();
+        api.patch_status(name, &parameters, &Patch::Apply(&patch))
+            .await
+            .map(drop)
+    }
+
+    /// Makes events of conditions that changed. One that can't be made is no reason to do anything else again.
+    pub async fn events(
+        &self,
+        service: &impl Resource<DynamicType = ()>,
+        before: &[Condition],
+        after: &[Condition],
+    ) {
+        for change in changed(before, after) {
+            let event = Event {
+                type_: if change.warning {
+                    EventType::Warning
+                } else {
+                    EventType::Normal
+                },
+                reason: change.reason,
+                note: Some(change.message.chars().take(LONGEST_NOTE).collect()),
+                action: change.condition,
+                secondary: None,
+            };
+            if let Err(error) = self.recorder.publish(&event, &service.object_ref(&())).await {
+                tracing::warn!(%error, "an event could not be made");
+            }
+        }
+    }
+}

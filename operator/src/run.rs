@@ -1,0 +1,283 @@
+//! The running operator: watches, the Lease, and a controller for each watched namespace, until SIGTERM.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures::channel::mpsc::UnboundedReceiver;
+use futures::{Stream, StreamExt, TryFutureExt, future, stream};
+use kube::runtime::controller::ReconcileRequest;
+use kube::runtime::controller::{self, Error};
+use kube::runtime::events::{Recorder, Reporter as EventReporter};
+use kube::runtime::reflector::ObjectRef;
+use kube::runtime::{applier, utils::CancelableJoinHandle};
+use kube::{Client, Config};
+use kube_lease_manager::LeaseManagerError;
+use tokio::net::TcpListener;
+use tokio::runtime::Handle;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::admin::{self, Admin};
+use crate::cli::RunOptions;
+use crate::lease::Lease;
+use crate::memory::Memory;
+use crate::metrics::Metrics;
+use crate::observe::Readings;
+use crate::plan::MANAGER;
+use crate::reconcile::{Context, ReconcileError, pause, reconcile};
+use crate::replicas::Asker;
+use crate::report::Reporter;
+use crate::watch::{Guarded, Watches};
+
+/// How many OllamaServices of one watched namespace are reconciled at a time. A reconcile mostly waits for answers.
+const AT_A_TIME: u16 = 16;
+/// How long reconciles that run may take to end after SIGTERM.
+const SHUTDOWN: Duration = Duration::from_secs(15);
+
+/// Why the operator ends.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// No way to the API server is known.
+    #[error("no Kubernetes to work for: {0}")]
+    Config(#[from] kube::config::InferConfigError),
+    /// The way to the API server can't be gone.
+    #[error("no connection to Kubernetes: {0}")]
+    Client(#[from] kube::Error),
+    /// The metrics port can't be had.
+    #[error("--metrics-listen {address}: {source}")]
+    Listen {
+        /// The port.
+        address: std::net::SocketAddr,
+        /// The system's words.
+        source: io::Error,
+    },
+    /// The system gives no signals.
+    #[error("signals can't be handled: {0}")]
+    Signal(io::Error),
+    /// An option lacks another.
+    #[error("--leader-elect needs --pod-namespace (CORRAL_POD_NAMESPACE), where the Lease is")]
+    NoNamespace,
+    /// The Lease can't be sought.
+    #[error("the Lease can't be read or made: {0}")]
+    Lease(#[from] LeaseManagerError),
+    /// Another operator acts now.
+    #[error("the Lease is lost; another operator acts now")]
+    LeaseLost,
+    /// A watch ended.
+    #[error("a watch ended")]
+    Watch(#[from] kube::runtime::reflector::store::WriterDropped),
+}
+
+/// Runs the operator until SIGTERM or SIGINT.
+///
+/// # Errors
+/// When it can't start, or must not go on.
+pub async fn run(options: RunOptions) -> Result<(), RunError> {
+    let stop = stop_on_signal().map_err(RunError::Signal)?;
+    let client = Client::try_from(Config::infer().await?)?;
+    let admin = Arc::new(Admin::default());
+    let address = options.metrics_listen;
+    let listener = TcpListener::bind(address)
+        .await
+        .map_err(|source| RunError::Listen { address, source })?;
+    let work = work(&options, client, &admin, &stop);
+    tokio::select! {
+        outcome = work => outcome,
+        outcome = admin::serve(listener, admin.clone()) => {
+            outcome.map_err(|source| RunError::Listen { address, source })
+        }
+    }
+}
+
+/// From warm watches over the Lease to the controllers.
+async fn work(
+    options: &RunOptions,
+    client: Client,
+    admin: &Admin,
+    stop: &CancellationToken,
+) -> Result<(), RunError> {
+    let mut watches = Vec::new();
+    for namespace in scopes(options) {
+        watches.push(Watches::start(
+            &client,
+            namespace.as_deref(),
+            options.plan.secrets,
+        ));
+    }
+    let filled = future::try_join_all(watches.iter().map(Watches::ready));
+    if stop.run_until_cancelled(filled).await.transpose()?.is_none() {
+        return Ok(());
+    }
+    admin.ready.store(true, Ordering::Relaxed);
+    tracing::info!(
+        watches = watches.iter().map(Watches::count).sum::<usize>(),
+        "watching"
+    );
+    if !options.leader_elect {
+        return act(options, &client, &admin.metrics, watches, stop).await;
+    }
+    let namespace = options
+        .plan
+        .pod_namespace
+        .as_deref()
+        .ok_or(RunError::NoNamespace)?;
+    let lease = Lease::new(client.clone(), namespace, &options.pod_name).await?;
+    if stop
+        .run_until_cancelled(standing_by(&lease, &mut watches))
+        .await
+        .is_none()
+    {
+        return Ok(());
+    }
+    tracing::info!("acting: the Lease is held");
+    let outcome = tokio::select! {
+        outcome = act(options, &client, &admin.metrics, watches, stop) => outcome,
+        () = lease.lost() => return Err(RunError::LeaseLost),
+    };
+    lease.release().await;
+    outcome
+}
+
+/// One scope for each watched namespace, or one for all.
+fn scopes(options: &RunOptions) -> Vec<Option<String>> {
+    let namespaces: BTreeSet<_> = options.watch_namespaces.iter().cloned().collect();
+    if namespaces.is_empty() {
+        vec![None]
+    } else {
+        namespaces.into_iter().map(Some).collect()
+    }
+}
+
+/// Waits for the Lease. What changes meanwhile need not be kept: whoever begins to act looks at everything.
+async fn standing_by(lease: &Lease, watches: &mut [Watches]) {
+    let forget = future::join_all(
+        watches
+            .iter_mut()
+            .map(|watch| (&mut watch.changes).for_each(|_| future::ready(()))),
+    );
+    tokio::select! {
+        () = lease.acquired() => {}
+        _ = forget => {}
+    }
+}
+
+/// Reconciles until it is time to stop, and then lets what runs come to its end.
+async fn act(
+    options: &RunOptions,
+    client: &Client,
+    metrics: &Arc<Metrics>,
+    watches: Vec<Watches>,
+    stop: &CancellationToken,
+) -> Result<(), RunError> {
+    metrics.leads();
+    let controllers = watches.into_iter().map(|watches| {
+        let context = Arc::new(context(options, client, metrics, &watches));
+        control(watches, context, stop.clone())
+    });
+    let controllers = future::join_all(controllers);
+    let overdue = async {
+        stop.cancelled().await;
+        tokio::time::sleep(SHUTDOWN).await;
+    };
+    tokio::select! {
+        _ = controllers => {}
+        () = overdue => tracing::warn!("reconciles that still ran were cut off"),
+    }
+    Ok(())
+}
+
+fn context(options: &RunOptions, client: &Client, metrics: &Arc<Metrics>, watches: &Watches) -> Context {
+    let reporter = EventReporter {
+        controller: format!("corral.dev/{MANAGER}"),
+        instance: Some(options.pod_name.clone()),
+    };
+    Context {
+        client: client.clone(),
+        stores: watches.stores.clone(),
+        options: options.plan.clone(),
+        reporter: Reporter {
+            client: client.clone(),
+            recorder: Recorder::new(client.clone(), reporter),
+        },
+        asker: Asker::default(),
+        metrics: metrics.clone(),
+        memory: Memory::default(),
+        readings: Readings::default(),
+    }
+}
+
+/// Reconciles the OllamaServices of one scope: all of them first, then those that something concerns.
+async fn control(mut watches: Watches, context: Arc<Context>, stop: CancellationToken) {
+    let stores = watches.stores.clone();
+    let changes = std::mem::replace(&mut watches.changes, futures::channel::mpsc::unbounded().1);
+    let queue = requests(&stores.services, changes).take_until(stop.cancelled_owned());
+    let reconcile = |service, context| {
+        CancelableJoinHandle::spawn(
+            TryFutureExt::into_future(reconcile(service, context)),
+            &Handle::current(),
+        )
+    };
+    let config = controller::Config::default().concurrency(AT_A_TIME);
+    let outcomes = applier(
+        reconcile,
+        pause,
+        context.clone(),
+        stores.services.clone(),
+        queue,
+        config,
+    );
+    outcomes
+        .for_each(|outcome| {
+            settle(&context, outcome);
+            future::ready(())
+        })
+        .await;
+}
+
+fn requests(
+    services: &kube::runtime::reflector::Store<Guarded>,
+    changes: UnboundedReceiver<ObjectRef<Guarded>>,
+) -> impl Stream<Item = Result<ReconcileRequest<Guarded>, std::convert::Infallible>> + use<> {
+    let all: Vec<_> = services
+        .state()
+        .iter()
+        .map(|service| ObjectRef::from_obj(&**service))
+        .collect();
+    stream::iter(all).chain(changes).map(|service| Ok(service.into()))
+}
+
+/// Failures have been told of when their pause was chosen; here one that is gone is forgotten.
+fn settle<Action>(
+    context: &Context,
+    outcome: Result<Action, Error<ReconcileError, std::convert::Infallible>>,
+) {
+    match outcome {
+        Err(Error::ObjectNotFound(gone)) => {
+            let namespace = gone.namespace.clone().unwrap_or_default();
+            context.readings.forget(&namespace, &gone.name);
+            context.memory.forget(&(namespace, gone.name.clone()));
+        }
+        Err(Error::RunnerError(error)) => tracing::error!(%error, "the controller ended"),
+        Err(Error::ReconcilerFailed(..) | Error::QueueError(_)) | Ok(_) => {}
+    }
+}
+
+/// Is cancelled at SIGTERM or SIGINT.
+fn stop_on_signal() -> io::Result<CancellationToken> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let stop = CancellationToken::new();
+    let stopped = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping");
+        stopped.cancel();
+    });
+    Ok(stop)
+}

@@ -1,0 +1,122 @@
+//! What the status says: pure, from all that is known to conditions that a person understands.
+
+mod conditions;
+mod credentials;
+mod models;
+mod pods;
+mod verdict;
+
+use std::sync::Arc;
+
+use k8s_openapi::api::apps::v1::DeploymentStatus;
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::jiff::Timestamp;
+
+use crate::changes::Collision;
+use crate::crd::{CredentialsStatus, OllamaService, OllamaServiceStatus, SecretStatus};
+use crate::observe::SecretState;
+use crate::plan::{Plan, endpoint, selector};
+use crate::replicas::Replica;
+use crate::rotation::{Progress, revision, versions_in_force};
+
+pub use conditions::{Changed, changed};
+pub use verdict::{Truth, Verdict};
+
+use verdict::Verdicts;
+
+/// Why nothing could be done for an OllamaService.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Blocked {
+    /// It is invalid; each problem names the field.
+    Invalid(Vec<String>),
+    /// Names that it needs are taken.
+    Taken(Vec<Collision>),
+}
+
+/// All that is known of an OllamaService that has a plan.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a> {
+    /// What it should become.
+    pub plan: &'a Plan,
+    /// The state of each source's Secret.
+    pub secrets: &'a [SecretState],
+    /// What the Deployment says of itself; none before it is there.
+    pub deployment: Option<&'a DeploymentStatus>,
+    /// Its Pods.
+    pub pods: &'a [Arc<Pod>],
+    /// What the proxies say.
+    pub replicas: &'a [Replica],
+    /// How far the newest credentials and configuration have come.
+    pub progress: &'a Progress,
+    /// What the API server refused.
+    pub refused: Option<&'a str>,
+}
+
+/// The status of an OllamaService that has a plan.
+pub fn status(
+    service: &OllamaService,
+    before: &OllamaServiceStatus,
+    known: &Known<'_>,
+    now: Timestamp,
+) -> OllamaServiceStatus {
+    let versions = before
+        .credentials
+        .as_ref()
+        .map(|credentials| credentials.secrets.as_slice());
+    let models = models::aggregate(service, known.replicas);
+    let verdicts = Verdicts {
+        available: pods::available(service, known),
+        credentials: credentials::synced(service, known),
+        models: models::ready(service, known, &models),
+        blocked: known.refused.map(|refused| Verdict::no("ApplyRefused", refused)),
+    };
+    let ready_models = models.iter().filter(|model| model.state == models::READY).count();
+    OllamaServiceStatus {
+        ready_models: (!models.is_empty()).then(|| format!("{ready_models}/{}", models.len())),
+        models,
+        credentials: Some(credentials_status(known, versions.unwrap_or_default())),
+        conditions: conditions::conditions(service, &before.conditions, &verdicts, now),
+        ..frame(service, known.deployment)
+    }
+}
+
+/// The status of one for which nothing could be done. What was said of Pods and credentials can't be upheld without looking.
+pub fn status_of_blocked(
+    service: &OllamaService,
+    before: &OllamaServiceStatus,
+    blocked: &Blocked,
+    now: Timestamp,
+) -> OllamaServiceStatus {
+    OllamaServiceStatus {
+        conditions: conditions::of_blocked(service, &before.conditions, &verdict::of_blocked(blocked), now),
+        replicas: before.replicas,
+        ready_replicas: before.ready_replicas,
+        ..frame(service, None)
+    }
+}
+
+/// What doesn't depend on conditions.
+fn frame(service: &OllamaService, deployment: Option<&DeploymentStatus>) -> OllamaServiceStatus {
+    let name = service.metadata.name.as_deref().unwrap_or_default();
+    let namespace = service.metadata.namespace.as_deref().unwrap_or_default();
+    OllamaServiceStatus {
+        observed_generation: service.metadata.generation,
+        endpoint: Some(endpoint(name, namespace)),
+        selector: Some(selector(name)),
+        replicas: deployment.and_then(|deployment| deployment.replicas).unwrap_or(0),
+        ready_replicas: deployment
+            .and_then(|deployment| deployment.ready_replicas)
+            .unwrap_or(0),
+        ..OllamaServiceStatus::default()
+    }
+}
+
+fn credentials_status(known: &Known<'_>, before: &[SecretStatus]) -> CredentialsStatus {
+    let versions = versions_in_force(known.plan, known.secrets, known.progress, before);
+    CredentialsStatus {
+        revision: revision(&versions),
+        clients: i32::try_from(credentials::clients(known.secrets, known.replicas)).unwrap_or(i32::MAX),
+        synced_replicas: i32::try_from(known.progress.synced).unwrap_or(i32::MAX),
+        secrets: versions,
+    }
+}

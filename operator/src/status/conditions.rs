@@ -1,0 +1,119 @@
+//! From verdicts to conditions with stable times.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::jiff::Timestamp;
+
+use super::verdict::{Truth, Verdict, Verdicts};
+use crate::crd::OllamaService;
+use crate::plan::endpoint;
+
+/// Longest message that is written: the API's own limit is 32768 bytes.
+const LONGEST_MESSAGE: usize = 4096;
+
+pub(super) fn conditions(
+    service: &OllamaService,
+    before: &[Condition],
+    verdicts: &Verdicts,
+    now: Timestamp,
+) -> Vec<Condition> {
+    let name = service.metadata.name.as_deref().unwrap_or_default();
+    let namespace = service.metadata.namespace.as_deref().unwrap_or_default();
+    let all = [
+        ("Ready", verdicts.ready(&endpoint(name, namespace))),
+        ("Available", verdicts.available.clone()),
+        ("CredentialsSynced", verdicts.credentials.clone()),
+        ("ModelsReady", verdicts.models.clone()),
+        ("Degraded", verdicts.degraded()),
+    ];
+    written(service, before, all, now)
+}
+
+/// Nothing was looked at, so nothing is known.
+pub(super) fn of_blocked(
+    service: &OllamaService,
+    before: &[Condition],
+    verdict: &Verdict,
+    now: Timestamp,
+) -> Vec<Condition> {
+    let unknown = || Verdict::unknown(verdict.reason, "Not looked at; see Ready");
+    let all = [
+        ("Ready", verdict.clone()),
+        ("Available", unknown()),
+        ("CredentialsSynced", unknown()),
+        ("ModelsReady", unknown()),
+        (
+            "Degraded",
+            Verdict {
+                truth: Truth::True,
+                ..verdict.clone()
+            },
+        ),
+    ];
+    written(service, before, all, now)
+}
+
+fn written(
+    service: &OllamaService,
+    before: &[Condition],
+    verdicts: [(&str, Verdict); 5],
+    now: Timestamp,
+) -> Vec<Condition> {
+    let condition = |(type_, verdict): (&str, Verdict)| {
+        let status = verdict.truth.text();
+        let earlier = before
+            .iter()
+            .find(|one| one.type_ == type_ && one.status == status);
+        Condition {
+            type_: type_.to_owned(),
+            status: status.to_owned(),
+            reason: verdict.reason.to_owned(),
+            message: shortened(verdict.message),
+            observed_generation: service.metadata.generation,
+            last_transition_time: earlier.map_or(Time(now), |one| one.last_transition_time.clone()),
+        }
+    };
+    verdicts.map(condition).into()
+}
+
+fn shortened(message: String) -> String {
+    match message.char_indices().nth(LONGEST_MESSAGE) {
+        Some((end, _)) => format!("{}…", &message[..end]),
+        None => message,
+    }
+}
+
+/// A condition that has changed in a way worth an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changed {
+    /// Its type.
+    pub condition: String,
+    /// One word.
+    pub reason: String,
+    /// What a person should know and do.
+    pub message: String,
+    /// Something is wrong.
+    pub warning: bool,
+}
+
+/// Conditions worth an event: Degraded when it comes or has another reason, Ready when it comes or goes, and credentials when
+/// they are in force everywhere again.
+pub fn changed(before: &[Condition], after: &[Condition]) -> Vec<Changed> {
+    let worth = |after: &&Condition| {
+        let before = before.iter().find(|before| before.type_ == after.type_);
+        let other_status = before.is_none_or(|before| before.status != after.status);
+        let other_reason = before.is_none_or(|before| before.reason != after.reason);
+        match (after.type_.as_str(), after.status.as_str()) {
+            ("Degraded", "True") => other_status || other_reason,
+            ("Ready" | "CredentialsSynced", "True") => other_status,
+            ("Ready", "False") => before.is_some_and(|before| before.status == "True"),
+            _ => false,
+        }
+    };
+    let event = |condition: &Condition| Changed {
+        condition: condition.type_.clone(),
+        reason: condition.reason.clone(),
+        message: condition.message.clone(),
+        warning: condition.type_ == "Degraded" || condition.status == "False",
+    };
+    after.iter().filter(worth).map(event).collect()
+}

@@ -1,0 +1,159 @@
+//! CredentialsSynced: whether the newest credentials are in force on every replica, and if not, why.
+
+use corral_proxy::status::Means;
+
+use super::Known;
+use super::verdict::Verdict;
+use crate::crd::OllamaService;
+use crate::observe::{Content, SecretState};
+use crate::plan::{GENERATED_ENTRY, Source};
+use crate::replicas::Replica;
+
+pub(super) fn synced(service: &OllamaService, known: &Known<'_>) -> Verdict {
+    let namespace = service.metadata.namespace.as_deref().unwrap_or_default();
+    let sources = known.plan.sources.iter().zip(known.secrets);
+    if let Some(wrong) = sources
+        .filter_map(|(source, secret)| wrong(source, secret, namespace))
+        .reduce(Verdict::and)
+    {
+        return wrong;
+    }
+    if let Some(refused) = refused_configuration(known.replicas) {
+        return refused;
+    }
+    if known.secrets.contains(&SecretState::Unread) {
+        return unverified(known, namespace);
+    }
+    if known.secrets.iter().any(|secret| secret.digest().is_none()) {
+        return Verdict::not_yet(
+            "Starting",
+            "The Secret with the key of the proxies' digests is being made",
+        );
+    }
+    progress(service, known)
+}
+
+/// Whether a Secret lets nobody in, and what to do.
+fn wrong(source: &Source, secret: &SecretState, namespace: &str) -> Option<Verdict> {
+    let name = &source.secret;
+    match secret {
+        SecretState::Missing { .. } if source.generated => Some(Verdict::not_yet(
+            "Starting",
+            format!("Secret {name} is being made"),
+        )),
+        SecretState::Missing { .. } => Some(Verdict::no("SecretMissing", missing(source, namespace))),
+        SecretState::Found(Content {
+            clients: Err(error), ..
+        }) => Some(Verdict::no(
+            "SecretInvalid",
+            format!("Secret {name}: {error}; until then it lets nobody in"),
+        )),
+        SecretState::Found(_) | SecretState::Unread => None,
+    }
+}
+
+fn missing(source: &Source, namespace: &str) -> String {
+    let name = &source.secret;
+    let entry = source.key.as_deref();
+    let content = match source.means {
+        Means::Basic => format!("--from-file={}=HTPASSWD-FILE", entry.unwrap_or("auth")),
+        Means::ApiKeys => match entry {
+            Some(entry) => format!("--from-file={entry}=KEY-FILE"),
+            None => "--from-literal=CLIENT=KEY".to_owned(),
+        },
+    };
+    format!(
+        "Secret {name} is missing, and nobody is let in by {}; make it: kubectl -n {namespace} create secret generic {name} \
+         {content}",
+        words_for(source.means)
+    )
+}
+
+fn words_for(means: Means) -> &'static str {
+    match means {
+        Means::Basic => "user and password",
+        Means::ApiKeys => "API key",
+    }
+}
+
+fn refused_configuration(replicas: &[Replica]) -> Option<Verdict> {
+    replicas.iter().find_map(|replica| {
+        let error = replica.answer.as_ref().ok()?.configuration.error.as_ref()?;
+        let message = format!(
+            "The proxy in Pod {} keeps its last good configuration: {error}",
+            replica.pod
+        );
+        Some(Verdict::no("ConfigurationRefused", message))
+    })
+}
+
+/// Without a look at the Secrets the proxies' own words are all that there is.
+fn unverified(known: &Known<'_>, namespace: &str) -> Verdict {
+    let reported = known.replicas.iter().find_map(|replica| {
+        let sources = &replica.answer.as_ref().ok()?.credentials;
+        sources
+            .iter()
+            .find_map(|source| Some((source.means, source.error.as_ref()?)))
+    });
+    if let Some((means, error)) = reported {
+        let source = known.plan.sources.iter().find(|source| source.means == means);
+        let name = source.map_or("", |source| &source.secret);
+        let message = format!(
+            "Secret {name} in namespace {namespace}, as the proxies see it: {error}; until then it lets nobody in"
+        );
+        return Verdict::no("SecretInvalid", message);
+    }
+    Verdict::unknown(
+        "Unverified",
+        "The operator may not look at Secrets (--secrets=none), so it can't tell which version is in force; an edit takes the \
+         kubelet a minute or two",
+    )
+}
+
+fn progress(service: &OllamaService, known: &Known<'_>) -> Verdict {
+    let replicas = known.replicas.len();
+    if let Some((pod, why)) = known.progress.lagging.first() {
+        let message = format!(
+            "{} of {replicas} replicas have everything in force; Pod {pod}: {why}",
+            known.progress.synced
+        );
+        return Verdict::not_yet("Rotating", message);
+    }
+    if replicas == 0 && service.spec.replicas > 0 {
+        return Verdict::unknown(
+            "NoReplicas",
+            "No replica runs yet; each starts with the newest credentials",
+        );
+    }
+    let clients = clients(known.secrets, known.replicas);
+    let names: Vec<_> = known
+        .plan
+        .sources
+        .iter()
+        .map(|source| source.secret.as_str())
+        .collect();
+    let generated = known.plan.sources.iter().any(|source| source.generated);
+    let hint = if generated {
+        format!("; the key is its entry {GENERATED_ENTRY}")
+    } else {
+        String::new()
+    };
+    let message = format!(
+        "{clients} client(s) by Secret {}, in force on {replicas} replica(s){hint}",
+        names.join(", ")
+    );
+    Verdict::yes("InForce", message)
+}
+
+/// How many clients are let in; where Secrets are not read, the proxies say.
+pub(super) fn clients(secrets: &[SecretState], replicas: &[Replica]) -> usize {
+    if secrets.contains(&SecretState::Unread) {
+        let reported = replicas.iter().filter_map(|replica| replica.answer.as_ref().ok());
+        return reported.map(|status| status.clients.len()).max().unwrap_or(0);
+    }
+    let counts = secrets.iter().filter_map(|secret| match secret {
+        SecretState::Found(content) => content.clients.as_ref().ok().copied(),
+        SecretState::Missing { .. } | SecretState::Unread => None,
+    });
+    counts.sum()
+}

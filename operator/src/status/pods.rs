@@ -1,0 +1,149 @@
+//! Available: whether a replica answers, and if not, why the Pods don't run.
+
+use k8s_openapi::api::apps::v1::DeploymentStatus;
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodStatus};
+use kube::ResourceExt;
+
+use super::Known;
+use super::verdict::{Truth, Verdict};
+use crate::crd::OllamaService;
+
+pub(super) fn available(service: &OllamaService, known: &Known<'_>) -> Verdict {
+    let wanted = service.spec.replicas;
+    if wanted == 0 {
+        return Verdict::not_yet("ScaledToZero", "spec.replicas is 0");
+    }
+    let ready = known
+        .deployment
+        .and_then(|deployment| deployment.ready_replicas)
+        .unwrap_or(0);
+    let updated = known
+        .deployment
+        .and_then(|deployment| deployment.updated_replicas)
+        .unwrap_or(0);
+    if ready >= wanted && updated >= wanted {
+        return Verdict::yes("ReplicasReady", format!("{ready} of {wanted} replicas are ready"));
+    }
+    let why = why(known);
+    match (ready, why) {
+        (0, Some(why)) => why,
+        (0, None) => Verdict::not_yet(
+            "Starting",
+            format!("0 of {wanted} replicas are ready; the Pods are starting"),
+        ),
+        (_, Some(why)) => Verdict {
+            truth: Truth::True,
+            message: format!("{ready} of {wanted} replicas are ready; {}", why.message),
+            ..why
+        },
+        (_, None) if ready >= wanted => Verdict::yes(
+            "SomeReplicasReady",
+            format!("{updated} of {wanted} replicas are of the newest spec, the others follow"),
+        ),
+        (_, None) => Verdict::yes(
+            "SomeReplicasReady",
+            format!("{ready} of {wanted} replicas are ready"),
+        ),
+    }
+}
+
+/// Why a Pod is missing or doesn't run; none while it just takes its time.
+fn why(known: &Known<'_>) -> Option<Verdict> {
+    let staying = known
+        .pods
+        .iter()
+        .filter(|pod| pod.metadata.deletion_timestamp.is_none());
+    staying
+        .filter_map(|pod| pod_problem(pod))
+        .next()
+        .or_else(|| replica_failure(known.deployment?))
+}
+
+/// No Pod could even be made: a quota, an admission rule.
+fn replica_failure(deployment: &DeploymentStatus) -> Option<Verdict> {
+    let conditions = deployment.conditions.iter().flatten();
+    let failure = conditions
+        .into_iter()
+        .find(|one| one.type_ == "ReplicaFailure" && one.status == "True")?;
+    let message = failure.message.as_deref().unwrap_or_default();
+    Some(Verdict::no(
+        "PodRefused",
+        format!("The cluster refuses the Pod: {message}"),
+    ))
+}
+
+fn pod_problem(pod: &Pod) -> Option<Verdict> {
+    let status = pod.status.as_ref()?;
+    let name = pod.name_any();
+    unschedulable(&name, status).or_else(|| {
+        let containers = status
+            .init_container_statuses
+            .iter()
+            .chain(&status.container_statuses)
+            .flatten();
+        containers
+            .filter_map(|container| container_problem(&name, container))
+            .next()
+    })
+}
+
+/// The scheduler's own words, and what they mean where a resource is short.
+fn unschedulable(pod: &str, status: &PodStatus) -> Option<Verdict> {
+    let conditions = status.conditions.iter().flatten();
+    let scheduled = conditions
+        .into_iter()
+        .find(|one| one.type_ == "PodScheduled" && one.status == "False")?;
+    let words = scheduled.message.as_deref().unwrap_or_default();
+    let advice = if words.contains("Insufficient ") {
+        ". Free what is short on a node, add a node, or ask for less in spec.gpu or spec.resources"
+    } else if words.contains("unbound immediate PersistentVolumeClaims")
+        || words.contains("persistentvolumeclaim")
+    {
+        ". See the events of the PersistentVolumeClaim; spec.storage says which it is"
+    } else {
+        ""
+    };
+    Some(Verdict::no(
+        "Unschedulable",
+        format!("Pod {pod} finds no node: {}{advice}", words.trim_end_matches('.')),
+    ))
+}
+
+fn container_problem(pod: &str, container: &ContainerStatus) -> Option<Verdict> {
+    let name = &container.name;
+    let waiting = container.state.as_ref()?.waiting.as_ref()?;
+    let words = waiting.message.as_deref().unwrap_or_default();
+    match waiting.reason.as_deref()? {
+        "ImagePullBackOff" | "ErrImagePull" | "InvalidImageName" | "ErrImageNeverPull" => Some(Verdict::no(
+            "ImagePullFailed",
+            format!(
+                "Container {name} of Pod {pod}: the image {} can't be pulled: {words}",
+                container.image
+            ),
+        )),
+        "CrashLoopBackOff" => Some(Verdict::no("ContainerFailing", crash(pod, container))),
+        reason @ ("CreateContainerConfigError" | "CreateContainerError" | "RunContainerError") => {
+            Some(Verdict::no(
+                "ContainerFailing",
+                format!("Container {name} of Pod {pod} can't start: {reason}: {words}"),
+            ))
+        }
+        _ => None,
+    }
+}
+
+fn crash(pod: &str, container: &ContainerStatus) -> String {
+    let name = &container.name;
+    let last = container
+        .last_state
+        .as_ref()
+        .and_then(|state| state.terminated.as_ref());
+    let how = last.map_or_else(String::new, |last| {
+        let reason = last.reason.as_deref().unwrap_or("Error");
+        format!(" ({reason}, exit code {})", last.exit_code)
+    });
+    let restarts = container.restart_count;
+    format!(
+        "Container {name} of Pod {pod} keeps ending{how}, {restarts} restarts; see: kubectl logs {pod} -c {name} --previous"
+    )
+}
