@@ -7,8 +7,6 @@
     reason = "a test fails by panicking"
 )]
 
-#[path = "support/stream.rs"]
-mod stream;
 mod support;
 
 use std::fs;
@@ -16,8 +14,7 @@ use std::os::unix::fs::symlink;
 use std::thread;
 use std::time::Duration;
 
-use stream::Stream;
-use support::{Files, Ollama, Proxy, SECOND, within};
+use support::{Files, Ollama, Proxy, SECOND, Stream, within};
 
 const OLD: &str = "sk-old-key-01";
 const NEW: &str = "sk-new-key-02";

@@ -1,9 +1,16 @@
 //! What the black-box tests stand on: the real proxy as a process, a stand-in for Ollama that remembers what has
 //! reached it, and curl as a real client.
 
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "each test file takes the part that it needs"
+)]
+
 mod curl;
 mod ollama;
-pub(crate) mod proxy;
+mod proxy;
+mod stream;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +20,8 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 pub(crate) use ollama::Ollama;
-pub(crate) use proxy::Proxy;
+pub(crate) use proxy::{Proxy, corral_proxy};
+pub(crate) use stream::Stream;
 
 /// How soon an edit has to be in force.
 pub(crate) const SECOND: Duration = Duration::from_secs(1);

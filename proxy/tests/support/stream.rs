@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use crate::support::Proxy;
+use super::Proxy;
 
 /// Runs until it is cut or dropped.
 pub(crate) struct Stream {
