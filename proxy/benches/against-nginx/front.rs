@@ -163,12 +163,12 @@ http {{
     )
 }
 
-/// The proxy with a file of API keys.
-pub(crate) fn corral(binary: &Path, folder: &Path, backend: SocketAddr, processor: usize) -> Result<Front> {
+/// The proxy as `cargo bench` has built it, with a file of API keys.
+pub(crate) fn corral(folder: &Path, backend: SocketAddr, processor: usize) -> Result<Front> {
     let address = free_address()?;
     let keys = folder.join("api-keys");
     fs::write(&keys, format!("bench:{KEY}\n"))?;
-    let mut command = pinned(processor, binary);
+    let mut command = pinned(processor, env!("CARGO_BIN_EXE_corral-proxy"));
     command.args([
         "--listen",
         &address.to_string(),

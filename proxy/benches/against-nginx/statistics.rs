@@ -32,27 +32,3 @@ impl Spread {
         }
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn percentiles_are_the_nearest_rank() {
-        let cases: &[(&str, &[f64], f64, f64)] = &[
-            ("the only one", &[7.0], 0.99, 7.0),
-            ("the middle of three", &[3.0, 1.0, 2.0], 0.5, 2.0),
-            ("the lower middle of four", &[4.0, 1.0, 3.0, 2.0], 0.5, 2.0),
-            ("the least", &[3.0, 1.0, 2.0], 0.0, 1.0),
-            ("the greatest", &[3.0, 1.0, 2.0], 1.0, 3.0),
-        ];
-        for (name, samples, share, expected) in cases {
-            assert_eq!(
-                percentile(samples, *share).to_bits(),
-                expected.to_bits(),
-                "{name}"
-            );
-        }
-        assert!(percentile(&[], 0.5).is_nan(), "no samples");
-    }
-}

@@ -20,22 +20,29 @@ use clap::Parser;
 use crate::front::Front;
 use crate::load::Measurement;
 
+/// Where the figures go.
+const REPORT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/benchmarks.md");
+
 /// Measures corral-proxy against nginx and writes the figures as Markdown.
 #[derive(Parser)]
 struct Arguments {
-    /// The proxy's binary; the one beside this binary without it.
-    #[arg(long, value_name = "FILE")]
-    proxy: Option<PathBuf>,
     /// Where the figures go.
-    #[arg(long, value_name = "FILE", default_value = "docs/benchmarks.md")]
+    #[arg(long, value_name = "FILE", default_value = REPORT)]
     output: PathBuf,
-    /// Turns of each front; a turn takes about 6 seconds.
-    #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u8).range(1..=20))]
+    /// Turns of each front; a turn takes about 7 seconds.
+    #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u8).range(1..=8))]
     rounds: u8,
+    /// Given by `cargo bench`; without it, as under `cargo test --benches`, there is nothing to do.
+    #[arg(long, hide = true)]
+    bench: bool,
 }
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
+    if !arguments.bench {
+        println!("not measured: `cargo bench` does that");
+        return Ok(());
+    }
     let processors = machine::Processors::split()?;
     let machine = machine::describe()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -46,7 +53,7 @@ fn main() -> Result<()> {
     let fronts = [
         Front::none(backend),
         front::nginx(folder.path(), backend, processors.front)?,
-        front::corral(&proxy(arguments.proxy)?, folder.path(), backend, processors.front)?,
+        front::corral(folder.path(), backend, processors.front)?,
     ];
     runtime.block_on(fronts[2].refuses_strangers())?;
     let rounds: Vec<_> = (0..arguments.rounds)
@@ -83,17 +90,4 @@ fn round(
         anyhow::bail!("a front missed its turn")
     };
     Ok([none, nginx, corral])
-}
-
-fn proxy(argument: Option<PathBuf>) -> Result<PathBuf> {
-    let path = match argument {
-        Some(path) => path,
-        None => std::env::current_exe()?.with_file_name("corral-proxy"),
-    };
-    anyhow::ensure!(
-        path.is_file(),
-        "{} is not there: build it with `cargo build --release --bin corral-proxy`",
-        path.display()
-    );
-    Ok(path)
 }
