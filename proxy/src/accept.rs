@@ -140,14 +140,20 @@ fn respond(proxy: Arc<Proxy>, peer: Arc<Peer>, request: Request<Incoming>) -> Re
     Box::pin(async move { Ok(pipeline::answer(&proxy, &peer, request).await) })
 }
 
+/// Closes at once, unless the client may still be sending: then its system would throw an answer away that it hasn't
+/// read yet.
 async fn close(stream: TcpStream, served: hyper::Result<()>, peer: &Peer) {
+    let mut is_sending = peer.was_refused_while_sending();
     if let Err(error) = served {
         tracing::debug!(%error, peer = %peer.address, "a connection ended early");
         if peer.reads_to_close() && stream.set_zero_linger().is_ok() {
             return;
         }
+        is_sending = true;
     }
-    let _ = tokio::time::timeout(LINGER, linger(stream)).await;
+    if is_sending || stream.try_read(&mut [0]).is_ok_and(|read| read > 0) {
+        let _ = tokio::time::timeout(LINGER, linger(stream)).await;
+    }
 }
 
 async fn linger(mut stream: TcpStream) -> std::io::Result<()> {

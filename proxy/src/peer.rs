@@ -17,6 +17,7 @@ pub struct Peer {
     pub address: IpAddr,
     header: HeaderValue,
     reads_to_close: AtomicBool,
+    refused_while_sending: AtomicBool,
 }
 
 impl Peer {
@@ -27,6 +28,7 @@ impl Peer {
             address,
             header: address_header(address),
             reads_to_close: AtomicBool::new(false),
+            refused_while_sending: AtomicBool::new(false),
         }
     }
 
@@ -41,6 +43,16 @@ impl Peer {
     /// must be made to look broken in another way.
     pub fn reads_to_close(&self) -> bool {
         self.reads_to_close.load(Ordering::Relaxed)
+    }
+
+    /// Notes that a request was refused whose body nobody reads.
+    pub fn note_refused_while_sending(&self) {
+        self.refused_while_sending.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a request was refused whose body nobody reads.
+    pub fn was_refused_while_sending(&self) -> bool {
+        self.refused_while_sending.load(Ordering::Relaxed)
     }
 
     /// What the upstream is told of a client: `address` is its own, which may be behind a proxy that is this peer.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use http::request::Parts;
 use http::{Request, Response};
+use http_body::Body;
 use hyper::body::Incoming;
 
 use crate::account::Record;
@@ -23,6 +24,7 @@ use crate::target::Target;
 pub async fn answer(proxy: &Proxy, peer: &Peer, request: Request<Incoming>) -> Response<ResponseBody> {
     let (head, body) = request.into_parts();
     peer.note_version(head.version);
+    let has_body = !body.is_end_stream();
     let mut record = proxy.accounting().begin(&head.method, peer.address);
     let shape = Shape::of(head.uri.path());
     match serve(proxy, peer, head, body, &mut record).await {
@@ -31,6 +33,9 @@ pub async fn answer(proxy: &Proxy, peer: &Peer, request: Request<Incoming>) -> R
             response.map(|body| ResponseBody::upstream(body, record))
         }
         Err(rejection) => {
+            if has_body {
+                peer.note_refused_while_sending();
+            }
             let response = rejection.response(shape);
             record.note_status(response.status());
             record.refuse(rejection.reason());

@@ -1,0 +1,24 @@
+//! The real proxy, byte by byte: a raw client before it, and behind it a backend that records what arrives and answers
+//! as a test tells it to.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that can't go on fails, in its helpers too"
+)]
+
+mod addresses;
+mod admin;
+mod attack;
+mod backend;
+mod cli;
+mod client;
+mod drain;
+mod headers;
+mod manage;
+mod models;
+mod patience;
+mod proxy;
+mod reload;
+mod stream;
