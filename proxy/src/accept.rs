@@ -7,7 +7,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
@@ -114,6 +114,9 @@ impl Acceptor {
         })
         .await;
         let stream = connection.into_parts().io.into_inner();
+        if let Some(status) = served.as_ref().err().and_then(refused_by_hyper) {
+            self.proxy.accounting().note_unreadable(peer.address, status);
+        }
         close(stream, served, &peer).await;
     }
 
@@ -138,6 +141,14 @@ type Responding = Pin<Box<dyn Future<Output = Result<Response<ResponseBody>, Inf
 /// Boxed: hyper can only give the stream back of a service whose futures may move.
 fn respond(proxy: Arc<Proxy>, peer: Arc<Peer>, request: Request<Incoming>) -> Responding {
     Box::pin(async move { Ok(pipeline::answer(&proxy, &peer, request).await) })
+}
+
+/// What hyper has answered to a head that is no HTTP.
+fn refused_by_hyper(error: &hyper::Error) -> Option<StatusCode> {
+    if error.is_parse_too_large() {
+        return Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+    }
+    (error.is_parse() && !error.is_parse_version_h2()).then_some(StatusCode::BAD_REQUEST)
 }
 
 /// Closes at once, unless the client may still be sending: then its system would throw an answer away that it hasn't

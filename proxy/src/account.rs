@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use http::{Method, StatusCode};
 use jiff::Timestamp;
 
+use crate::address::ClientAddress;
 use crate::config::RouteClass;
 use crate::identify::Identity;
 use crate::metrics::{Metrics, OutcomeLabels, RequestLabels};
@@ -103,14 +104,25 @@ pub struct Record {
 }
 
 impl Accounting {
+    /// Accounts for a request whose head can't be read, and that was answered with `status`.
+    pub fn note_unreadable(self: &Arc<Self>, peer: IpAddr, status: StatusCode) {
+        let mut record = self.record(OTHER, peer);
+        record.note_status(status);
+        record.refuse("unreadable");
+    }
+
     /// Begins with a request whose head has been read.
     pub fn begin(self: &Arc<Self>, method: &Method, peer: IpAddr) -> Record {
+        self.record(method_name(method), peer)
+    }
+
+    fn record(self: &Arc<Self>, method: &'static str, peer: IpAddr) -> Record {
         let entry = Entry {
             time: Timestamp::now(),
             client: None,
             means: None,
             address: peer,
-            method: method_name(method),
+            method,
             route: None,
             class: None,
             status: None,
@@ -130,6 +142,9 @@ impl Accounting {
     }
 }
 
+/// A method that no standard knows, or none.
+const OTHER: &str = "OTHER";
+
 /// Names of methods are words of the client's: only the known ones are repeated.
 fn method_name(method: &Method) -> &'static str {
     const KNOWN: [(&Method, &str); 9] = [
@@ -146,13 +161,13 @@ fn method_name(method: &Method) -> &'static str {
     KNOWN
         .iter()
         .find(|(known, _)| *known == method)
-        .map_or("OTHER", |(_, name)| name)
+        .map_or(OTHER, |(_, name)| name)
 }
 
 impl Record {
     /// Where it really comes from.
-    pub const fn note_address(&mut self, address: IpAddr) {
-        self.entry.address = address;
+    pub const fn note_address(&mut self, address: ClientAddress) {
+        self.entry.address = address.get();
     }
 
     /// Who asks.

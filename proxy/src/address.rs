@@ -17,6 +17,17 @@ pub struct AddressRules {
     trusted_proxies: Vec<IpNet>,
 }
 
+/// The address of a client that may call. Only [`AddressRules::client`] makes one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientAddress(IpAddr);
+
+impl ClientAddress {
+    /// The address, in its one form.
+    pub const fn get(self) -> IpAddr {
+        self.0
+    }
+}
+
 /// This address may not call.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum AddressRefused {
@@ -45,14 +56,14 @@ impl AddressRules {
     ///
     /// # Errors
     /// The address can't be told, or may not call.
-    pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> Result<IpAddr, AddressRefused> {
+    pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> Result<ClientAddress, AddressRefused> {
         let client = if self.trusts(peer) {
             self.forwarded_client(peer, headers)?
         } else {
             peer
         };
         if self.allows(client) {
-            Ok(client)
+            Ok(ClientAddress(client))
         } else {
             Err(AddressRefused::NotAllowed)
         }
@@ -290,7 +301,9 @@ mod tests {
                 headers.append(X_FORWARDED_FOR, line.parse().unwrap());
             }
             let peer = normalise(peer.parse().unwrap());
-            let client = AddressRules::new(&network).client(peer, &headers);
+            let client = AddressRules::new(&network)
+                .client(peer, &headers)
+                .map(ClientAddress::get);
             assert_eq!(client, expected.map(|address| address.parse().unwrap()), "{name}");
         }
     }

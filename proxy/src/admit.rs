@@ -3,13 +3,13 @@
 
 use std::collections::HashMap;
 use std::future::poll_fn;
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 
 use futures::task::AtomicWaker;
 
+use crate::address::ClientAddress;
 use crate::authorize::Permit;
 use crate::config::RouteClass;
 use crate::identify::Identity;
@@ -27,7 +27,7 @@ pub struct InFlightRequests {
 #[derive(Debug)]
 pub struct InFlight {
     identity: Identity,
-    address: IpAddr,
+    address: ClientAddress,
     class: RouteClass,
     cut: OnceLock<NoLonger>,
     /// The task that drives the client's connection.
@@ -146,11 +146,6 @@ impl Admission {
     /// What may be forwarded.
     pub const fn target(&self) -> &Target {
         &self.target
-    }
-
-    /// The client's address.
-    pub fn address(&self) -> IpAddr {
-        self.in_flight.address
     }
 
     /// The part that the request's body reports to.

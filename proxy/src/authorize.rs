@@ -1,11 +1,11 @@
 //! What a known client may do. Pure: the rules see an identity and a canonical target, and nothing else.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use thiserror::Error;
 use wildmatch::WildMatchPattern;
 
+use crate::address::ClientAddress;
 use crate::config::{AccessRule, RouteClass};
 use crate::identify::Identity;
 use crate::target::Target;
@@ -39,7 +39,7 @@ pub struct Forbidden {
 #[derive(Debug)]
 pub struct Permit {
     identity: Identity,
-    address: IpAddr,
+    address: ClientAddress,
     target: Target,
 }
 
@@ -62,7 +62,7 @@ impl Authorizer {
     pub fn authorize(
         &self,
         identity: Identity,
-        address: IpAddr,
+        address: ClientAddress,
         target: Target,
     ) -> Result<Permit, Forbidden> {
         self.judge(identity.name(), target.class())?;
@@ -98,7 +98,7 @@ impl Authorizer {
 
 impl Permit {
     /// What it was given for, and to whom.
-    pub(crate) fn into_parts(self) -> (Identity, IpAddr, Target) {
+    pub(crate) fn into_parts(self) -> (Identity, ClientAddress, Target) {
         (self.identity, self.address, self.target)
     }
 }

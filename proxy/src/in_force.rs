@@ -1,12 +1,9 @@
 //! What is in force: one immutable snapshot, swapped as a whole.
 
-use std::net::IpAddr;
-
-use http::HeaderMap;
 use jiff::Timestamp;
 use thiserror::Error;
 
-use crate::address::{AddressRefused, AddressRules};
+use crate::address::{AddressRefused, AddressRules, ClientAddress};
 use crate::authorize::{Authorizer, Forbidden};
 use crate::config::load::{LoadError, Loaded};
 use crate::config::{Config, RouteClass};
@@ -114,14 +111,6 @@ impl InForce {
         }
     }
 
-    /// The client's address, if it may call.
-    ///
-    /// # Errors
-    /// It may not.
-    pub fn client_address(&self, peer: IpAddr, headers: &HeaderMap) -> Result<IpAddr, AddressRefused> {
-        self.addresses.client(peer, headers)
-    }
-
     /// Whether a request that an earlier snapshot let in would still be let in.
     ///
     /// # Errors
@@ -129,7 +118,7 @@ impl InForce {
     pub fn judge_again(
         &self,
         identity: &Identity,
-        address: IpAddr,
+        address: ClientAddress,
         class: RouteClass,
     ) -> Result<(), NoLonger> {
         if !self.credentials.is_in_force(identity) {
@@ -138,7 +127,7 @@ impl InForce {
         self.authorizer
             .judge(identity.name(), class)
             .map_err(NoLonger::Allowed)?;
-        if self.addresses.allows(address) {
+        if self.addresses.allows(address.get()) {
             Ok(())
         } else {
             Err(NoLonger::Admitted(AddressRefused::NotAllowed))

@@ -7,9 +7,7 @@ mod ollama;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
-
-use tokio::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::config::Model;
 use crate::proxy::Proxy;
@@ -67,7 +65,7 @@ async fn keep_models(proxy: &Proxy, ollama: &Ollama) -> Infallible {
                 }
                 tokio::select! {
                     () = board.changed() => retries = Retries::default(),
-                    () = tokio::time::sleep(retries.pause()) => {}
+                    () = tokio::time::sleep(retries.pause(Instant::now())) => {}
                 }
             }
         }
@@ -77,15 +75,21 @@ async fn keep_models(proxy: &Proxy, ollama: &Ollama) -> Infallible {
 /// One look at each model that isn't waiting for its next try.
 async fn look_after(models: &[Model], board: &Board, ollama: &Ollama, retries: &mut Retries) {
     for model in models {
-        if !retries.is_due(&model.name) {
+        if !retries.is_due(&model.name, Instant::now()) {
             continue;
         }
         match make_ready(model, board, ollama).await {
             Ok(()) => retries.forget(&model.name),
             Err(error) => {
-                tracing::warn!(model = model.name, %error, "a model isn't ready");
-                board.failed(&model.name, &error.to_string());
-                retries.note_failure(&model.name);
+                let message = error.to_string();
+                if board.failed(&model.name, &message) {
+                    tracing::warn!(model = model.name, message, "a model isn't ready");
+                }
+                // While Ollama is away its models aren't to blame: they are tried again soon after it is back.
+                if matches!(error, OllamaError::Upstream(_)) {
+                    retries.forget(&model.name);
+                }
+                retries.note_failure(&model.name, Instant::now());
             }
         }
     }
@@ -137,15 +141,15 @@ struct Retry {
 }
 
 impl Retries {
-    fn is_due(&self, model: &str) -> bool {
-        self.0.get(model).is_none_or(|retry| retry.at <= Instant::now())
+    fn is_due(&self, model: &str, now: Instant) -> bool {
+        self.0.get(model).is_none_or(|retry| retry.at <= now)
     }
 
     fn forget(&mut self, model: &str) {
         self.0.remove(model);
     }
 
-    fn note_failure(&mut self, model: &str) {
+    fn note_failure(&mut self, model: &str, now: Instant) {
         let pause = self
             .0
             .get(model)
@@ -153,20 +157,47 @@ impl Retries {
         self.0.insert(
             model.to_owned(),
             Retry {
-                at: Instant::now() + pause,
+                at: now + pause,
                 pause,
             },
         );
     }
 
     /// Until the next try, or the next look.
-    fn pause(&self) -> Duration {
-        let now = Instant::now();
+    fn pause(&self, now: Instant) -> Duration {
         self.0
             .values()
             .map(|retry| retry.at.saturating_duration_since(now))
             .min()
             .unwrap_or(LOOK)
             .min(LOOK)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_failure_doubles_the_wait() {
+        let mut now = Instant::now();
+        let mut retries = Retries::default();
+        assert!(retries.is_due("a", now));
+        assert_eq!(retries.pause(now), LOOK, "nothing has failed");
+        for seconds in [2, 4, 8, 16, 32, 64, 128, 256, 300, 300] {
+            retries.note_failure("a", now);
+            assert!(!retries.is_due("a", now), "{seconds} s");
+            assert!(retries.is_due("b", now), "{seconds} s: another model");
+            assert_eq!(
+                retries.pause(now),
+                LOOK.min(Duration::from_secs(seconds)),
+                "{seconds} s"
+            );
+            now += Duration::from_secs(seconds);
+            assert!(retries.is_due("a", now), "{seconds} s later");
+        }
+        retries.forget("a");
+        retries.note_failure("a", now);
+        assert_eq!(retries.pause(now), SHORTEST_RETRY, "after a success");
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
-use crate::address::{AddressRules, normalise};
+use crate::address::{AddressRules, ClientAddress, normalise};
 use crate::headers::Forwarded;
 
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -56,7 +56,8 @@ impl Peer {
     }
 
     /// What the upstream is told of a client: `address` is its own, which may be behind a proxy that is this peer.
-    pub fn forwarded(&self, address: IpAddr, rules: &AddressRules, headers: &HeaderMap) -> Forwarded {
+    pub fn forwarded(&self, address: ClientAddress, rules: &AddressRules, headers: &HeaderMap) -> Forwarded {
+        let address = address.get();
         Forwarded {
             address: if address == self.address {
                 self.header.clone()

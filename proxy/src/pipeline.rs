@@ -1,19 +1,14 @@
 //! What happens to a request, step by step. Each step takes what the one before it made, so that none can be left out.
 
-use std::net::IpAddr;
-use std::sync::Arc;
-
 use http::request::Parts;
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 
 use crate::account::Record;
-use crate::admit::{Admission, admit};
+use crate::admit::admit;
 use crate::body::{ResponseBody, UpstreamBody};
 use crate::forward::forward;
-use crate::headers::Forwarded;
-use crate::in_force::InForce;
 use crate::peer::Peer;
 use crate::proxy::Proxy;
 use crate::reject::{Rejection, Shape};
@@ -54,29 +49,18 @@ async fn serve(
     let in_force = proxy.in_force();
     let address = in_force.addresses.client(peer.address, &head.headers)?;
     record.note_address(address);
-    let admission = let_in(proxy, &in_force, address, &head, record).await?;
-    let forwarded: Forwarded = peer.forwarded(address, &in_force.addresses, &head.headers);
-    drop(in_force);
-    let upstream = proxy.route(&admission);
-    forward(admission, &upstream, head, body, forwarded).await
-}
-
-/// Identify → authorize → admit.
-async fn let_in(
-    proxy: &Proxy,
-    in_force: &InForce,
-    address: IpAddr,
-    head: &Parts,
-    record: &mut Record,
-) -> Result<Admission, Rejection> {
     let identity = proxy
         .verifier()
         .identify(&in_force.credentials, &head.headers)
         .await?;
     record.note_identity(&identity);
-    let target = Target::parse(head)?;
+    let target = Target::parse(&head)?;
     record.note_target(&target);
     let permit = in_force.authorizer.authorize(identity, address, target)?;
-    let current = || -> Arc<InForce> { proxy.in_force() };
-    Ok(admit(permit, in_force, proxy.requests(), current)?)
+    let admission = admit(permit, &in_force, proxy.requests(), || proxy.in_force())?;
+    let upstream = proxy.route(&admission);
+    let forwarded = peer.forwarded(address, &in_force.addresses, &head.headers);
+    // A stream may last for hours: it must not hold on to what was in force when it began.
+    drop(in_force);
+    forward(admission, &upstream, head, body, forwarded).await
 }

@@ -95,3 +95,40 @@ fn changed_start_fields(before: &Config, next: &Config) -> Vec<&'static str> {
         .map(|(field, _)| *field)
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_of_the_start_are_told_apart() {
+        type Edit = fn(&mut Config);
+        let cases: &[(&str, Edit, &[&str])] = &[
+            ("nothing", |_| {}, &[]),
+            ("a rule", |config| config.access.clear(), &[]),
+            (
+                "the threads",
+                |config| config.threads = std::num::NonZeroUsize::new(3),
+                &["threads"],
+            ),
+            (
+                "the addresses",
+                |config| {
+                    config.listen.set_port(1);
+                    config.admin_listen = Some(config.listen);
+                },
+                &["listen", "adminListen"],
+            ),
+            (
+                "the upstream",
+                |config| config.upstream.set_port(Some(1)).unwrap(),
+                &["upstream"],
+            ),
+        ];
+        for (name, edit, fields) in cases {
+            let mut next = Config::default();
+            edit(&mut next);
+            assert_eq!(changed_start_fields(&Config::default(), &next), *fields, "{name}");
+        }
+    }
+}

@@ -109,12 +109,16 @@ impl Board {
         });
     }
 
-    pub(super) fn failed(&self, name: &str, message: &str) {
+    /// Says whether that is news.
+    pub(super) fn failed(&self, name: &str, message: &str) -> bool {
+        let mut is_news = false;
         self.update(name, |status| {
             status.state = ModelState::Failed;
             status.progress = None;
+            is_news = status.message.as_deref() != Some(message);
             status.message = Some(message.to_owned());
         });
+        is_news
     }
 
     fn update(&self, name: &str, change: impl FnOnce(&mut ModelStatus)) {
@@ -144,7 +148,8 @@ mod tests {
     fn what_is_known_outlives_a_change_of_the_list() {
         let board = Board::new(&[model("a"), model("b")]);
         board.ready("a", "sha256:1", 7);
-        board.failed("b", "no space left");
+        assert!(board.failed("b", "no space left"));
+        assert!(!board.failed("b", "no space left"), "the same again");
         board.list(&[model("c"), model("a")]);
         let states: Vec<_> = board
             .statuses()

@@ -157,3 +157,21 @@ fn s9_each_request_is_a_line_of_the_access_log() {
         assert!(!everything.contains(canary), "{canary} in {everything}");
     }
 }
+
+#[test]
+fn a_head_that_is_no_http_is_accounted_for() {
+    let proxy = Proxy::start(&Backend::start());
+    let cases = [
+        ("GET / HTTP/1.1\r\nHost : a\r\n\r\n".to_owned(), 400),
+        (
+            format!("GET / HTTP/1.1\r\nA: {}\r\n\r\n", "a".repeat(40_000)),
+            431,
+        ),
+    ];
+    for (request, status) in cases {
+        assert_eq!(proxy.exchange(request).status, status);
+        let line =
+            format!("{status} OTHER - client=- means=- address=127.0.0.1 class=- outcome=refused:unreadable");
+        within(SOON, &line, || proxy.output().contains(&line));
+    }
+}
