@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::backend::Backend;
 use crate::proxy::{Proxy, USER, get, request, within};
 
-const SOON: Duration = Duration::from_secs(2);
+const SOON: Duration = Duration::from_secs(5);
 
 #[test]
 fn each_path_says_its_part() {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::backend::{Backend, Then};
 use crate::proxy::{Proxy, get, within};
 
-const SOON: Duration = Duration::from_secs(2);
+const SOON: Duration = Duration::from_secs(5);
 
 #[test]
 fn sigterm_and_sigint_finish_streams_and_exit_with_0() {

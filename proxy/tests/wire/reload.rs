@@ -7,7 +7,7 @@ use crate::backend::{Backend, Then};
 use crate::client::Client;
 use crate::proxy::{ADMIN, Proxy, USER, get, request, within};
 
-const SOON: Duration = Duration::from_secs(1);
+const SOON: Duration = Duration::from_secs(5);
 
 fn endless() -> Backend {
     Backend::answering(|exchange| {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::backend::{Backend, Exchange, Then};
 use crate::proxy::{Proxy, USER, get, request};
 
-const SOON: Duration = Duration::from_secs(2);
+const SOON: Duration = Duration::from_secs(5);
 
 fn generate() -> String {
     request("POST", "/api/generate", USER, "{}")
