@@ -13,6 +13,7 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, Interval, interval_at};
 
 use crate::clock;
 
@@ -91,12 +92,22 @@ async fn answer(
 
 /// The first token comes at once, each other an interval after the one before it.
 fn tokens(count: u32) -> impl Stream<Item = Result<Frame<Bytes>, Infallible>> {
-    let interval = tokio::time::interval(TOKEN_INTERVAL);
-    futures::stream::unfold((interval, count), |(mut interval, left)| async move {
+    futures::stream::unfold((None, count), |(interval, left)| async move {
         let left = left.checked_sub(1)?;
-        interval.tick().await;
-        Some((Ok(Frame::data(line(left == 0))), (interval, left)))
+        let interval = wait(interval).await;
+        Some((Ok(Frame::data(line(left == 0))), (Some(interval), left)))
     })
+}
+
+/// Before the first token there is no waiting: a timer would add up to its millisecond.
+async fn wait(interval: Option<Interval>) -> Interval {
+    match interval {
+        None => interval_at(Instant::now() + TOKEN_INTERVAL, TOKEN_INTERVAL),
+        Some(mut interval) => {
+            interval.tick().await;
+            interval
+        }
+    }
 }
 
 fn line(done: bool) -> Bytes {

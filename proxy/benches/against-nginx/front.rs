@@ -177,7 +177,11 @@ pub(crate) fn corral(folder: &Path, backend: SocketAddr, processor: usize) -> Re
         "--threads",
         "1",
     ]);
-    command.arg("--api-keys").arg(keys).stdout(Stdio::null());
+    command
+        .arg("--api-keys")
+        .arg(keys)
+        .env("CORRAL_LOG", "warn")
+        .stdout(Stdio::null());
     Front::start(
         format!("corral-proxy {}, API key", env!("CARGO_PKG_VERSION")),
         command,
