@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 
 use crate::changes::Change;
 use crate::metrics::Metrics;
-use crate::plan::{Child, GeneratedSecret, MANAGER, NUDGE_ANNOTATION};
+use crate::plan::{Child, GeneratedSecret, Kind, MANAGER, NUDGE_ANNOTATION};
 
 /// Why something could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
     /// The API server refused it or didn't answer.
-    #[error("{kind} {name}: {source}")]
+    #[error("{kind} {name}: {}", words(source))]
     Refused {
         /// Kind of the object.
         kind: &'static str,
@@ -32,6 +32,14 @@ pub enum ApplyError {
     },
 }
 
+/// What the API server says, without the differences that it may print below.
+pub fn words(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => status.message.lines().next().unwrap_or_default().to_owned(),
+        error => error.to_string(),
+    }
+}
+
 /// Writes to one namespace.
 #[derive(Clone, Copy)]
 pub struct Writer<'a> {
@@ -44,19 +52,24 @@ pub struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// Writes all changes in their order and stops at the first that fails: what comes later needs what comes before.
+    /// Writes all changes in their order and stops at the first that fails, since what comes later needs what comes before.
+    /// A claim that can't be changed as asked is no reason to stop: the Pods go on with it as it is.
     ///
     /// # Errors
     /// The first write that failed.
     pub async fn apply(&self, changes: &[Change<'_>]) -> Result<(), ApplyError> {
+        let mut claim = Ok(());
         for change in changes {
             match change {
                 Change::Generate(secret) => self.generate(secret).await?,
                 Change::Create(child) => self.create(child).await?,
+                Change::Update { child, uid, object } if child.kind == Kind::PersistentVolumeClaim => {
+                    claim = self.update(child, uid, object).await;
+                }
                 Change::Update { child, uid, object } => self.update(child, uid, object).await?,
             }
         }
-        Ok(())
+        claim
     }
 
     /// Makes a Secret. One that has come to be meanwhile stays as it is.

@@ -11,7 +11,7 @@ use kube::runtime::controller::Action;
 use kube::{Client, Resource, ResourceExt};
 use serde::Deserialize;
 
-use crate::apply::{ApplyError, Writer};
+use crate::apply::{ApplyError, Writer, words};
 use crate::changes::{Change, changes};
 use crate::cli::{PlanOptions, SecretsMode};
 use crate::crd::{OllamaService, OllamaServiceSpec, OllamaServiceStatus};
@@ -56,13 +56,13 @@ pub struct Context {
 #[derive(Debug, thiserror::Error)]
 pub enum ReconcileError {
     /// Something could not be read.
-    #[error("reading: {0}")]
+    #[error("reading: {}", words(.0))]
     Observe(#[source] kube::Error),
     /// Something could not be written.
     #[error("applying {0}")]
     Apply(#[from] ApplyError),
     /// The status could not be written.
-    #[error("writing the status: {0}")]
+    #[error("writing the status: {}", words(.0))]
     Status(#[source] kube::Error),
     /// An object has no JSON or YAML form.
     #[error(transparent)]

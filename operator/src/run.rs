@@ -77,13 +77,13 @@ pub enum RunError {
 /// When it can't start, or must not go on.
 pub async fn run(options: RunOptions) -> Result<(), RunError> {
     let stop = stop_on_signal().map_err(RunError::Signal)?;
-    let client = Client::try_from(Config::infer().await?)?;
+    let config = Config::infer().await?;
     let admin = Arc::new(Admin::default());
     let address = options.metrics_listen;
     let listener = TcpListener::bind(address)
         .await
         .map_err(|source| RunError::Listen { address, source })?;
-    let work = work(&options, client, &admin, &stop);
+    let work = work(&options, config, &admin, &stop);
     tokio::select! {
         outcome = work => outcome,
         outcome = admin::serve(listener, admin.clone()) => {
@@ -95,10 +95,11 @@ pub async fn run(options: RunOptions) -> Result<(), RunError> {
 /// From warm watches over the Lease to the controllers.
 async fn work(
     options: &RunOptions,
-    client: Client,
+    config: Config,
     admin: &Admin,
     stop: &CancellationToken,
 ) -> Result<(), RunError> {
+    let client = Client::try_from(config.clone())?;
     let mut watches = Vec::new();
     for namespace in scopes(options) {
         watches.push(Watches::start(
@@ -124,7 +125,7 @@ async fn work(
         .pod_namespace
         .as_deref()
         .ok_or(RunError::NoNamespace)?;
-    let lease = Lease::new(client.clone(), namespace, &options.pod_name).await?;
+    let lease = Lease::new(config, namespace, &options.pod_name).await?;
     if stop
         .run_until_cancelled(standing_by(&lease, &mut watches))
         .await

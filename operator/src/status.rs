@@ -4,6 +4,8 @@ mod conditions;
 mod credentials;
 mod models;
 mod pods;
+#[cfg(test)]
+mod tests;
 mod verdict;
 
 use std::sync::Arc;

@@ -119,11 +119,10 @@ fn progress(service: &OllamaService, known: &Known<'_>) -> Verdict {
         );
         return Verdict::not_yet("Rotating", message);
     }
+    let hint = where_the_key_is(known);
     if replicas == 0 && service.spec.replicas > 0 {
-        return Verdict::unknown(
-            "NoReplicas",
-            "No replica runs yet; each starts with the newest credentials",
-        );
+        let message = format!("No replica runs yet; each starts with the newest credentials{hint}");
+        return Verdict::unknown("NoReplicas", message);
     }
     let clients = clients(known.secrets, known.replicas);
     let names: Vec<_> = known
@@ -132,17 +131,22 @@ fn progress(service: &OllamaService, known: &Known<'_>) -> Verdict {
         .iter()
         .map(|source| source.secret.as_str())
         .collect();
-    let generated = known.plan.sources.iter().any(|source| source.generated);
-    let hint = if generated {
-        format!("; the key is its entry {GENERATED_ENTRY}")
-    } else {
-        String::new()
-    };
     let message = format!(
         "{clients} client(s) by Secret {}, in force on {replicas} replica(s){hint}",
         names.join(", ")
     );
     Verdict::yes("InForce", message)
+}
+
+/// Where to find a key that was made because `auth` is not given.
+fn where_the_key_is(known: &Known<'_>) -> String {
+    let generated = known.plan.sources.iter().find(|source| source.generated);
+    generated.map_or_else(String::new, |source| {
+        format!(
+            "; a key was made for you: entry {GENERATED_ENTRY} of Secret {}",
+            source.secret
+        )
+    })
 }
 
 /// How many clients are let in; where Secrets are not read, the proxies say.

@@ -132,8 +132,11 @@ impl Verdicts {
         let blocking = [
             self.blocked.as_ref(),
             Some(&self.credentials).filter(|verdict| verdict.needs_help),
-            Some(&self.available).filter(|verdict| verdict.truth != Truth::True || verdict.needs_help),
-            Some(&self.models).filter(|verdict| verdict.truth != Truth::True),
+            Some(&self.available).filter(|verdict| verdict.needs_help),
+            // Pods that wait for their models are starting; the models say more.
+            Some(&self.models)
+                .filter(|verdict| verdict.truth != Truth::True && verdict.reason != "NoReplicas"),
+            Some(&self.available).filter(|verdict| verdict.truth != Truth::True),
         ];
         match blocking.into_iter().flatten().next() {
             Some(verdict) => Verdict {

@@ -1,0 +1,489 @@
+//! Named cases: what is known, and what the conditions then say.
+
+use corral_proxy::status::{ConfigurationStatus, Means, ModelState, ModelStatus, SourceStatus, Status};
+use k8s_openapi::jiff::SignedDuration;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::cli::{Cli, Command};
+use crate::observe::Content;
+use crate::plan::plan;
+
+const CONFIGURATION: &str = "the configuration's digest";
+const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+/// What is known in a case; the default is a service of one replica where all is well.
+struct Case {
+    spec: Value,
+    secret: SecretState,
+    ready: i32,
+    pod: Value,
+    replicas: Vec<Replica>,
+    refused: Option<&'static str>,
+}
+
+impl Default for Case {
+    fn default() -> Self {
+        Self {
+            spec: json!({}),
+            secret: found("1", Ok(1)),
+            ready: 1,
+            pod: json!({}),
+            replicas: vec![replica(|_| {})],
+            refused: None,
+        }
+    }
+}
+
+fn found(version: &str, clients: Result<usize, &str>) -> SecretState {
+    SecretState::Found(Content {
+        resource_version: version.to_owned(),
+        digest: Some(version.to_owned()),
+        clients: clients.map_err(str::to_owned),
+    })
+}
+
+/// A replica that has version 1 in force, and says otherwise where it is told to.
+fn replica(change: impl FnOnce(&mut Status)) -> Replica {
+    let mut says = Status {
+        version: String::new(),
+        ready: true,
+        draining: false,
+        configuration: ConfigurationStatus {
+            digest: Some(CONFIGURATION.to_owned()),
+            loaded_at: NOW,
+            error: None,
+        },
+        credentials: vec![SourceStatus {
+            means: Means::ApiKeys,
+            digest: Some("1".to_owned()),
+            clients: 1,
+            loaded_at: NOW,
+            error: None,
+        }],
+        clients: Vec::new(),
+        models: Vec::new(),
+    };
+    change(&mut says);
+    Replica {
+        pod: "x-1".to_owned(),
+        answer: Ok(says),
+    }
+}
+
+fn model(state: ModelState, message: Option<&str>) -> Vec<ModelStatus> {
+    let progress = (state == ModelState::Pulling).then_some(42);
+    vec![ModelStatus {
+        name: "m".to_owned(),
+        state,
+        progress,
+        digest: None,
+        size: None,
+        message: message.map(str::to_owned),
+    }]
+}
+
+fn service(spec: &Value) -> OllamaService {
+    serde_json::from_value(json!({
+        "apiVersion": "corral.dev/v1alpha1", "kind": "OllamaService",
+        "metadata": {"name": "x", "namespace": "ml", "generation": 7}, "spec": spec,
+    }))
+    .unwrap()
+}
+
+impl Case {
+    fn status(&self, before: &OllamaServiceStatus, now: Timestamp) -> OllamaServiceStatus {
+        let Command::Render(options) = <Cli as clap::Parser>::parse_from(["operator", "render", "-"]).command
+        else {
+            panic!("render was asked for");
+        };
+        let service = service(&self.spec);
+        let mut plan = plan(&service, &options.plan).unwrap();
+        plan.configuration_digest = CONFIGURATION.to_owned();
+        let secrets = vec![self.secret.clone(); plan.sources.len()];
+        let pod = json!({"metadata": {"name": "x-1"}, "status": self.pod});
+        let pods = [Arc::new(serde_json::from_value::<Pod>(pod).unwrap())];
+        let deployment = DeploymentStatus {
+            ready_replicas: Some(self.ready),
+            updated_replicas: Some(service.spec.replicas),
+            ..DeploymentStatus::default()
+        };
+        let known = Known {
+            plan: &plan,
+            secrets: &secrets,
+            deployment: Some(&deployment),
+            pods: &pods,
+            replicas: &self.replicas,
+            progress: &Progress::of(&plan, &secrets, &self.replicas, false),
+            refused: self.refused,
+        };
+        status(&service, before, &known, now)
+    }
+}
+
+/// Each condition as `Type=Status/Reason`, in order.
+fn summary(status: &OllamaServiceStatus) -> String {
+    let conditions = status.conditions.iter();
+    let words: Vec<_> = conditions
+        .map(|one| format!("{}={}/{}", one.type_, one.status, one.reason))
+        .collect();
+    words.join(" ")
+}
+
+#[test]
+fn conditions_say_what_is_known() {
+    let models = json!({"models": [{"name": "m"}]});
+    let waiting = |reason: &str| {
+        json!({"containerStatuses": [{"name": "proxy", "image": "i", "imageID": "", "ready": false,
+        "restartCount": 1, "state": {"waiting": {"reason": reason}}}]})
+    };
+    let unschedulable =
+        json!({"conditions": [{"type": "PodScheduled", "status": "False", "message": "0/1 nodes."}]});
+    let cases = [
+        (
+            "all is well",
+            Case::default(),
+            "Ready=True/Ready Available=True/ReplicasReady CredentialsSynced=True/InForce ModelsReady=True/NoneAsked \
+             Degraded=False/AsExpected",
+        ),
+        (
+            "no Pod runs yet",
+            Case {
+                ready: 0,
+                replicas: vec![],
+                ..Case::default()
+            },
+            "Ready=False/Starting Available=False/Starting CredentialsSynced=Unknown/NoReplicas ModelsReady=True/NoneAsked \
+             Degraded=False/AsExpected",
+        ),
+        (
+            "one of two replicas is ready",
+            Case {
+                spec: json!({"replicas": 2}),
+                ..Case::default()
+            },
+            "Ready=False/SomeReplicasReady Available=True/SomeReplicasReady CredentialsSynced=True/InForce \
+             ModelsReady=True/NoneAsked Degraded=False/AsExpected",
+        ),
+        (
+            "one of two finds no node",
+            Case {
+                spec: json!({"replicas": 2}),
+                pod: unschedulable.clone(),
+                ..Case::default()
+            },
+            "Ready=False/Unschedulable Available=True/Unschedulable CredentialsSynced=True/InForce \
+             ModelsReady=True/NoneAsked Degraded=True/Unschedulable",
+        ),
+        (
+            "the only one finds no node",
+            Case {
+                ready: 0,
+                replicas: vec![],
+                pod: unschedulable,
+                ..Case::default()
+            },
+            "Ready=False/Unschedulable Available=False/Unschedulable CredentialsSynced=Unknown/NoReplicas \
+             ModelsReady=True/NoneAsked Degraded=True/Unschedulable",
+        ),
+        (
+            "an image can't be pulled",
+            Case {
+                ready: 0,
+                replicas: vec![],
+                pod: waiting("ErrImagePull"),
+                ..Case::default()
+            },
+            "Ready=False/ImagePullFailed Available=False/ImagePullFailed CredentialsSynced=Unknown/NoReplicas \
+             ModelsReady=True/NoneAsked Degraded=True/ImagePullFailed",
+        ),
+        (
+            "a container is only starting",
+            Case {
+                ready: 0,
+                replicas: vec![],
+                pod: waiting("ContainerCreating"),
+                ..Case::default()
+            },
+            "Ready=False/Starting Available=False/Starting CredentialsSynced=Unknown/NoReplicas ModelsReady=True/NoneAsked \
+             Degraded=False/AsExpected",
+        ),
+        (
+            "scaled to zero",
+            Case {
+                spec: json!({"replicas": 0}),
+                ready: 0,
+                replicas: vec![],
+                ..Case::default()
+            },
+            "Ready=False/ScaledToZero Available=False/ScaledToZero CredentialsSynced=True/InForce ModelsReady=True/NoneAsked \
+             Degraded=False/AsExpected",
+        ),
+        (
+            "a rotation leaves a service ready",
+            Case {
+                secret: found("2", Ok(1)),
+                ..Case::default()
+            },
+            "Ready=True/Ready Available=True/ReplicasReady CredentialsSynced=False/Rotating ModelsReady=True/NoneAsked \
+             Degraded=False/AsExpected",
+        ),
+        (
+            "a broken Secret doesn't",
+            Case {
+                secret: found("1", Err("line 2")),
+                ..Case::default()
+            },
+            "Ready=False/SecretInvalid Available=True/ReplicasReady CredentialsSynced=False/SecretInvalid \
+             ModelsReady=True/NoneAsked Degraded=True/SecretInvalid",
+        ),
+        (
+            "a missing one that others own",
+            Case {
+                spec: json!({"auth": {"apiKeys": {"secretRef": {"name": "keys"}}}}),
+                secret: SecretState::Missing { digest: None },
+                ..Case::default()
+            },
+            "Ready=False/SecretMissing Available=True/ReplicasReady CredentialsSynced=False/SecretMissing \
+             ModelsReady=True/NoneAsked Degraded=True/SecretMissing",
+        ),
+        (
+            "a missing one that is about to be made",
+            Case {
+                secret: SecretState::Missing { digest: None },
+                ..Case::default()
+            },
+            "Ready=True/Ready Available=True/ReplicasReady CredentialsSynced=False/Starting ModelsReady=True/NoneAsked \
+             Degraded=False/AsExpected",
+        ),
+        (
+            "Secrets are not looked at",
+            Case {
+                secret: SecretState::Unread,
+                ..Case::default()
+            },
+            "Ready=True/Ready Available=True/ReplicasReady CredentialsSynced=Unknown/Unverified ModelsReady=True/NoneAsked \
+             Degraded=False/AsExpected",
+        ),
+        (
+            "Secrets are not looked at, but the proxy finds one broken",
+            Case {
+                secret: SecretState::Unread,
+                replicas: vec![replica(|says| {
+                    says.credentials[0].error = Some("line 2".to_owned())
+                })],
+                ..Case::default()
+            },
+            "Ready=False/SecretInvalid Available=True/ReplicasReady CredentialsSynced=False/SecretInvalid \
+             ModelsReady=True/NoneAsked Degraded=True/SecretInvalid",
+        ),
+        (
+            "a proxy refuses its configuration",
+            Case {
+                replicas: vec![replica(|says| {
+                    says.configuration.error = Some("words".to_owned())
+                })],
+                ..Case::default()
+            },
+            "Ready=False/ConfigurationRefused Available=True/ReplicasReady CredentialsSynced=False/ConfigurationRefused \
+             ModelsReady=True/NoneAsked Degraded=True/ConfigurationRefused",
+        ),
+        (
+            "a proxy that doesn't answer",
+            Case {
+                replicas: vec![Replica {
+                    pod: "x-1".to_owned(),
+                    answer: Err("words".to_owned()),
+                }],
+                ..Case::default()
+            },
+            "Ready=True/Ready Available=True/ReplicasReady CredentialsSynced=False/Rotating ModelsReady=True/NoneAsked \
+             Degraded=False/AsExpected",
+        ),
+        (
+            "a model is being pulled",
+            Case {
+                spec: models.clone(),
+                ready: 0,
+                replicas: vec![replica(|says| says.models = model(ModelState::Pulling, None))],
+                ..Case::default()
+            },
+            "Ready=False/Pulling Available=False/Starting CredentialsSynced=True/InForce ModelsReady=False/Pulling \
+             Degraded=False/AsExpected",
+        ),
+        (
+            "a model can't be pulled",
+            Case {
+                spec: models.clone(),
+                ready: 0,
+                replicas: vec![replica(|says| {
+                    says.models = model(ModelState::Failed, Some("no such file"))
+                })],
+                ..Case::default()
+            },
+            "Ready=False/PullFailed Available=False/Starting CredentialsSynced=True/InForce ModelsReady=False/PullFailed \
+             Degraded=True/PullFailed",
+        ),
+        (
+            "every model is there",
+            Case {
+                spec: models,
+                replicas: vec![replica(|says| says.models = model(ModelState::Ready, None))],
+                ..Case::default()
+            },
+            "Ready=True/Ready Available=True/ReplicasReady CredentialsSynced=True/InForce ModelsReady=True/AllThere \
+             Degraded=False/AsExpected",
+        ),
+        (
+            "the API server refuses a child",
+            Case {
+                refused: Some("words"),
+                ..Case::default()
+            },
+            "Ready=False/ApplyRefused Available=True/ReplicasReady CredentialsSynced=True/InForce ModelsReady=True/NoneAsked \
+             Degraded=True/ApplyRefused",
+        ),
+    ];
+    for (name, case, expected) in cases {
+        assert_eq!(
+            summary(&case.status(&OllamaServiceStatus::default(), NOW)),
+            expected,
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn times_change_only_with_what_they_speak_of() {
+    let first = Case::default().status(&OllamaServiceStatus::default(), NOW);
+    let later = NOW + SignedDuration::from_secs(60);
+    assert_eq!(
+        Case::default().status(&first, later),
+        first,
+        "nothing new, nothing to write"
+    );
+    let rotating = Case {
+        secret: found("2", Ok(1)),
+        ..Case::default()
+    }
+    .status(&first, later);
+    let time = |status: &OllamaServiceStatus, type_: &str| {
+        let found = status.conditions.iter().find(|one| one.type_ == type_);
+        found.unwrap().last_transition_time.0
+    };
+    assert_eq!(time(&rotating, "CredentialsSynced"), later);
+    assert_eq!(time(&rotating, "Ready"), NOW);
+}
+
+#[test]
+fn a_version_counts_once_every_replica_has_it() {
+    let secrets = |status: &OllamaServiceStatus| status.credentials.clone().unwrap().secrets;
+    let first = Case::default().status(&OllamaServiceStatus::default(), NOW);
+    assert_eq!(secrets(&first)[0].resource_version, "1");
+    let two = |other: &str| {
+        let other = other.to_owned();
+        vec![
+            replica(|_| {}),
+            replica(|says| says.credentials[0].digest = Some(other)),
+        ]
+    };
+    let cases = [
+        (
+            "a newer one is on no replica yet",
+            found("2", Ok(1)),
+            vec![replica(|_| {})],
+            Some("1"),
+        ),
+        (
+            "a newer one is on one of two",
+            found("2", Ok(1)),
+            two("2"),
+            Some("1"),
+        ),
+        (
+            "a replica has something older than what was claimed",
+            found("1", Ok(1)),
+            two("0"),
+            None,
+        ),
+        (
+            "a replica doesn't answer",
+            found("1", Ok(1)),
+            vec![Replica {
+                pod: "x".to_owned(),
+                answer: Err(String::new()),
+            }],
+            None,
+        ),
+        (
+            "the Secret is gone",
+            SecretState::Missing {
+                digest: Some("1".to_owned()),
+            },
+            vec![replica(|_| {})],
+            None,
+        ),
+        ("no replica is left", found("2", Ok(1)), vec![], Some("1")),
+    ];
+    for (name, secret, replicas, expected) in cases {
+        let status = Case {
+            secret,
+            replicas,
+            ..Case::default()
+        }
+        .status(&first, NOW);
+        let found = secrets(&status);
+        assert_eq!(
+            found.first().map(|one| one.resource_version.as_str()),
+            expected,
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn events_tell_what_matters_once() {
+    let none = OllamaServiceStatus::default();
+    let well = Case::default().status(&none, NOW);
+    let broken = Case {
+        secret: found("1", Err("line 2")),
+        ..Case::default()
+    }
+    .status(&well, NOW);
+    let rotating = Case {
+        secret: found("2", Ok(1)),
+        ..Case::default()
+    }
+    .status(&well, NOW);
+    let cases = [
+        (
+            "it comes to be ready",
+            &none,
+            &well,
+            vec![("Ready", false), ("InForce", false)],
+        ),
+        ("nothing changes", &well, &well, vec![]),
+        (
+            "a Secret breaks",
+            &well,
+            &broken,
+            vec![("SecretInvalid", true), ("SecretInvalid", true)],
+        ),
+        (
+            "it is well again",
+            &broken,
+            &well,
+            vec![("Ready", false), ("InForce", false)],
+        ),
+        ("a rotation begins", &well, &rotating, vec![]),
+        ("a rotation is done", &rotating, &well, vec![("InForce", false)]),
+    ];
+    for (name, before, after, expected) in cases {
+        let changed = changed(&before.conditions, &after.conditions);
+        let found: Vec<_> = changed
+            .iter()
+            .map(|one| (one.reason.as_str(), one.warning))
+            .collect();
+        assert_eq!(found, expected, "{name}");
+    }
+}

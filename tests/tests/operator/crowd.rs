@@ -1,0 +1,118 @@
+//! Many at a time, and the worst of times.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use corral_operator::crd::OllamaService;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::{Api, Patch, PatchParams};
+use serde_json::json;
+
+use crate::lab::{Lab, eventually, start};
+
+const MANY: usize = 20;
+
+async fn all_made(lab: &Lab) {
+    eventually("all are made", || async {
+        let mut waiting = Vec::new();
+        for number in 0..MANY {
+            let conditions = lab.status(&format!("x{number}")).await.conditions;
+            if !conditions
+                .iter()
+                .any(|one| one.type_ == "Available" && one.reason == "Starting")
+            {
+                waiting.push(number);
+            }
+        }
+        if waiting.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("{waiting:?}"))
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn killed_at_any_point_all_converge_and_nothing_is_doubled() {
+    let lab = Lab::new("killed").await;
+    let mark = lab.cluster.audit().mark().unwrap();
+    let mut operator = lab.operator(&[]).await;
+    for number in 0..MANY {
+        lab.create(&format!("x{number}"), json!({"storage": {"size": "1Gi"}}))
+            .await;
+        // Killed again and again while it works, each time a little later.
+        if number % 5 == 4 {
+            tokio::time::sleep(Duration::from_millis(20 * number as u64)).await;
+            operator.kill().await.unwrap();
+            operator = lab.operator(&[]).await;
+        }
+    }
+    all_made(&lab).await;
+    let settled = lab.settled().await;
+    // Per service: six children, two Secrets, itself.
+    assert_eq!(settled.len(), MANY * 9, "{settled:?}");
+    let writes = lab.cluster.audit().writes_since(mark).unwrap();
+    let secrets: Vec<_> = writes
+        .iter()
+        .filter(|write| {
+            write.namespace == lab.namespace && write.resource == "secrets" && write.status == 201
+        })
+        .map(|write| write.name.clone())
+        .collect();
+    let distinct: BTreeSet<_> = secrets.iter().collect();
+    assert_eq!(
+        (secrets.len(), distinct.len()),
+        (MANY * 2, MANY * 2),
+        "each Secret was made once"
+    );
+    drop(operator);
+}
+
+#[tokio::test]
+async fn one_that_cannot_be_read_does_not_stop_the_rest() {
+    // A definition that lets anything pass, on an API server of its own.
+    let cluster = corral_tests::cluster::ControlPlane::start().await.unwrap();
+    let client = cluster.client().await.unwrap();
+    let mut definition = corral_operator::crd::definition();
+    let open = json!({"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}});
+    definition.spec.versions[0].schema = Some(serde_json::from_value(open).unwrap());
+    let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
+    let name = "ollamaservices.corral.dev";
+    definitions
+        .patch(name, &PatchParams::apply("test"), &Patch::Apply(&definition))
+        .await
+        .unwrap();
+    let namespace = cluster.namespace("open").await.unwrap();
+    let _operator = start(cluster.kubeconfig(), &[]).await;
+    let resource = kube::api::ApiResource::erase::<OllamaService>(&());
+    let api: Api<kube::api::DynamicObject> = Api::namespaced_with(client, &namespace, &resource);
+    for (name, spec, reason) in [
+        ("unreadable", json!({"models": "many"}), "Invalid"),
+        (
+            "wrong",
+            json!({"network": {"allowedCIDRs": ["everywhere"]}}),
+            "Invalid",
+        ),
+        ("right", json!({}), "Starting"),
+    ] {
+        let object = json!({"apiVersion": "corral.dev/v1alpha1", "kind": "OllamaService", "metadata": {"name": name}, "spec": spec});
+        eventually(&format!("{name} is accepted"), || async {
+            let outcome = api
+                .patch(name, &PatchParams::apply("test"), &Patch::Apply(&object))
+                .await;
+            outcome.map(drop).map_err(|error| error.to_string())
+        })
+        .await;
+        eventually(&format!("{name} is {reason}"), || async {
+            let object = api.get(name).await.unwrap();
+            let found = &object.data["status"]["conditions"][0];
+            if found["reason"] == reason {
+                Ok(())
+            } else {
+                Err(found.to_string())
+            }
+        })
+        .await;
+    }
+}

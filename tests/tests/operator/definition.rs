@@ -1,0 +1,199 @@
+//! What the API server says to a wrong OllamaService.
+
+use kube::api::{Patch, PatchParams, PostParams};
+use serde_json::{Value, json};
+
+use crate::lab::Lab;
+
+#[tokio::test]
+async fn a_wrong_spec_is_refused_with_words_that_help() {
+    let lab = Lab::new("definition").await;
+    let cases = [
+        (
+            json!({"storage": {"size": "1Gi", "existingClaim": "x"}}),
+            "exactly one of size",
+        ),
+        (json!({"storage": {}}), "exactly one of size"),
+        (
+            json!({"storage": {"existingClaim": "x", "storageClassName": "y"}}),
+            "storageClassName and accessModes go with size",
+        ),
+        (json!({"storage": {"size": "much"}}), "spec.storage.size"),
+        (
+            json!({"storage": {"size": "1Gi", "accessModes": ["All"]}}),
+            "spec.storage.accessModes",
+        ),
+        (json!({"auth": {}}), "auth needs at least one of basic or apiKeys"),
+        (
+            json!({"auth": {"basic": {"secretRef": {}}}}),
+            "spec.auth.basic.secretRef.name: Required value",
+        ),
+        (
+            json!({"auth": {"basic": {"secretRef": {"name": "Not_A_Name"}}}}),
+            "spec.auth.basic.secretRef.name",
+        ),
+        (
+            json!({"network": {"allowedCIDRs": ["10.0.0.1"]}}),
+            "allowedCIDRs must be networks such as 10.0.0.0/8",
+        ),
+        (
+            json!({"network": {"trustedProxies": ["10.0.0.0/33"]}}),
+            "trustedProxies must be networks such as 10.0.0.0/8",
+        ),
+        (
+            json!({"image": {"tag": "x", "digest": format!("sha256:{}", "a".repeat(64))}}),
+            "tag or digest, not both",
+        ),
+        (json!({"image": {"digest": "sha256:a"}}), "spec.image.digest"),
+        (
+            json!({"image": {"pullPolicy": "Sometimes"}}),
+            "supported values: \"Always\"",
+        ),
+        (
+            json!({"runtime": {"env": [{"name": "OLLAMA_HOST", "value": "0.0.0.0"}]}}),
+            "the operator owns HOME",
+        ),
+        (
+            json!({"runtime": {"env": [{"name": "A"}, {"name": "A"}]}}),
+            "Duplicate value",
+        ),
+        (
+            json!({"runtime": {"keepAlive": "soon"}}),
+            "spec.runtime.keepAlive",
+        ),
+        (
+            json!({"runtime": {"contextLength": 0}}),
+            "greater than or equal to 1",
+        ),
+        (
+            json!({"gpu": {"vendor": "other"}}),
+            "supported values: \"nvidia\"",
+        ),
+        (json!({"gpu": {"count": 0}}), "greater than or equal to 1"),
+        (json!({"gpu": {"resourceName": "gpu"}}), "spec.gpu.resourceName"),
+        (
+            json!({"models": [{"name": "a"}, {"name": "a"}]}),
+            "Duplicate value",
+        ),
+        (json!({"models": [{"name": "two words"}]}), "spec.models[0].name"),
+        (
+            json!({"access": [{"clients": [], "allow": []}]}),
+            "spec.access[0].clients",
+        ),
+        (
+            json!({"access": [{"clients": ["a"], "allow": ["Everything"]}]}),
+            "supported values: \"Health\"",
+        ),
+        (json!({"replicas": -1}), "greater than or equal to 0"),
+        (json!({"version": "not a tag"}), "spec.version"),
+    ];
+    for (spec, expected) in cases {
+        let words = refusal(&lab, "x", &spec).await;
+        assert!(words.contains(expected), "{spec}: {words}");
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_no_service_can_have_is_refused() {
+    let lab = Lab::new("names").await;
+    for (name, expected) in [
+        ("1st", "must begin with a lower-case letter"),
+        ("a.b", "must begin with a lower-case letter"),
+        (&*"a".repeat(51), "at most 50 characters"),
+    ] {
+        let words = refusal(&lab, name, &json!({})).await;
+        assert!(words.contains(expected), "{name}: {words}");
+    }
+    lab.create(&"a".repeat(50), json!({})).await;
+}
+
+#[tokio::test]
+async fn a_volume_neither_shrinks_nor_changes_its_kind() {
+    let lab = Lab::new("volumes").await;
+    lab.create(
+        "x",
+        json!({"storage": {"size": "2Gi", "storageClassName": "a", "accessModes": ["ReadWriteOnce"]}}),
+    )
+    .await;
+    let cases = [
+        (json!({"size": "1Gi"}), Some("may grow, not shrink")),
+        (
+            json!({"storageClassName": "b"}),
+            Some("storageClassName can't change"),
+        ),
+        (
+            json!({"storageClassName": null}),
+            Some("storageClassName can't change"),
+        ),
+        (
+            json!({"accessModes": ["ReadWriteMany"]}),
+            Some("accessModes can't change"),
+        ),
+        (json!({"size": "2048Mi"}), None),
+        (json!({"size": "3Gi"}), None),
+    ];
+    for (storage, expected) in cases {
+        let patch = Patch::Merge(json!({"spec": {"storage": storage}}));
+        let services = lab.api::<corral_operator::crd::OllamaService>();
+        let outcome = services
+            .patch("x", &PatchParams::default(), &patch)
+            .await
+            .map_err(|error| error.to_string());
+        match expected {
+            Some(expected) => assert!(
+                outcome.clone().is_err_and(|words| words.contains(expected)),
+                "{storage}: {outcome:?}"
+            ),
+            None => assert!(outcome.is_ok(), "{storage}: {outcome:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_field_is_refused_where_asked_and_else_warned_of() {
+    let lab = Lab::new("unknown").await;
+    let service = object("x", &json!({"modles": []}));
+    let path = format!(
+        "/apis/corral.dev/v1alpha1/namespaces/{}/ollamaservices?fieldValidation=Strict",
+        lab.namespace
+    );
+    let request = http::Request::post(path).header("content-type", "application/json");
+    let outcome = lab
+        .client
+        .request::<Value>(request.body(service.to_string().into_bytes()).unwrap())
+        .await;
+    assert!(
+        outcome
+            .unwrap_err()
+            .to_string()
+            .contains("unknown field \"spec.modles\"")
+    );
+    let kubectl = corral_tests::cluster::Kubectl::new(Some(lab.cluster.kubeconfig())).unwrap();
+    let mut apply = kubectl.command(&["create", "--validate=warn", "-n", &lab.namespace, "-f", "-"]);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), service.to_string()).unwrap();
+    let output = apply
+        .stdin(std::fs::File::open(file.path()).unwrap())
+        .output()
+        .unwrap();
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success() && words.contains("unknown field \"spec.modles\""),
+        "{words}"
+    );
+}
+
+fn object(name: &str, spec: &Value) -> Value {
+    json!({"apiVersion": "corral.dev/v1alpha1", "kind": "OllamaService", "metadata": {"name": name}, "spec": spec})
+}
+
+async fn refusal(lab: &Lab, name: &str, spec: &Value) -> String {
+    use kube::api::{Api, ApiResource, DynamicObject};
+    let resource = ApiResource::erase::<corral_operator::crd::OllamaService>(&());
+    let api: Api<DynamicObject> = Api::namespaced_with(lab.client.clone(), &lab.namespace, &resource);
+    let object: DynamicObject = serde_json::from_value(object(name, spec)).unwrap();
+    match api.create(&PostParams::default(), &object).await {
+        Ok(_) => panic!("{name} {spec} was accepted"),
+        Err(error) => error.to_string(),
+    }
+}

@@ -1,0 +1,11 @@
+//! The operator as a process, against a real API server.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod children;
+mod conditions;
+mod crowd;
+mod definition;
+mod election;
+mod lab;
+mod replica;
+mod rotation;

@@ -1,0 +1,185 @@
+//! A replica without a kubelet: a Pod in the API server, and at its address what its proxy would say.
+
+use std::convert::Infallible;
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex};
+
+use corral_proxy::config::{ADMIN_PORT, paths};
+use corral_proxy::digest::{DigestKey, Entries};
+use corral_proxy::status::{ConfigurationStatus, Means, ModelStatus, SourceStatus, Status};
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
+use kube::ResourceExt;
+use kube::api::{Patch, PatchParams};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use crate::lab::{Lab, eventually};
+
+pub(crate) struct Replica<'a> {
+    lab: &'a Lab,
+    service: String,
+    pub(crate) pod: String,
+    says: Arc<Mutex<Status>>,
+    server: JoinHandle<()>,
+}
+
+impl Drop for Replica<'_> {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+impl<'a> Replica<'a> {
+    /// Starts a Pod of a service that has mounted what there is now.
+    pub(crate) async fn start(lab: &'a Lab, service: &str, number: u8) -> Self {
+        let (listener, address) = listen(number).await;
+        let says = Arc::new(Mutex::new(nothing_yet()));
+        let replica = Self {
+            lab,
+            service: service.to_owned(),
+            pod: format!("{service}-{number}"),
+            server: tokio::spawn(serve(listener, says.clone())),
+            says,
+        };
+        replica.mount().await;
+        replica.run_at(address).await;
+        replica
+    }
+
+    async fn run_at(&self, address: Ipv4Addr) {
+        let deployment = self.lab.api::<Deployment>().get(&self.service).await.unwrap();
+        let labels = deployment.spec.unwrap().template.metadata.unwrap().labels;
+        let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": self.pod, "labels": labels},
+            "spec": {"containers": [{"name": "proxy", "image": "proxy"}]}});
+        let _: Pod = self.lab.apply(&self.pod, pod).await;
+        let status = json!({"status": {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}],
+            "containerStatuses": [{"name": "proxy", "image": "proxy", "imageID": "", "ready": true, "restartCount": 0,
+                "state": {"running": {}}}]}});
+        let pods = self.lab.api::<Pod>();
+        pods.patch_status(&self.pod, &PatchParams::default(), &Patch::Merge(status))
+            .await
+            .unwrap();
+    }
+
+    /// What the kubelet and the proxy do together: mount what there is now, and put it in force.
+    pub(crate) async fn mount(&self) {
+        let config = self
+            .lab
+            .api::<ConfigMap>()
+            .get(&self.service)
+            .await
+            .unwrap()
+            .data
+            .unwrap();
+        let text = config[paths::CONFIG_FILE].clone();
+        let parsed: corral_proxy::config::Config = serde_yaml::from_str(&text).unwrap();
+        let key = self.entries(&format!("{}-digest-key", self.service)).await;
+        let key = DigestKey::new(&key[paths::DIGEST_KEY_FILE]).unwrap();
+        let volumes = self.lab.api::<Deployment>().get(&self.service).await.unwrap();
+        let volumes = volumes.spec.unwrap().template.spec.unwrap().volumes.unwrap();
+        let mut credentials = Vec::new();
+        for (means, volume, configured) in [
+            (Means::Basic, "basic", parsed.credentials.basic),
+            (Means::ApiKeys, "api-keys", parsed.credentials.api_keys),
+        ] {
+            if configured.is_none() {
+                continue;
+            }
+            let volume = volumes.iter().find(|one| one.name == volume).unwrap();
+            let secret = volume.secret.as_ref().unwrap().secret_name.clone().unwrap();
+            let digest = key.digest(&self.entries(&secret).await);
+            credentials.push(SourceStatus {
+                means,
+                digest: Some(digest),
+                clients: 1,
+                loaded_at: jiff::Timestamp::now(),
+                error: None,
+            });
+        }
+        let mut says = self.says.lock().unwrap();
+        says.configuration.digest = Some(hex::encode(Sha256::digest(text.as_bytes())));
+        says.credentials = credentials;
+    }
+
+    /// Has the proxy say something of its models.
+    pub(crate) fn models(&self, models: Vec<ModelStatus>) {
+        self.says.lock().unwrap().models = models;
+    }
+
+    async fn entries(&self, secret: &str) -> Entries {
+        let secret = self.lab.api::<Secret>().get_opt(secret).await.unwrap();
+        let data = secret.and_then(|secret| secret.data).unwrap_or_default();
+        data.into_iter()
+            .map(|(name, content)| (name, content.0))
+            .collect()
+    }
+
+    /// The annotation by which the kubelet is told.
+    pub(crate) async fn nudge(&self) -> Option<String> {
+        let pod = self.lab.api::<Pod>().get(&self.pod).await.unwrap();
+        pod.annotations().get("corral.dev/nudge").cloned()
+    }
+
+    /// Waits until the kubelet has been told of something else than before.
+    pub(crate) async fn nudged_since(&self, before: Option<&str>) -> String {
+        eventually(&format!("{} is told", self.pod), || async {
+            match self.nudge().await {
+                Some(nudge) if Some(&*nudge) != before => Ok(nudge),
+                nudge => Err(format!("{nudge:?}")),
+            }
+        })
+        .await
+    }
+}
+
+/// The admin port at an address of the loopback network that nobody else has.
+async fn listen(number: u8) -> (TcpListener, Ipv4Addr) {
+    let process = std::process::id().to_be_bytes();
+    for attempt in 0..250_u8 {
+        let address = Ipv4Addr::new(127, process[3].max(1), attempt.wrapping_add(process[2]), number);
+        if let Ok(listener) = TcpListener::bind((address, ADMIN_PORT)).await {
+            return (listener, address);
+        }
+    }
+    panic!("no address of the loopback network is free");
+}
+
+fn nothing_yet() -> Status {
+    Status {
+        version: "test".to_owned(),
+        ready: true,
+        draining: false,
+        configuration: ConfigurationStatus {
+            digest: None,
+            loaded_at: jiff::Timestamp::now(),
+            error: None,
+        },
+        credentials: Vec::new(),
+        clients: Vec::new(),
+        models: Vec::new(),
+    }
+}
+
+async fn serve(listener: TcpListener, says: Arc<Mutex<Status>>) {
+    loop {
+        let (stream, _) = listener.accept().await.unwrap();
+        let says = says.clone();
+        tokio::spawn(async move {
+            let service = service_fn(|_| {
+                let body = serde_json::to_vec(&*says.lock().unwrap()).unwrap();
+                async { Ok::<_, Infallible>(http::Response::new(Full::new(Bytes::from(body)))) }
+            });
+            let _ = http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
+        });
+    }
+}
