@@ -270,7 +270,7 @@ fn conditions_say_what_is_known() {
             Case {
                 secret: SecretState::Unread,
                 replicas: vec![replica(|says| {
-                    says.credentials[0].error = Some("line 2".to_owned())
+                    says.credentials[0].error = Some("line 2".to_owned());
                 })],
                 ..Case::default()
             },
@@ -281,7 +281,7 @@ fn conditions_say_what_is_known() {
             "a proxy refuses its configuration",
             Case {
                 replicas: vec![replica(|says| {
-                    says.configuration.error = Some("words".to_owned())
+                    says.configuration.error = Some("words".to_owned());
                 })],
                 ..Case::default()
             },
@@ -317,7 +317,7 @@ fn conditions_say_what_is_known() {
                 spec: models.clone(),
                 ready: 0,
                 replicas: vec![replica(|says| {
-                    says.models = model(ModelState::Failed, Some("no such file"))
+                    says.models = model(ModelState::Failed, Some("no such file"));
                 })],
                 ..Case::default()
             },
