@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use clap::Parser;
 use corral_operator::cli::{Cli, Command, PlanOptions};
 use corral_operator::render::render;
+use corral_proxy::config::{Config, paths, validate::validate};
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name)
@@ -69,6 +70,18 @@ fn child(text: &str, kind: &str) -> String {
         .split("---\n")
         .find(|document| document.contains(&format!("\nkind: {kind}\n")));
     found.unwrap().to_owned()
+}
+
+#[test]
+fn the_proxy_accepts_its_configuration() {
+    for case in fs::read_dir(folder("cases")).unwrap() {
+        let path = case.unwrap().path();
+        let document = child(&fs::read_to_string(&path).unwrap(), "ConfigMap");
+        let config_map: serde_yaml::Value = serde_yaml::from_str(&document).unwrap();
+        let text = config_map["data"][paths::CONFIG_FILE].as_str().unwrap();
+        let config: Config = serde_yaml::from_str(text).unwrap();
+        validate(&config).unwrap_or_else(|invalid| panic!("{}: {invalid}", path.display()));
+    }
 }
 
 #[test]
