@@ -32,8 +32,8 @@ today, which checks nothing?
 
 **Setup.** One worker thread for each front, alone on one processor; the clients ({wrk}, and a client of
 our own for streams) and a fake Ollama that answers at once share the others; all over loopback HTTP/1.1 with
-connections kept open. Both fronts write an access log to `/dev/null`. {count} rounds, in each of which every front has
-its turn; figures are medians of the rounds, comparisons are made within a round and given with their least and
+connections kept open. Both fronts write an access log to `/dev/null`. Rounds: {count}, in each of which every front has
+its turn. Figures are medians of the rounds; comparisons are made within a round and given with their least and
 greatest value.
 
 ## Small requests
@@ -43,6 +43,7 @@ greatest value.
 |---|---|---|---|---|
 {gets}
 corral-proxy / nginx: {rate} of the requests per second, {cost} of the processor time for each.
+On a machine that does other work too (see the load average), the processor time is the truer of the two.
 
 ## Time to first byte
 `POST /api/generate`, streamed, {SINGLE_STREAMS} a turn, one at a time; from the request to the first byte of the body.
