@@ -96,6 +96,7 @@ pub fn registry() -> Result<PathBuf> {
         reference: REGISTRY.to_owned(),
         files: vec![
             Entry::file("registry", Tool::Registry.path()?),
+            Entry::file("config.yaml", crate::registry::config_file()?),
             Entry::Scratch {
                 path: "tmp".to_owned(),
             },

@@ -6,10 +6,16 @@
 pub mod cache;
 pub mod cluster;
 pub mod command;
+pub mod http_client;
 pub mod image;
 pub mod images;
+pub mod model;
+pub mod ollama;
 pub mod pki;
 pub mod port;
 pub mod process;
 pub mod progress;
+pub mod python;
+pub mod registry;
 pub mod tools;
+mod workspace;

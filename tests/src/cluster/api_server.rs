@@ -8,10 +8,10 @@ use anyhow::{Context, Result};
 
 use super::access::Access;
 use super::audit::AuditLog;
-use super::workspace::Workspace;
 use crate::pki::{Authority, Identity};
 use crate::process::{Launcher, Process, wait_until};
 use crate::tools::Tool;
+use crate::workspace::Workspace;
 
 /// The Services' network; its first address is the API server's.
 pub(super) const SERVICE_NETWORK: &str = "10.96.0.0/16";

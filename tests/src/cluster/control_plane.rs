@@ -8,10 +8,10 @@ use tokio::sync::OnceCell;
 
 use super::access::Access;
 use super::api_server::{ApiServer, Settings};
-use super::workspace::Workspace;
 use crate::port::Port;
 use crate::process::Launcher;
 use crate::tools::{self, Tool};
+use crate::workspace::Workspace;
 
 /// A running API server; ends when dropped, or when its owner dies.
 ///

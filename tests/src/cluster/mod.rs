@@ -14,12 +14,12 @@ mod controllers;
 mod kubectl;
 pub mod node;
 mod simulated;
-mod workspace;
 
+pub use crate::workspace::{Running, running, sweep};
 pub use access::Access;
 pub use audit::{AuditLog, Mark, Write};
 pub use control_plane::ControlPlane;
 pub use kubectl::Kubectl;
 pub use node::Node;
+pub(crate) use node::remove_remains;
 pub use simulated::Simulated;
-pub use workspace::{Running, running, sweep};

@@ -114,7 +114,7 @@ impl Tool {
             Self::Ollama => Recipe {
                 version_variables: &["github.com/ollama/ollama/version.Version"],
                 cgo: true,
-                ..plain("ollama", "github.com/ollama/ollama", OLLAMA, "", 480)
+                ..plain("ollama", "github.com/ollama/ollama", OLLAMA, "", 600)
             },
             Self::Registry => plain(
                 "registry",

@@ -23,11 +23,11 @@ use kube::Api;
 use super::access::Access;
 use super::api_server::{ApiServer, Settings};
 use super::controllers;
-use super::workspace::Workspace;
 use crate::command;
 use crate::process::{Launcher, Process, wait_until};
 use crate::progress;
 use crate::tools::{self, Tool};
+use crate::workspace::Workspace;
 pub use requirements::unsupported;
 
 /// The node's name.
@@ -265,7 +265,7 @@ impl Deref for Node {
 
 /// Removes what a node leaves whose owner was killed: its control groups. Processes, mounts and interfaces went with
 /// the namespaces.
-pub(super) fn remove_remains(id: &str) -> Result<()> {
+pub(crate) fn remove_remains(id: &str) -> Result<()> {
     cgroups::remove(id)
 }
 

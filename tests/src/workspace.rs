@@ -1,4 +1,4 @@
-//! The folder of a running cluster, and what is left of clusters whose owner was killed.
+//! The folder of something that runs, such as a cluster, and what is left of those whose owner was killed.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use crate::cache;
 
 /// A folder `clusters/<id>`, held by a lock that the kernel releases when the owner dies; removed when dropped.
 #[derive(Debug)]
-pub(super) struct Workspace {
+pub(crate) struct Workspace {
     path: PathBuf,
     _lock: File,
 }
@@ -20,7 +20,7 @@ const OWNER: &str = "owner.pid";
 
 impl Workspace {
     /// Makes a new one, after removing what killed runs have left.
-    pub(super) fn create() -> Result<Self> {
+    pub(crate) fn create() -> Result<Self> {
         let clusters = cache::folder("clusters")?;
         // Held until the new folder has its own lock: until then it looks like a dead one.
         let _all = cache::lock(&clusters.join(".lock"))?;
@@ -37,17 +37,17 @@ impl Workspace {
     }
 
     /// Where it is.
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// A short name that no other has.
-    pub(super) fn id(&self) -> String {
+    pub(crate) fn id(&self) -> String {
         id(&self.path)
     }
 
     /// The folder of the logs.
-    pub(super) fn logs(&self) -> PathBuf {
+    pub(crate) fn logs(&self) -> PathBuf {
         self.path.join("log")
     }
 }
@@ -76,7 +76,7 @@ fn remove_abandoned(clusters: &Path) -> Result<Vec<String>> {
         if !path.is_dir() || cache::try_lock(&path.join(LOCK))?.is_none() {
             continue;
         }
-        super::node::remove_remains(&id(&path))?;
+        crate::cluster::remove_remains(&id(&path))?;
         remove(&path)?;
         removed.push(id(&path));
     }
@@ -109,7 +109,8 @@ pub fn running() -> Result<Vec<Running>> {
     let mut running = Vec::new();
     for entry in fs::read_dir(cache::folder("clusters")?)? {
         let path = entry?.path();
-        if !path.is_dir() || cache::try_lock(&path.join(LOCK))?.is_some() {
+        let is_cluster = path.join("kubeconfig").exists();
+        if !is_cluster || cache::try_lock(&path.join(LOCK))?.is_some() {
             continue;
         }
         let owner = fs::read_to_string(path.join(OWNER))?

@@ -1,0 +1,136 @@
+//! A registry of models, as ollama.com is one, for clusters without a way out.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::cluster::Kubectl;
+use crate::http_client::HttpClient;
+use crate::ollama::Ollama;
+use crate::port::Port;
+use crate::process::{Launcher, Process, wait_until};
+use crate::tools::{self, Tool};
+use crate::workspace::Workspace;
+use crate::{cache, command, images, model, progress};
+
+/// The model's name for a cluster that [`deploy`] has been called for.
+pub const MODEL: &str = "registry.models.svc:5000/library/gemma3:270m";
+
+/// The registry's configuration; the address and the folder come from its environment.
+const CONFIG: &str = "
+version: 0.1
+log: {level: warn}
+storage:
+  filesystem: {rootdirectory: /data}
+  maintenance: {uploadpurging: {enabled: false}}
+http: {addr: ':5000'}
+";
+
+/// Puts a registry that holds gemma3:270m into the cluster, from [`storage`].
+///
+/// # Errors
+/// When it isn't available in time.
+pub fn deploy(kubectl: &Kubectl) -> Result<()> {
+    let storage = storage_folder()?.display().to_string();
+    let manifest = include_str!("../manifests/registry.yaml")
+        .replace("$IMAGE", images::REGISTRY)
+        .replace("$STORAGE", &storage);
+    kubectl.apply(&manifest)?;
+    kubectl.run(&[
+        "rollout",
+        "status",
+        "--namespace=models",
+        "deployment/registry",
+        "--timeout=60s",
+    ])?;
+    Ok(())
+}
+
+/// The configuration's file, for the image.
+pub(crate) fn config_file() -> Result<PathBuf> {
+    let path = cache::folder("registry")?.join("config.yaml");
+    fs::write(&path, CONFIG)?;
+    Ok(path)
+}
+
+fn storage_folder() -> Result<PathBuf> {
+    Ok(cache::folder("registry")?.join(format!("storage-{}", tools::OLLAMA)))
+}
+
+/// The registry's storage, filled once by `ollama push`.
+///
+/// # Errors
+/// When Ollama or the registry can't be built or the push fails.
+pub async fn storage() -> Result<PathBuf> {
+    let storage = storage_folder()?;
+    let lock = cache::folder("registry")?.join(".lock");
+    let _lock = tokio::task::spawn_blocking(move || {
+        tools::ensure(&[Tool::Registry])?;
+        cache::lock(&lock)
+    })
+    .await??;
+    if !storage.exists() {
+        let step = progress::step("registry of models");
+        fill(&storage).await?;
+        step.done();
+    }
+    Ok(storage)
+}
+
+async fn fill(storage: &PathBuf) -> Result<()> {
+    let ollama = Ollama::start().await?;
+    let registry = Registry::start().await?;
+    let name = format!("{}/library/{}", registry.address(), model::NAME);
+    command::output(ollama.command()?.args(["cp", model::NAME, &name]))?;
+    command::output(ollama.command()?.args(["push", "--insecure", &name]))?;
+    fs::rename(registry.workspace.path().join("data"), storage)?;
+    Ok(())
+}
+
+/// A registry on the loopback address with an empty storage.
+struct Registry {
+    process: Process,
+    port: Port,
+    workspace: Workspace,
+}
+
+impl Registry {
+    async fn start() -> Result<Self> {
+        let workspace = Workspace::create()?;
+        let port = Port::reserve()?;
+        let launcher = Launcher {
+            prefix: Vec::new(),
+            logs: workspace.logs(),
+        };
+        let address = format!("127.0.0.1:{}", port.number());
+        let data = workspace.path().join("data");
+        let environment: [(&str, &OsStr); 3] = [
+            ("REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY", data.as_os_str()),
+            ("REGISTRY_HTTP_ADDR", address.as_ref()),
+            ("OTEL_TRACES_EXPORTER", "none".as_ref()),
+        ];
+        let arguments = ["serve".into(), config_file()?];
+        let process = launcher.start("registry", &Tool::Registry.path()?, arguments, &environment)?;
+        let mut registry = Self {
+            process,
+            port,
+            workspace,
+        };
+        let client = HttpClient::new(&format!("http://{}", registry.address()));
+        wait_until(
+            "registry ready",
+            Duration::from_secs(30),
+            [&mut registry.process],
+            async || client.get("/v2/", &[]).await.map(drop),
+        )
+        .await?;
+        Ok(registry)
+    }
+
+    fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port.number())
+    }
+}
