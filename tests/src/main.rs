@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand, ValueEnum};
 use corral_tests::cluster::{self, ControlPlane, Node, Simulated, node};
 use corral_tests::tools::{self, Tool};
-use corral_tests::{images, progress};
+use corral_tests::{demo, images, progress};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// A Kubernetes on this machine, built from source and kept apart from everything else on it.
@@ -27,6 +27,8 @@ enum Action {
     },
     /// Write the images as archives, for `kind load image-archive` or `ctr images import`, and say where they are.
     Images,
+    /// Show Corral at work on a cluster: what `make run` does.
+    Run(demo::Options),
     /// Start a cluster and keep it until Ctrl-C.
     Up {
         /// How much of a cluster.
@@ -72,7 +74,8 @@ async fn run(action: Action) -> Result<()> {
     match action {
         Action::Tools { level } => tools_of(level),
         Action::Images => write_images(),
-        Action::Up { level, gpus } => up(level, gpus).await,
+        Action::Run(options) => until_told(demo::run(&options)).await,
+        Action::Up { level, gpus } => until_told(up(level, gpus)).await,
         Action::List => list(),
         Action::Down { ids } => down(&ids),
         Action::Sweep => sweep(),
@@ -125,12 +128,17 @@ async fn up(level: Level, gpus: u32) -> Result<()> {
 async fn keep(cluster: &cluster::Access) -> Result<()> {
     println!("export KUBECONFIG={}", cluster.kubeconfig().display());
     progress::say("Running; Ctrl-C ends it and removes everything.");
+    std::future::pending().await
+}
+
+/// Does the work until it is done or Ctrl-C or SIGTERM comes. Dropped half done, it takes down what it has put up.
+async fn until_told(work: impl Future<Output = Result<()>>) -> Result<()> {
     let mut terminated = signal(SignalKind::terminate())?;
     tokio::select! {
-        interrupted = tokio::signal::ctrl_c() => interrupted?,
-        _ = terminated.recv() => {}
+        result = work => result,
+        interrupted = tokio::signal::ctrl_c() => Ok(interrupted?),
+        _ = terminated.recv() => Ok(()),
     }
-    Ok(())
 }
 
 fn list() -> Result<()> {

@@ -1,11 +1,13 @@
 //! kubectl, as a user runs it.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
 use crate::command;
+use crate::process::{Launcher, Process};
 use crate::tools::Tool;
 
 /// kubectl against one cluster.
@@ -71,6 +73,23 @@ impl Kubectl {
             );
         }
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    }
+
+    /// Starts one that runs in the background with its log in that folder; ends when dropped.
+    ///
+    /// # Errors
+    /// When it can't start.
+    pub fn start(&self, arguments: &[&str], logs: &Path) -> Result<Process> {
+        let launcher = Launcher {
+            prefix: Vec::new(),
+            logs: logs.to_owned(),
+        };
+        let environment: Vec<(&str, &OsStr)> = self
+            .kubeconfig
+            .iter()
+            .map(|path| ("KUBECONFIG", path.as_os_str()))
+            .collect();
+        launcher.start("kubectl", &self.program, arguments, &environment)
     }
 
     /// `kubectl apply` of a manifest.
