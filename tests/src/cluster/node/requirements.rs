@@ -18,6 +18,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("socat", "/usr/bin/socat"),
     ("procps", "/sbin/sysctl"),
     ("busybox-static", "/bin/busybox"),
+    ("curl", "/usr/bin/curl"),
 ];
 
 /// Why this machine can't run a node, in one sentence; nothing if it can.

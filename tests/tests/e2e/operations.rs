@@ -1,0 +1,109 @@
+//! How the operator behaves over time.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use corral_tests::command;
+use corral_tests::lab::SYSTEM;
+use serde_json::json;
+
+use crate::fixture::{Fixture, service};
+
+const IDLE: Duration = Duration::from_secs(60);
+const SERVICES: usize = 20;
+
+/// By the API server's own record, over a minute; the Lease by which replicas of the operator agree is renewed.
+pub(crate) async fn nothing_is_written_while_nothing_changes(fixture: &Fixture) -> Result<()> {
+    let user = format!("system:serviceaccount:{SYSTEM}:");
+    let audit = fixture.node()?.audit();
+    let mark = audit.mark()?;
+    tokio::time::sleep(IDLE).await;
+    let writes = audit.writes_since(mark)?;
+    let (leases, others): (Vec<_>, Vec<_>) = writes
+        .into_iter()
+        .filter(|write| write.user.starts_with(&user))
+        .partition(|write| write.resource == "leases");
+    println!(
+        "  {} s without a change: {} writes of the operator's Lease, {} others",
+        IDLE.as_secs(),
+        leases.len(),
+        others.len()
+    );
+    ensure!(others.is_empty(), "{others:#?}");
+    Ok(())
+}
+
+/// SIGKILL while it is making the children of twenty OllamaServices: all converge, and nothing is there twice.
+pub(crate) async fn twenty_services_converge_though_the_operator_is_killed_meanwhile(
+    fixture: &Fixture,
+) -> Result<()> {
+    let names: Vec<String> = (0..SERVICES).map(|number| format!("many-{number:02}")).collect();
+    let manifests: Vec<String> = names
+        .iter()
+        .map(|name| service(name, &json!({"replicas": 0})))
+        .collect();
+    fixture.kubectl().apply(&manifests.join("\n---\n"))?;
+    wait_for_deployments(fixture, 3)?;
+    // Its own process namespace has no other process of that name.
+    command::output(
+        fixture
+            .node()?
+            .command("pkill")
+            .args(["-KILL", "-x", "corral-operator"]),
+    )?;
+    let made = wait_for_deployments(fixture, 1)?;
+    println!("  killed with {made} of {SERVICES} Deployments made");
+    for name in &names {
+        fixture.wait(name, "jsonpath={.status.observedGeneration}=1", "90s")?;
+    }
+    for kind in [
+        "deployments",
+        "services",
+        "serviceaccounts",
+        "configmaps",
+        "networkpolicies",
+        "secrets",
+    ] {
+        let owners = owners(fixture, kind)?;
+        let distinct: BTreeSet<&String> = owners.iter().collect();
+        ensure!(
+            kind == "secrets" || distinct.len() == owners.len(),
+            "{kind} doubled: {owners:?}"
+        );
+        ensure!(
+            distinct.len() == SERVICES,
+            "{kind} of {} OllamaServices: {owners:?}",
+            distinct.len()
+        );
+    }
+    for name in &names {
+        fixture.run(&["delete", "ollamaservice", name, "--wait=false"])?;
+    }
+    Ok(())
+}
+
+fn wait_for_deployments(fixture: &Fixture, wanted: usize) -> Result<usize> {
+    let start = Instant::now();
+    loop {
+        let made = owners(fixture, "deployments")?.len();
+        if made >= wanted {
+            return Ok(made);
+        }
+        ensure!(
+            start.elapsed() < Duration::from_secs(60),
+            "{made} Deployments, not {wanted}"
+        );
+    }
+}
+
+/// For each object of that kind the OllamaService `many-…` that owns it.
+fn owners(fixture: &Fixture, kind: &str) -> Result<Vec<String>> {
+    let path = "--output=jsonpath={range .items[*]}{.metadata.ownerReferences[0].name}{\"\\n\"}{end}";
+    let names = fixture.run(&["get", kind, path])?;
+    Ok(names
+        .lines()
+        .filter(|name| name.starts_with("many-"))
+        .map(str::to_owned)
+        .collect())
+}
