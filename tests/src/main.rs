@@ -45,6 +45,8 @@ enum Action {
         /// Their names, as `list` prints them.
         ids: Vec<String>,
     },
+    /// Say why this machine can't run a node, if it can't, and fail then.
+    CanRun,
     /// Remove what killed runs have left.
     Sweep,
 }
@@ -78,6 +80,7 @@ async fn run(action: Action) -> Result<()> {
         Action::Up { level, gpus } => until_told(up(level, gpus)).await,
         Action::List => list(),
         Action::Down { ids } => down(&ids),
+        Action::CanRun => can_run(),
         Action::Sweep => sweep(),
     }
 }
@@ -168,6 +171,16 @@ fn down(ids: &[String]) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+fn can_run() -> Result<()> {
+    match node::unsupported() {
+        None => Ok(()),
+        Some(reason) => {
+            println!("{reason}");
+            std::process::exit(1);
+        }
+    }
 }
 
 fn sweep() -> Result<()> {

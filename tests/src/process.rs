@@ -12,12 +12,13 @@ use anyhow::{Context, Result, bail};
 use crate::command;
 
 /// Runs a program until its standard input, a pipe that only the owner holds, comes to its end: the kernel closes
-/// it however the owner dies. The program itself gets /dev/null.
+/// it however the owner dies. Then the whole process group goes, with whatever the program has started, such as
+/// Ollama's runners. The program itself gets /dev/null.
 const TETHER: &str = r#"
 exec 3<&0
 "$@" </dev/null 3<&- &
 program=$!
-{ cat <&3 >/dev/null; kill -KILL "$program"; } 2>/dev/null &
+{ cat <&3 >/dev/null; kill -KILL 0; } &
 exec 3<&-
 wait "$program"
 "#;

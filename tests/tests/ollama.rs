@@ -32,3 +32,25 @@ async fn a_model_deleted_in_one_is_still_in_the_next() {
         assert_eq!(list.contains(model::NAME), present, "{list}");
     }
 }
+
+/// Ollama computes in a process of its own, which outlives a server that is killed.
+#[tokio::test]
+async fn one_that_is_dropped_leaves_no_runner_behind() {
+    let ollama = Ollama::start().await.unwrap();
+    let client = HttpClient::new(&ollama.url());
+    let body = json!({"model": model::NAME, "prompt": "Hi", "stream": false, "options": {"num_predict": 1}});
+    client.post("/api/generate", &[], &body).await.unwrap();
+    let folder = ollama.log().ancestors().nth(2).unwrap().to_owned();
+    let processes = || {
+        let listing = std::process::Command::new("pgrep")
+            .arg("-f")
+            .arg(folder.join("models"))
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&listing.stdout).lines().count()
+    };
+    assert_eq!(processes(), 1, "the runner");
+    drop(ollama);
+    assert_eq!(processes(), 0, "the runner is still there");
+    assert!(!folder.exists());
+}

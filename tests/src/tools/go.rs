@@ -75,6 +75,9 @@ fn check_go(recipe: &Recipe) -> Result<()> {
 /// A module's zip leaves out folders named vendor/, so three of Ollama's headers come from elsewhere: miniaudio.h from
 /// a module that carries it, nlohmann/json.hpp and stb/stb_image.h from Debian.
 fn headers(recipe: &Recipe) -> Result<PathBuf> {
+    if !command::exists("g++") {
+        super::debian::install(&["g++"])?;
+    }
     for (header, package) in [
         ("nlohmann/json.hpp", "nlohmann-json3-dev"),
         ("stb/stb_image.h", "libstb-dev"),

@@ -19,6 +19,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("procps", "/sbin/sysctl"),
     ("busybox-static", "/bin/busybox"),
     ("curl", "/usr/bin/curl"),
+    ("openssl", "/usr/bin/openssl"),
 ];
 
 /// Why this machine can't run a node, in one sentence; nothing if it can.

@@ -1,0 +1,35 @@
+# `make` alone lists what there is.
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint fmt deny bench e2e clean
+
+LAB := cargo run --quiet --package corral-tests --bin corral-lab --
+
+help: ## List what there is
+	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+run: ## Show Corral at work on a Kubernetes of its own (CLUSTER=current: on that of your kubeconfig)
+	@$(LAB) run
+
+test: ## Check everything: format, lints, dependencies, all tests; ends with a summary
+	@tests/all.sh
+
+lint: ## Check format and lints
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+fmt: ## Format the code
+	cargo fmt --all
+
+deny: ## Check licences, known vulnerabilities and origins of dependencies with cargo-deny
+	cargo deny check
+
+bench: ## Measure the proxy against nginx
+	cargo bench --package corral-proxy --bench against-nginx
+
+e2e: ## Run the end-to-end tests on a node with a real model (CASES=word: those with it in their names)
+	cargo test --package corral-tests --test e2e --locked -- $(CASES)
+
+clean: ## Remove what was built here, and what killed runs have left; the cache of tools stays
+	-@$(LAB) sweep
+	cargo clean

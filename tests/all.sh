@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# Every check, one after the other; ends with a summary. Fails if one of them has failed.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+summary=()
+failed=0
+
+note() { summary+=("$(printf '%-10s %7s  %s' "$2" "$3" "$1")"); }
+
+check() {
+    local name=$1 start=$SECONDS
+    shift
+    printf '\n== %s\n' "$name"
+    if "$@"; then
+        note "$name" passed "$((SECONDS - start)) s"
+    else
+        note "$name" FAILED "$((SECONDS - start)) s"
+        failed=1
+    fi
+}
+
+# What this machine can't do; the reason is shown at the end too.
+leave_out() { note "$1: $2" "left out" -; }
+
+check 'format' cargo fmt --all --check
+check 'lints' cargo clippy --workspace --all-targets --locked -- -D warnings
+if cargo deny --version > /dev/null 2>&1; then
+    # The database of vulnerabilities is fetched where it can be.
+    if cargo deny fetch db > /dev/null 2>&1; then
+        check 'dependencies' cargo deny check
+    else
+        check 'dependencies' cargo deny check bans licenses sources
+        leave_out 'known vulnerabilities' 'the database of RustSec cannot be fetched'
+    fi
+else
+    leave_out 'dependencies' 'cargo-deny is not installed (cargo install --locked cargo-deny)'
+fi
+check 'proxy' cargo test --package corral-proxy --locked
+check 'operator, on a real API server' cargo test --package corral-operator --locked
+check 'harness, real Ollama, chart' \
+    cargo test --package corral-tests --locked --lib --bins --test control_plane --test ollama --test chart
+if reason=$(cargo run --quiet --locked --package corral-tests --bin corral-lab -- can-run); then
+    check 'end to end, on a node with a real model' cargo test --package corral-tests --locked --test e2e
+else
+    leave_out 'end to end' "$reason"
+fi
+
+printf '\n== summary\n'
+printf '%s\n' "${summary[@]}"
+printf 'in all %s min\n' "$(((SECONDS + 59) / 60))"
+exit "$failed"
