@@ -96,7 +96,6 @@ pub fn registry() -> Result<PathBuf> {
         reference: REGISTRY.to_owned(),
         files: vec![
             Entry::file("registry", Tool::Registry.path()?),
-            Entry::file("config.yaml", crate::registry::config_file()?),
             Entry::Scratch {
                 path: "tmp".to_owned(),
             },
@@ -163,7 +162,7 @@ fn corral_image(name: &str, program: &Path) -> Result<PathBuf> {
 
 /// Compiles both programs for this machine without shared libraries; answers with their folder.
 fn compile() -> Result<PathBuf> {
-    let step = progress::step("corral-operator and corral-proxy (about 6 min the first time)");
+    let step = progress::step("corral-operator and corral-proxy (about 4 min the first time)");
     let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     let mut cargo = Command::new(env!("CARGO"));
     cargo
@@ -172,22 +171,32 @@ fn compile() -> Result<PathBuf> {
                 .parent()
                 .context("the workspace has a folder")?,
         )
+        .args(["build", "--release", "--locked", "--target", &target])
         .args([
-            "build",
-            "--release",
-            "--locked",
-            "--target",
-            &target,
-            "-p",
-            "corral-operator",
-            "-p",
-            "corral-proxy",
+            "--package=corral-operator",
+            "--package=corral-proxy",
+            "--message-format=json-render-diagnostics",
         ])
-        .args(["--message-format=json-render-diagnostics"])
         .env("RUSTFLAGS", "-C target-feature=+crt-static");
+    // What `cargo test` and `cargo run` tell their programs would make build scripts of dependencies run again.
+    for (name, _) in std::env::vars_os().filter(|(name, _)| describes_package(&name.to_string_lossy())) {
+        cargo.env_remove(name);
+    }
     let folder = executable_folder(&command::output(&mut cargo)?)?;
     step.done();
     Ok(folder)
+}
+
+/// Whether Cargo sets the variable to describe the package that runs.
+fn describes_package(variable: &str) -> bool {
+    let prefixes = [
+        "CARGO_PKG_",
+        "CARGO_MANIFEST_",
+        "CARGO_BIN_",
+        "CARGO_CRATE_",
+        "CARGO_PRIMARY_",
+    ];
+    prefixes.iter().any(|prefix| variable.starts_with(prefix))
 }
 
 /// Cargo says where it puts programs, whatever target folder it was told to use.

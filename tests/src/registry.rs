@@ -19,7 +19,8 @@ use crate::{cache, command, images, model, progress};
 /// The model's name for a cluster that [`deploy`] has been called for.
 pub const MODEL: &str = "registry.models.svc:5000/library/gemma3:270m";
 
-/// The registry's configuration; the address and the folder come from its environment.
+/// The configuration of the registry that is pushed to; the address and the folder come from its environment. The one that
+/// is pulled from has its own, in manifests/registry.yaml.
 const CONFIG: &str = "
 version: 0.1
 log: {level: warn}
@@ -37,6 +38,7 @@ pub fn deploy(kubectl: &Kubectl) -> Result<()> {
     let storage = storage_folder()?.display().to_string();
     let manifest = include_str!("../manifests/registry.yaml")
         .replace("$IMAGE", images::REGISTRY)
+        .replace("$BLOBS_IMAGE", images::BUSYBOX)
         .replace("$STORAGE", &storage);
     kubectl.apply(&manifest)?;
     kubectl.run(&[
@@ -47,13 +49,6 @@ pub fn deploy(kubectl: &Kubectl) -> Result<()> {
         "--timeout=60s",
     ])?;
     Ok(())
-}
-
-/// The configuration's file, for the image.
-pub(crate) fn config_file() -> Result<PathBuf> {
-    let path = cache::folder("registry")?.join("config.yaml");
-    fs::write(&path, CONFIG)?;
-    Ok(path)
 }
 
 fn storage_folder() -> Result<PathBuf> {
@@ -112,7 +107,9 @@ impl Registry {
             ("REGISTRY_HTTP_ADDR", address.as_ref()),
             ("OTEL_TRACES_EXPORTER", "none".as_ref()),
         ];
-        let arguments = ["serve".into(), config_file()?];
+        let config = workspace.path().join("config.yaml");
+        fs::write(&config, CONFIG)?;
+        let arguments = ["serve".into(), config];
         let process = launcher.start("registry", &Tool::Registry.path()?, arguments, &environment)?;
         let mut registry = Self {
             process,
