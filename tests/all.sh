@@ -37,9 +37,10 @@ else
     leave_out 'dependencies' 'cargo-deny is not installed (cargo install --locked cargo-deny)'
 fi
 check 'proxy' cargo test --package corral-proxy --locked
-check 'operator, on a real API server' cargo test --package corral-operator --locked
+check 'operator' cargo test --package corral-operator --locked
 check 'harness, real Ollama, chart' \
     cargo test --package corral-tests --locked --lib --bins --test control_plane --test ollama --test chart
+check 'operator, on a real API server' cargo test --package corral-tests --locked --test operator
 if reason=$(cargo run --quiet --locked --package corral-tests --bin corral-lab -- can-run); then
     check 'end to end, on a node with a real model' cargo test --package corral-tests --locked --test e2e
 else
