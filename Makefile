@@ -21,8 +21,8 @@ lint: ## Check format and lints
 fmt: ## Format the code
 	cargo fmt --all
 
-deny: ## Check licences, known vulnerabilities and origins of dependencies with cargo-deny
-	cargo deny check
+deny: ## Check licences, known vulnerabilities and origins of the dependencies
+	@tests/deny.sh
 
 bench: ## Measure the proxy against nginx
 	cargo bench --package corral-proxy --bench against-nginx

@@ -4,6 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 summary=()
+passed=0
 failed=0
 
 note() { summary+=("$(printf '%-10s %7s  %s' "$2" "$3" "$1")"); }
@@ -14,9 +15,10 @@ check() {
     printf '\n== %s\n' "$name"
     if "$@"; then
         note "$name" passed "$((SECONDS - start)) s"
+        passed=$((passed + 1))
     else
         note "$name" FAILED "$((SECONDS - start)) s"
-        failed=1
+        failed=$((failed + 1))
     fi
 }
 
@@ -25,17 +27,7 @@ leave_out() { note "$1: $2" "left out" -; }
 
 check 'format' cargo fmt --all --check
 check 'lints' cargo clippy --workspace --all-targets --locked -- -D warnings
-if cargo deny --version > /dev/null 2>&1; then
-    # The database of vulnerabilities is fetched where it can be.
-    if cargo deny fetch db > /dev/null 2>&1; then
-        check 'dependencies' cargo deny check
-    else
-        check 'dependencies' cargo deny check bans licenses sources
-        leave_out 'known vulnerabilities' 'the database of RustSec cannot be fetched'
-    fi
-else
-    leave_out 'dependencies' 'cargo-deny is not installed (cargo install --locked cargo-deny)'
-fi
+check 'dependencies' tests/deny.sh
 check 'proxy' cargo test --package corral-proxy --locked
 check 'operator' cargo test --package corral-operator --locked
 check 'harness, real Ollama, chart' \
@@ -50,4 +42,5 @@ fi
 printf '\n== summary\n'
 printf '%s\n' "${summary[@]}"
 printf 'in all %s min\n' "$(((SECONDS + 59) / 60))"
-exit "$failed"
+printf '%s passed, %s failed\n' "$passed" "$failed"
+exit "$((failed > 0))"
