@@ -231,13 +231,7 @@ impl Fixture {
                 "--all-namespaces",
                 "--field-selector=type=Warning",
             ]),
-            say(&[
-                "logs",
-                "--namespace",
-                SYSTEM,
-                "deployment/corral-operator",
-                "--tail=30",
-            ]),
+            say(&["logs", "--namespace", SYSTEM, "deployment/corral", "--tail=30"]),
         ]
         .join("\n\n")
     }

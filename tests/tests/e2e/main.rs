@@ -4,6 +4,7 @@
 //! their names. Where no node can run, it says why and succeeds.
 
 mod clients;
+mod documentation;
 mod fixture;
 mod mistakes;
 mod operations;
@@ -38,6 +39,7 @@ const CASES: &[Case] = cases![
     scenarios::ollama_itself_is_out_of_reach,
     scenarios::changing_models_is_not_for_everyone,
     clients::python_libraries_work_with_their_usual_setting,
+    documentation::the_readme_is_true,
     rotation::twenty_edits_are_in_force_on_every_replica,
     operations::nothing_is_written_while_nothing_changes,
     mistakes::each_mistake_has_a_message_that_says_what_to_do,
