@@ -20,7 +20,7 @@ pub enum CredentialError {
         found: Vec<String>,
     },
     /// An entry without a single credential.
-    #[error("entry `{entry}` holds no credential; nobody is let in until it does")]
+    #[error("entry `{entry}` holds no credential")]
     Empty {
         /// Its name.
         entry: String,
