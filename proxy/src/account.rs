@@ -6,15 +6,17 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::{Method, StatusCode};
+use http::{Method, Response, StatusCode};
 use jiff::Timestamp;
 
 use crate::address::ClientAddress;
 use crate::config::RouteClass;
 use crate::identify::Identity;
-use crate::metrics::{Metrics, OutcomeLabels, RequestLabels};
+use crate::metrics::{Metrics, OutcomeLabels, RequestLabels, TokenLabels};
+use crate::models::name::CanonicalName;
 use crate::status::Means;
 use crate::target::Target;
+use crate::usage::{Charge, Meter, Usage};
 use log::AccessLog;
 
 /// Where the records go.
@@ -92,6 +94,10 @@ pub struct Entry {
     pub first_byte: Option<Duration>,
     /// From the request's head to the end.
     pub duration: Duration,
+    /// The model that answered, in the shortest form of its name.
+    pub model: Option<Arc<str>>,
+    /// The tokens that the answer took; none where they can't be counted.
+    pub usage: Option<Usage>,
 }
 
 /// A request that is being accounted for. Dropped, it is written.
@@ -101,6 +107,8 @@ pub struct Record {
     started: Instant,
     entry: Entry,
     ended: bool,
+    meter: Option<Box<Meter>>,
+    charge: Option<Box<dyn Charge>>,
 }
 
 impl Accounting {
@@ -131,6 +139,8 @@ impl Accounting {
             sent: 0,
             first_byte: None,
             duration: Duration::ZERO,
+            model: None,
+            usage: None,
         };
         self.metrics.in_flight.inc();
         Record {
@@ -138,6 +148,8 @@ impl Accounting {
             started: Instant::now(),
             entry,
             ended: false,
+            meter: None,
+            charge: None,
         }
     }
 }
@@ -187,17 +199,42 @@ impl Record {
         self.entry.status = Some(status);
     }
 
+    /// The head of the upstream's answer: what follows is counted, where it has tokens.
+    pub fn note_answer<B>(&mut self, answer: &Response<B>) {
+        self.note_status(answer.status());
+        if self.entry.class == Some(RouteClass::Inference) {
+            self.meter = self
+                .entry
+                .route
+                .and_then(|route| Meter::of(route, answer.status(), answer.headers()))
+                .map(Box::new);
+        }
+    }
+
+    /// Who is told what the answer took, once, when the request is over.
+    pub fn charge(&mut self, charge: Box<dyn Charge>) {
+        self.charge = Some(charge);
+    }
+
+    /// The tokens that the answer has taken so far; none where they can't be counted.
+    pub fn usage(&self) -> Option<Usage> {
+        self.meter.as_ref().map(|meter| meter.usage())
+    }
+
     /// Bytes of the request's body in all.
     pub const fn note_received(&mut self, bytes: u64) {
         self.entry.received = bytes;
     }
 
-    /// Further bytes of the response's body.
-    pub fn note_sent(&mut self, bytes: usize) {
-        self.entry.sent += bytes as u64;
+    /// The next piece of the response's body.
+    pub fn note_sent(&mut self, piece: &[u8]) {
+        self.entry.sent += piece.len() as u64;
         self.entry
             .first_byte
             .get_or_insert_with(|| self.started.elapsed());
+        if let Some(meter) = &mut self.meter {
+            meter.read(piece);
+        }
     }
 
     /// The request was refused; that stands, whatever becomes of the answer.
@@ -217,9 +254,20 @@ impl Record {
 impl Drop for Record {
     fn drop(&mut self) {
         self.entry.duration = self.started.elapsed();
+        self.entry.usage = self.usage();
+        self.entry.model = self.meter.as_ref().and_then(|meter| model(meter));
+        if let Some(charge) = self.charge.take() {
+            charge.charge(self.entry.usage.unwrap_or_default());
+        }
         self.accounting.metrics.record(&self.entry);
         self.accounting.log.write(self.entry.clone());
     }
+}
+
+/// What Ollama names is a model; what isn't one would be a client's words.
+fn model(meter: &Meter) -> Option<Arc<str>> {
+    let name = CanonicalName::parse(meter.model()?)?;
+    Some(name.shortest().into())
 }
 
 impl Metrics {
@@ -232,6 +280,8 @@ impl Metrics {
             outcome,
             first_byte,
             duration,
+            model,
+            usage,
             ..
         } = entry;
         self.in_flight.dec();
@@ -253,12 +303,76 @@ impl Metrics {
         if class.is_some() {
             self.observe(class_name, *first_byte, *duration);
         }
+        if let Some(usage) = usage {
+            self.count(
+                &TokenLabels {
+                    client: client.clone(),
+                    http_route: route.unwrap_or_default(),
+                    gen_ai_response_model: self.models.label(model.as_ref()),
+                },
+                *usage,
+            );
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::LogFormat;
+    use std::io;
+    use std::sync::Mutex;
+
+    /// Remembers what it is told.
+    #[derive(Debug)]
+    struct Told(Arc<Mutex<Vec<Usage>>>);
+
+    impl Charge for Told {
+        fn charge(self: Box<Self>, usage: Usage) {
+            self.0.lock().unwrap().push(usage);
+        }
+    }
+
+    #[test]
+    fn a_charge_is_made_once_however_a_request_ends() {
+        let line = br#"{"model":"m","done":true,"prompt_eval_count":3,"eval_count":2}"#;
+        let answer = Response::builder()
+            .header("content-type", "application/json")
+            .body(())
+            .unwrap();
+        let took = Usage {
+            input: 3,
+            output: 2,
+            estimated: false,
+        };
+        let begun = Usage {
+            estimated: true,
+            ..Usage::default()
+        };
+        type End = fn(&mut Record);
+        let cases: [(&str, End, &[u8], Usage); 4] = [
+            ("complete", |record| record.end(Outcome::Complete), line, took),
+            ("left", |_| {}, line, took),
+            ("left at once", |_| {}, b"", begun),
+            ("cut", |record| record.end(Outcome::Cut), &line[..30], begun),
+        ];
+        let metrics = Arc::new(Metrics::default());
+        let log = AccessLog::start(io::sink(), LogFormat::Text, metrics.log_dropped.clone()).unwrap();
+        let accounting = Arc::new(Accounting { log, metrics });
+        for (name, end, piece, expected) in cases {
+            let charged = Arc::new(Mutex::new(Vec::new()));
+            let mut record = accounting.begin(&Method::POST, [127, 0, 0, 1].into());
+            record.entry.route = Some("/api/chat");
+            record.entry.class = Some(RouteClass::Inference);
+            record.charge(Box::new(Told(Arc::clone(&charged))));
+            record.note_answer(&answer);
+            record.note_sent(piece);
+            end(&mut record);
+            assert!(charged.lock().unwrap().is_empty(), "{name}");
+            drop(record);
+            assert_eq!(*charged.lock().unwrap(), [expected], "{name}");
+        }
+    }
 
     #[test]
     fn only_known_methods_are_named() {

@@ -196,7 +196,7 @@ impl Body for ResponseBody {
             Source::Upstream(body) => ready!(body.poll(context)),
         };
         match &frame {
-            Some(Ok(frame)) => record.note_sent(frame.data_ref().map_or(0, Bytes::len)),
+            Some(Ok(frame)) => record.note_sent(frame.data_ref().map_or(&[], Bytes::as_ref)),
             Some(Err(BodyError::Cut(_))) => record.end(Outcome::Cut),
             Some(Err(BodyError::Upstream(_))) => record.end(Outcome::UpstreamLeft),
             None => record.end(Outcome::Complete),

@@ -30,3 +30,4 @@ pub mod run;
 pub mod status;
 pub mod target;
 pub mod upstream;
+pub mod usage;

@@ -1,5 +1,8 @@
-//! The numbers of `/metrics`, in the OpenMetrics text format. Labels are bounded: clients, routes and reasons come from
-//! the configuration, the credentials and our own lists, never from a request.
+//! The numbers of `/metrics`, in the OpenMetrics text format. What OpenTelemetry's semantic conventions have a name for
+//! has that name and its labels, all else begins with `corral_proxy_`. Labels are bounded: clients, routes and reasons
+//! come from the configuration, the credentials and our own lists, models from what Ollama has answered with.
+
+mod models;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +19,8 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::credentials::CredentialSet;
 use crate::status::ClientStatus;
+use crate::usage::Usage;
+use models::ModelNames;
 
 /// Labels of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -69,7 +74,21 @@ pub struct ReloadLabels {
     pub outcome: &'static str,
 }
 
+/// Labels of tokens (OpenTelemetry's `http.route` and `gen_ai.response.model`).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct TokenLabels {
+    /// Who asked.
+    pub client: Option<Arc<str>>,
+    /// The route's pattern.
+    pub http_route: &'static str,
+    /// The model that answered; `other` beyond the models that are told apart.
+    pub gen_ai_response_model: Arc<str>,
+}
+
 type Histograms = Family<ClassLabels, Histogram, fn() -> Histogram>;
+
+/// What metrics of our own begin with.
+const PREFIX: &str = "corral_proxy";
 
 /// All numbers.
 #[derive(Debug)]
@@ -93,12 +112,16 @@ pub struct Metrics {
     pub passwords_hashed: Counter,
     /// Lines of the access log that were lost.
     pub log_dropped: Counter,
+    /// The models that are told apart.
+    pub(crate) models: ModelNames,
+    input_tokens: Family<TokenLabels, Counter>,
+    output_tokens: Family<TokenLabels, Counter>,
 }
 
 impl Default for Metrics {
     fn default() -> Self {
         let mut metrics = Self {
-            registry: Registry::with_prefix("corral_proxy"),
+            registry: Registry::default(),
             requests: Family::default(),
             outcomes: Family::default(),
             durations: Family::new_with_constructor(durations),
@@ -110,7 +133,11 @@ impl Default for Metrics {
             reloads: Family::default(),
             passwords_hashed: Counter::default(),
             log_dropped: Counter::default(),
+            models: ModelNames::default(),
+            input_tokens: Family::default(),
+            output_tokens: Family::default(),
         };
+        metrics.register_conventional();
         metrics.register();
         metrics
     }
@@ -124,6 +151,26 @@ fn durations() -> Histogram {
 }
 
 impl Metrics {
+    /// OpenTelemetry's semantic conventions for generative AI, token metrics.
+    fn register_conventional(&mut self) {
+        let Self {
+            registry,
+            input_tokens,
+            output_tokens,
+            ..
+        } = self;
+        registry.register(
+            "gen_ai_client_inference_usage_input_tokens",
+            "Tokens read by models, by client, route and model",
+            input_tokens.clone(),
+        );
+        registry.register(
+            "gen_ai_client_inference_usage_output_tokens",
+            "Tokens written by models, by client, route and model; counted by chunks where Ollama gave no number",
+            output_tokens.clone(),
+        );
+    }
+
     fn register(&mut self) {
         let Self {
             registry,
@@ -135,6 +182,7 @@ impl Metrics {
             cut,
             ..
         } = self;
+        let registry = registry.sub_registry_with_prefix(PREFIX);
         registry.register(
             "requests",
             "Requests by client, route, class and status",
@@ -168,6 +216,7 @@ impl Metrics {
             log_dropped,
             ..
         } = self;
+        let registry = registry.sub_registry_with_prefix(PREFIX);
         let help = "When a client last used its credential, since 1970; 0 is not since the start";
         registry.register_with_unit(
             "client_last_used_timestamp",
@@ -210,6 +259,17 @@ impl Metrics {
                 .get_or_create(&labels)
                 .observe(first_byte.as_secs_f64());
         }
+    }
+
+    /// Counts the tokens of an answer.
+    pub fn count(&self, labels: &TokenLabels, usage: Usage) {
+        let Usage {
+            input,
+            output,
+            estimated: _,
+        } = usage;
+        self.input_tokens.get_or_create(labels).inc_by(input);
+        self.output_tokens.get_or_create(labels).inc_by(output);
     }
 
     /// All of them with those of the credentials in force, as `application/openmetrics-text`.

@@ -24,7 +24,7 @@ pub async fn answer(proxy: &Proxy, peer: &Peer, request: Request<Incoming>) -> R
     let shape = Shape::of(head.uri.path());
     match serve(proxy, peer, head, body, &mut record).await {
         Ok(response) => {
-            record.note_status(response.status());
+            record.note_answer(&response);
             response.map(|body| ResponseBody::upstream(body, record))
         }
         Err(rejection) => {

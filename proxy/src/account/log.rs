@@ -16,6 +16,7 @@ use serde::Serialize;
 use super::Entry;
 use crate::config::{LogFormat, RouteClass};
 use crate::status::Means;
+use crate::usage::Usage;
 
 /// Entries that may wait; what comes then is dropped and counted.
 const MOST_WAITING: usize = 16_384;
@@ -179,6 +180,14 @@ struct Line<'a> {
     bytes_sent: u64,
     first_byte_seconds: Option<f64>,
     duration_seconds: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    input_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tokens_estimated: Option<bool>,
 }
 
 fn line(entry: &Entry) -> Line<'_> {
@@ -197,6 +206,10 @@ fn line(entry: &Entry) -> Line<'_> {
         bytes_sent: entry.sent,
         first_byte_seconds: entry.first_byte.map(seconds),
         duration_seconds: seconds(entry.duration),
+        model: entry.model.as_deref(),
+        input_tokens: entry.usage.map(|usage| usage.input),
+        output_tokens: entry.usage.map(|usage| usage.output),
+        tokens_estimated: entry.usage.map(|usage| usage.estimated),
     }
 }
 
@@ -239,6 +252,18 @@ fn text_line(entry: &Entry, lines: &mut String) {
         sent = line.bytes_sent,
         duration = line.duration_seconds,
     );
+    if let Some(model) = line.model {
+        let _ = write!(lines, " model={model}");
+    }
+    if let Some(Usage {
+        input,
+        output,
+        estimated,
+    }) = entry.usage
+    {
+        let mark = if estimated { "~" } else { "" };
+        let _ = write!(lines, " input_tokens={input} output_tokens={mark}{output}");
+    }
 }
 
 #[cfg(test)]
@@ -263,6 +288,8 @@ mod tests {
             sent: 345,
             first_byte: Some(Duration::from_micros(1500)),
             duration: Duration::from_millis(2500),
+            model: None,
+            usage: None,
         }
     }
 
@@ -280,6 +307,15 @@ mod tests {
             first_byte: None,
             ..entry()
         };
+        let counted = Entry {
+            model: Some("gemma3:270m".into()),
+            usage: Some(Usage {
+                input: 10,
+                output: 20,
+                estimated: true,
+            }),
+            ..entry()
+        };
         let cases: &[(&str, Format, Entry, &str)] = &[
             (
                 "JSON",
@@ -292,6 +328,18 @@ mod tests {
                 text_line,
                 entry(),
                 r#"2026-01-02T03:04:05.678Z 200 POST /api/chat client="alice\n\"x" means=basic address=192.0.2.1 class=Inference outcome=complete received=12 sent=345 first_byte=0.0015s duration=2.5s"#,
+            ),
+            (
+                "tokens in JSON",
+                json_line,
+                counted.clone(),
+                r#"{"time":"2026-01-02T03:04:05.678Z","client":"alice\n\"x","means":"basic","address":"192.0.2.1","method":"POST","route":"/api/chat","class":"Inference","status":200,"outcome":"complete","bytesReceived":12,"bytesSent":345,"firstByteSeconds":0.0015,"durationSeconds":2.5,"model":"gemma3:270m","inputTokens":10,"outputTokens":20,"tokensEstimated":true}"#,
+            ),
+            (
+                "tokens in text",
+                text_line,
+                counted,
+                r#"2026-01-02T03:04:05.678Z 200 POST /api/chat client="alice\n\"x" means=basic address=192.0.2.1 class=Inference outcome=complete received=12 sent=345 first_byte=0.0015s duration=2.5s model=gemma3:270m input_tokens=10 output_tokens=~20"#,
             ),
             (
                 "an unknown client in text",

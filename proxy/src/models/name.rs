@@ -32,6 +32,20 @@ impl CanonicalName {
             && is_part(tag, false, 80);
         valid.then(|| Self(format!("{host}/{namespace}/{model}:{tag}").to_ascii_lowercase()))
     }
+
+    /// Without the host and namespace that Ollama assumes, as `ollama list` shows it.
+    pub fn shortest(&self) -> &str {
+        let Some(path) = self
+            .0
+            .strip_prefix(DEFAULT_HOST)
+            .and_then(|path| path.strip_prefix('/'))
+        else {
+            return &self.0;
+        };
+        path.strip_prefix(DEFAULT_NAMESPACE)
+            .and_then(|model| model.strip_prefix('/'))
+            .unwrap_or(path)
+    }
 }
 
 fn is_part(part: &str, colon: bool, longest: usize) -> bool {
@@ -79,6 +93,24 @@ mod tests {
         for (name, expected) in cases {
             let canonical = CanonicalName::parse(name).map(|name| name.to_string());
             assert_eq!(canonical.as_deref(), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_shortest_form_leaves_out_what_is_assumed() {
+        let cases = [
+            ("gemma3:270m", "gemma3:270m"),
+            ("LLAMA3", "llama3:latest"),
+            ("registry.ollama.ai/library/gemma3", "gemma3:latest"),
+            ("user/model", "user/model:latest"),
+            (
+                "library.example/library/model:1",
+                "library.example/library/model:1",
+            ),
+            ("registry.ollama.ai/librarian/model:1", "librarian/model:1"),
+        ];
+        for (name, shortest) in cases {
+            assert_eq!(CanonicalName::parse(name).unwrap().shortest(), shortest, "{name}");
         }
     }
 }

@@ -22,3 +22,4 @@ mod patience;
 mod proxy;
 mod reload;
 mod stream;
+mod usage;

@@ -1,0 +1,170 @@
+//! The tokens of an answer are counted, and the answer is what it was.
+
+use std::io::{self, Write};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::backend::{Backend, Exchange, Then};
+use crate::proxy::{Proxy, USER, request, within};
+
+const SOON: Duration = Duration::from_secs(5);
+
+const CHAT: &str = concat!(
+    r#"{"model":"Gemma3:270M","message":{"content":"Hel"},"done":false}"#,
+    "\n",
+    r#"{"model":"Gemma3:270M","message":{"content":"lo"},"done":false}"#,
+    "\n",
+    r#"{"model":"Gemma3:270M","message":{"content":""},"done":true,"prompt_eval_count":12,"eval_count":3}"#,
+    "\n",
+);
+const COMPLETION: &str = concat!(
+    r#"data: {"model":"gemma3:270m","choices":[{"delta":{"content":"Hi"},"finish_reason":null}]}"#,
+    "\n\n",
+    r#"data: {"model":"gemma3:270m","choices":[],"usage":{"prompt_tokens":5,"completion_tokens":2}}"#,
+    "\n\ndata: [DONE]\n\n",
+);
+
+fn begin(exchange: &mut Exchange, content_type: &str) -> io::Result<()> {
+    exchange.read_body()?;
+    let head =
+        format!("HTTP/1.1 200 OK\r\ncontent-type: {content_type}\r\ntransfer-encoding: chunked\r\n\r\n");
+    exchange.stream.write_all(head.as_bytes())
+}
+
+/// Pieces of sizes that follow from `seed`.
+fn pieces(body: &str, seed: usize) -> impl Iterator<Item = &str> {
+    let (mut rest, mut state) = (body, seed);
+    std::iter::from_fn(move || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        let length = (state >> 33) % 40 + 1;
+        let (piece, after) = rest.split_at(length.min(rest.len()));
+        rest = after;
+        Some(piece).filter(|piece| !piece.is_empty())
+    })
+}
+
+fn lines(proxy: &Proxy) -> Vec<Value> {
+    let output = proxy.output();
+    let lines = output.lines().filter_map(|line| serde_json::from_str(line).ok());
+    lines.filter(|line: &Value| line["method"].is_string()).collect()
+}
+
+/// Model, tokens read and written, and whether they are estimated, of each line of the access log.
+fn counted(proxy: &Proxy) -> Vec<[Value; 4]> {
+    lines(proxy)
+        .iter()
+        .map(|line| {
+            ["model", "inputTokens", "outputTokens", "tokensEstimated"].map(|field| line[field].clone())
+        })
+        .collect()
+}
+
+#[test]
+fn the_client_sees_the_bytes_that_ollama_sends_however_they_are_cut() {
+    let seeds = Mutex::new(0..);
+    let backend = Backend::answering(move |exchange| {
+        let seed = seeds.lock().unwrap().next().unwrap();
+        let (content_type, body) = if exchange.is("POST /api/chat ") {
+            ("application/x-ndjson", CHAT)
+        } else {
+            ("text/event-stream", COMPLETION)
+        };
+        begin(exchange, content_type)?;
+        for piece in pieces(body, seed) {
+            exchange.chunk(piece)?;
+        }
+        exchange.chunk("")?;
+        Ok(Then::KeepAlive)
+    });
+    let proxy = Proxy::configured(&backend, "log: {format: json}\n");
+    let mut client = proxy.client();
+    for _ in 0..20 {
+        for (path, body) in [("/api/chat", CHAT), ("/v1/chat/completions", COMPLETION)] {
+            let answer = client.exchange(request("POST", path, USER, "{}"));
+            assert_eq!((answer.body.as_str(), answer.complete), (body, true), "{path}");
+        }
+    }
+    within(SOON, "all are logged", || lines(&proxy).len() == 40);
+    for line in counted(&proxy).chunks(2) {
+        assert_eq!(
+            line[0].clone().map(|value| value.to_string()),
+            ["\"gemma3:270m\"", "12", "3", "false"]
+        );
+        assert_eq!(
+            line[1].clone().map(|value| value.to_string()),
+            ["\"gemma3:270m\"", "5", "2", "false"]
+        );
+    }
+    let expected = [
+        r#"gen_ai_client_inference_usage_input_tokens_total{client="user",http_route="/api/chat",gen_ai_response_model="gemma3:270m"} 240"#,
+        r#"gen_ai_client_inference_usage_output_tokens_total{client="user",http_route="/api/chat",gen_ai_response_model="gemma3:270m"} 60"#,
+        r#"gen_ai_client_inference_usage_input_tokens_total{client="user",http_route="/v1/chat/completions",gen_ai_response_model="gemma3:270m"} 100"#,
+    ];
+    let metrics = proxy.admin("/metrics").body;
+    for line in expected {
+        assert!(metrics.lines().any(|found| found == line), "{line} in {metrics}");
+    }
+}
+
+#[test]
+fn what_was_written_before_a_stream_is_cut_is_counted() {
+    let backend = Backend::answering(|exchange| {
+        begin(exchange, "application/x-ndjson")?;
+        for line in CHAT.split_inclusive('\n').take(2) {
+            exchange.chunk(line)?;
+        }
+        if exchange.is("POST /api/chat ") {
+            return Ok(Then::Close);
+        }
+        assert!(exchange.is_left());
+        Ok(Then::Close)
+    });
+    let proxy = Proxy::configured(&backend, "log: {format: json}\n");
+    let answer = proxy.exchange(request("POST", "/api/chat", USER, "{}"));
+    assert!(!answer.complete, "the upstream left");
+    let mut client = proxy.client();
+    client.send(request("POST", "/api/generate", USER, "{}"));
+    client.head().unwrap();
+    let mut seen = String::new();
+    while seen.lines().count() < 2 {
+        seen += &client.chunk().unwrap();
+    }
+    drop(client);
+    within(SOON, "both are logged", || lines(&proxy).len() == 2);
+    for (line, outcome) in lines(&proxy).iter().zip(["upstream_left", "client_left"]) {
+        assert_eq!(line["outcome"], outcome);
+    }
+    for line in counted(&proxy) {
+        assert_eq!(
+            line.map(|value| value.to_string()),
+            ["\"gemma3:270m\"", "0", "2", "true"]
+        );
+    }
+}
+
+#[test]
+fn what_is_no_answer_of_a_model_has_no_tokens() {
+    let backend = Backend::answering(|exchange| {
+        exchange.read_body()?;
+        let status = if exchange.is("POST /api/chat ") {
+            "404 Not Found"
+        } else {
+            "200 OK"
+        };
+        exchange.answer(
+            status,
+            r#"{"model":"m","done":true,"prompt_eval_count":5,"eval_count":5}"#,
+        )
+    });
+    let proxy = Proxy::configured(&backend, "log: {format: json}\n");
+    for path in ["/api/chat", "/api/show"] {
+        proxy.exchange(request("POST", path, USER, "{}"));
+    }
+    within(SOON, "both are logged", || lines(&proxy).len() == 2);
+    for line in counted(&proxy) {
+        assert_eq!(line, [Value::Null, Value::Null, Value::Null, Value::Null]);
+    }
+    assert!(!proxy.admin("/metrics").body.contains("_tokens_total{"));
+}
