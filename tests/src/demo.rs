@@ -34,6 +34,9 @@ pub struct Options {
     /// The model. Default: gemma3:270m, from a registry in the cluster if that is our own.
     #[arg(long, env = "MODEL")]
     pub model: Option<String>,
+    /// The model's registry speaks HTTP, or has a certificate that Ollama doesn't know.
+    #[arg(long, env = "INSECURE", requires = "model")]
+    pub insecure: bool,
     /// End when everything has been shown, also on a terminal.
     #[arg(long)]
     pub once: bool,
@@ -128,7 +131,7 @@ impl Demo {
     async fn deploy(lab: &Lab, options: &Options) -> Result<Self> {
         let kubectl = lab.kubectl().clone();
         let (model, insecure) = match &options.model {
-            Some(name) => (name.as_str(), false),
+            Some(name) => (name.as_str(), options.insecure),
             None if options.cluster == Cluster::Own => (registry::MODEL, true),
             None => (model::NAME, false),
         };
