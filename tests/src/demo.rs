@@ -90,7 +90,7 @@ fn announce(options: &Options) -> Result<()> {
             progress::say(
                 "This starts a Kubernetes of its own on this machine, apart from everything else on it, installs Corral by
 helm and shows it with a real Ollama and a real model. About 2 minutes; the first time, when everything is built
-from source, up to 40 on two cores. Ctrl-C removes everything but the cache.",
+from source, up to half an hour on two cores. Ctrl-C removes everything but the cache.",
             );
         }
         Cluster::Current => progress::say(

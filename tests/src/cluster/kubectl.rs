@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::command;
 use crate::process::{Launcher, Process};
-use crate::tools::Tool;
+use crate::tools::{self, Tool};
 
 /// kubectl against one cluster.
 #[derive(Clone, Debug)]
@@ -21,8 +21,9 @@ impl Kubectl {
     /// The pinned kubectl, with that kubeconfig or, without one, the user's own.
     ///
     /// # Errors
-    /// Without a cache folder.
+    /// When it isn't there yet and can't be built.
     pub fn new(kubeconfig: Option<&Path>) -> Result<Self> {
+        tools::ensure(&[Tool::Kubectl])?;
         Ok(Self {
             program: Tool::Kubectl.path()?,
             kubeconfig: kubeconfig.map(Path::to_owned),

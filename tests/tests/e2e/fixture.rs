@@ -167,12 +167,14 @@ impl Fixture {
         self.field("pods", path)
     }
 
-    /// The Service's address and port, for programs that run inside the node.
+    /// The Service's address and port, for programs that run inside the node, once it takes connections: kube-proxy is a
+    /// moment behind the status.
     pub(crate) fn url(&self, service: &str) -> Result<String> {
-        Ok(format!(
-            "http://{}:11434",
-            self.field(&format!("service/{service}"), "{.spec.clusterIP}")?
-        ))
+        let address = self.field(&format!("service/{service}"), "{.spec.clusterIP}")?;
+        let url = format!("http://{address}:11434");
+        let patience = ["--retry", "60", "--retry-delay", "1", "--retry-connrefused"];
+        self.curl(&url, &patience)?;
+        Ok(url)
     }
 
     /// The real curl, inside the node's network.

@@ -42,6 +42,7 @@ const CASES: &[Case] = cases![
     rotation::twenty_edits_are_in_force_on_every_replica,
     operations::nothing_is_written_while_nothing_changes,
     documentation::the_readme_is_true,
+    documentation::the_notes_are_true,
     mistakes::each_mistake_has_a_message_that_says_what_to_do,
     mistakes::a_deleted_secret_lets_nobody_in_until_it_is_back,
     mistakes::an_invalid_spec_is_refused_with_a_reason,
