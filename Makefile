@@ -1,12 +1,12 @@
 # `make` alone lists what there is.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fmt deny bench e2e clean
+.PHONY: help run test lint fmt deny bench bench-proxy e2e clean
 
 LAB := cargo run --quiet --package corral-tests --bin corral-lab --
 
 help: ## List what there is
-	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 run: ## Show Corral at work on a Kubernetes of its own (CLUSTER=current: on that of your kubeconfig)
 	@$(LAB) run
@@ -24,8 +24,11 @@ fmt: ## Format the code
 deny: ## Check licences, known vulnerabilities and origins of the dependencies
 	@tests/deny.sh
 
-bench: ## Measure the proxy against nginx
-	cargo bench --package corral-proxy --bench against-nginx
+bench: bench-proxy ## Measure everything and write docs/benchmarks.md
+
+bench-proxy: ## Measure the proxy against nginx, HAProxy, Caddy and a bare forwarder (about 10 min)
+	@$(LAB) benchmark-tools
+	cargo bench --package corral-proxy --bench against-others
 
 e2e: ## Run the end-to-end tests on a node with a real model (CASES=word: those with it in their names)
 	cargo test --package corral-tests --test e2e --locked -- $(CASES)

@@ -25,6 +25,8 @@ enum Action {
         #[arg(long, value_enum, default_value = "node")]
         level: Level,
     },
+    /// Install what `make bench-proxy` compares the proxy with, and what measures.
+    BenchmarkTools,
     /// Write the images as archives, for `kind load image-archive` or `ctr images import`, and say where they are.
     Images,
     /// Show Corral at work on a cluster: what `make run` does.
@@ -75,6 +77,7 @@ async fn main() -> ExitCode {
 async fn run(action: Action) -> Result<()> {
     match action {
         Action::Tools { level } => tools_of(level),
+        Action::BenchmarkTools => tools::ensure_benchmark(),
         Action::Images => write_images(),
         Action::Run(options) => until_told(demo::run(&options)).await,
         Action::Up { level, gpus } => until_told(up(level, gpus)).await,

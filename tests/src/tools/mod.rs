@@ -13,6 +13,8 @@ use anyhow::{Context, Result};
 
 use crate::{cache, progress};
 
+pub use debian::ensure_benchmark;
+
 /// A program that a cluster or a test needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each is the program of that name")]

@@ -5,10 +5,10 @@ use std::path::Path;
 use anyhow::{Result, bail};
 
 use crate::command;
-use crate::tools::debian;
+use crate::tools::debian::{self, Package};
 
-/// Debian's packages, each with a file that shows that it is there.
-const PACKAGES: &[(&str, &str)] = &[
+/// Debian's packages.
+const PACKAGES: &[Package] = &[
     ("containerd", "/usr/bin/containerd"),
     ("runc", "/usr/sbin/runc"),
     ("containernetworking-plugins", "/usr/lib/cni/ptp"),
@@ -32,7 +32,7 @@ pub fn unsupported() -> Option<String> {
         "/sys/fs/cgroup is missing"
     } else if !command::exists("unshare") || !command::exists("nsenter") {
         "unshare and nsenter (util-linux) are missing"
-    } else if !missing().is_empty() && !command::exists("apt-get") {
+    } else if !debian::missing(PACKAGES).is_empty() && !command::exists("apt-get") {
         "containerd and its companions are missing, and without apt they can't be installed"
     } else {
         return None;
@@ -47,18 +47,5 @@ pub(super) fn ensure() -> Result<()> {
     if let Some(reason) = unsupported() {
         bail!(reason);
     }
-    let missing = missing();
-    if missing.is_empty() {
-        Ok(())
-    } else {
-        debian::install(&missing)
-    }
-}
-
-fn missing() -> Vec<&'static str> {
-    PACKAGES
-        .iter()
-        .filter(|(_, file)| !Path::new(file).exists())
-        .map(|(package, _)| *package)
-        .collect()
+    debian::ensure(PACKAGES)
 }

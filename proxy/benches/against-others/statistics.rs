@@ -23,6 +23,16 @@ pub(crate) struct Spread {
 }
 
 impl Spread {
+    /// The middle with both ends, with so many digits behind the point.
+    pub(crate) fn shown(self, digits: usize) -> String {
+        let Self {
+            least,
+            median,
+            greatest,
+        } = self;
+        format!("{median:.digits$} ({least:.digits$} to {greatest:.digits$})")
+    }
+
     pub(crate) fn of(values: impl Iterator<Item = f64>) -> Self {
         let values: Vec<_> = values.collect();
         Self {

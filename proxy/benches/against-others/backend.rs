@@ -17,9 +17,6 @@ use tokio::time::{Instant, Interval, interval_at};
 
 use crate::clock;
 
-/// Time between two tokens of a stream: a fast model's.
-pub(crate) const TOKEN_INTERVAL: Duration = Duration::from_millis(20);
-
 /// The part of `/api/generate`'s body that counts here.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Generate {
@@ -29,9 +26,11 @@ pub(crate) struct Generate {
 }
 
 /// Ollama's generation options.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Options {
     pub(crate) num_predict: u32,
+    /// Between two tokens. Ollama has no such option.
+    pub(crate) interval: Duration,
 }
 
 /// A line of the streamed answer.
@@ -77,7 +76,7 @@ async fn answer(
         let generate: Generate = serde_json::from_slice(&body)?;
         (
             "application/x-ndjson",
-            Either::Right(StreamBody::new(tokens(generate.options.num_predict))),
+            Either::Right(StreamBody::new(tokens(generate.options))),
         )
     } else {
         (
@@ -91,21 +90,25 @@ async fn answer(
 }
 
 /// The first token comes at once, each other an interval after the one before it.
-fn tokens(count: u32) -> impl Stream<Item = Result<Frame<Bytes>, Infallible>> {
-    futures::stream::unfold((None, count), |(interval, left)| async move {
+fn tokens(options: Options) -> impl Stream<Item = Result<Frame<Bytes>, Infallible>> {
+    let Options {
+        num_predict,
+        interval,
+    } = options;
+    futures::stream::unfold((None, num_predict), move |(timer, left)| async move {
         let left = left.checked_sub(1)?;
-        let interval = wait(interval).await;
-        Some((Ok(Frame::data(line(left == 0))), (Some(interval), left)))
+        let timer = wait(timer, interval).await;
+        Some((Ok(Frame::data(line(left == 0))), (Some(timer), left)))
     })
 }
 
 /// Before the first token there is no waiting: a timer would add up to its millisecond.
-async fn wait(interval: Option<Interval>) -> Interval {
-    match interval {
-        None => interval_at(Instant::now() + TOKEN_INTERVAL, TOKEN_INTERVAL),
-        Some(mut interval) => {
-            interval.tick().await;
-            interval
+async fn wait(timer: Option<Interval>, interval: Duration) -> Interval {
+    match timer {
+        None => interval_at(Instant::now() + interval, interval),
+        Some(mut timer) => {
+            timer.tick().await;
+            timer
         }
     }
 }

@@ -12,6 +12,8 @@ use nix::unistd::{Pid, SysconfVar, sysconf};
 pub(crate) struct Processors {
     /// The front's own processor.
     pub(crate) front: usize,
+    /// All that this process may use, as `taskset` takes them.
+    pub(crate) all: String,
 }
 
 impl Processors {
@@ -21,6 +23,7 @@ impl Processors {
         let all: Vec<_> = (0..CpuSet::count())
             .filter(|number| mine.is_set(*number).unwrap_or(false))
             .collect();
+        let list: Vec<_> = all.iter().map(ToString::to_string).collect();
         let [others @ .., front] = all.as_slice() else {
             anyhow::bail!("this process may use no processor")
         };
@@ -33,7 +36,10 @@ impl Processors {
             rest.set(*number)?;
         }
         sched_setaffinity(Pid::from_raw(0), &rest)?;
-        Ok(Self { front: *front })
+        Ok(Self {
+            front: *front,
+            all: list.join(","),
+        })
     }
 }
 
@@ -82,25 +88,35 @@ pub(crate) fn processor_time(process: u32) -> Result<Duration> {
         .map(|ticks| ticks.parse::<u64>().unwrap_or(0))
         .sum();
     let rate = u64::try_from(sysconf(SysconfVar::CLK_TCK)?.context("no clock tick")?)?;
-    let children = fs::read_to_string(format!("/proc/{process}/task/{process}/children"))?;
     let own = Duration::from_millis(ticks * 1000 / rate);
-    children
-        .split_whitespace()
-        .try_fold(own, |sum, child| Ok(sum + processor_time(child.parse()?)?))
+    children(process)?
+        .into_iter()
+        .try_fold(own, |sum, child| Ok(sum + processor_time(child)?))
 }
 
-/// As in `nginx/1.22.1`.
-pub(crate) fn nginx_version() -> Result<String> {
-    let text = output_of("nginx", "-v")?;
-    Ok(text
-        .trim()
-        .trim_start_matches("nginx version: ")
-        .replace('/', " "))
+/// Memory of a process and its children that no other shares with it, in bytes (proc(5): `Pss` in smaps_rollup).
+pub(crate) fn memory(process: u32) -> Result<u64> {
+    let rollup = fs::read_to_string(format!("/proc/{process}/smaps_rollup"))?;
+    let own: u64 = field(&rollup, "Pss")
+        .context("an unknown form of smaps_rollup")?
+        .trim_end_matches(" kB")
+        .parse()?;
+    children(process)?
+        .into_iter()
+        .try_fold(own << 10, |sum, child| Ok(sum + memory(child)?))
+}
+
+fn children(process: u32) -> Result<Vec<u32>> {
+    let children = fs::read_to_string(format!("/proc/{process}/task/{process}/children"))?;
+    children
+        .split_whitespace()
+        .map(|child| Ok(child.parse()?))
+        .collect()
 }
 
 /// As in `wrk 4.1.0`.
 pub(crate) fn wrk_version() -> Result<String> {
-    let text = output_of("wrk", "-v")?;
+    let text = output_of("wrk", &["-v"])?;
     let version = text
         .split_whitespace()
         .nth(1)
@@ -108,10 +124,11 @@ pub(crate) fn wrk_version() -> Result<String> {
     Ok(format!("wrk {}", version.trim_start_matches("debian/")))
 }
 
-fn output_of(program: &str, argument: &str) -> Result<String> {
+/// All that a program says.
+pub(crate) fn output_of(program: &str, arguments: &[&str]) -> Result<String> {
     let output = Command::new(program)
-        .arg(argument)
+        .args(arguments)
         .output()
-        .with_context(|| format!("{program} is not there: on Debian, `apt-get install nginx-light wrk`"))?;
+        .with_context(|| format!("{program} is not there; `make bench-proxy` installs it where it can"))?;
     Ok(String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
 }

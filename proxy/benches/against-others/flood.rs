@@ -1,0 +1,91 @@
+//! Wrong passwords at a steady rate: what they cost those who are in, and those who come for the first time.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::StatusCode;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, interval, sleep};
+
+use crate::fronts::{Corral, Front, PASSWORD, Place, USER};
+use crate::load::requests;
+use crate::load::streams::{connect, status};
+use crate::statistics::Spread;
+
+/// Wrong passwords a second: half of them of a user that there is.
+pub(crate) const PER_SECOND: u32 = 100;
+/// How long requests with a key are counted.
+pub(crate) const SECONDS: u32 = 6;
+/// How often it is measured.
+pub(crate) const ROUNDS: usize = 3;
+
+/// What a flood does.
+pub(crate) struct Flood {
+    /// Requests a second of a client that is in, as a share of those without a flood.
+    pub(crate) share: Spread,
+    /// How long a user's first request with the right password takes meanwhile, in milliseconds.
+    pub(crate) first_login: Spread,
+}
+
+/// On a front of its own, which may use every processor.
+pub(crate) fn measure(runtime: &tokio::runtime::Runtime, place: &Place<'_>) -> Result<Flood> {
+    let (mut shares, mut logins) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        // Anew each time, so that no password has been checked before.
+        let front = Corral::api_key(place)?;
+        let calm = requests::measure(&front, place.folder, SECONDS)?.per_second;
+        let (flooded, login) = runtime.block_on(flooded(&front, place.folder))?;
+        shares.push(flooded / calm);
+        logins.push(login.as_secs_f64() * 1e3);
+    }
+    Ok(Flood {
+        share: Spread::of(shares.into_iter()),
+        first_login: Spread::of(logins.into_iter()),
+    })
+}
+
+async fn flooded(front: &Front, folder: &Path) -> Result<(f64, Duration)> {
+    let address = front.address;
+    let flood = tokio::spawn(async move {
+        let mut attempts = JoinSet::new();
+        let mut pace = interval(Duration::from_secs(1) / PER_SECOND);
+        for number in 0_u32.. {
+            pace.tick().await;
+            let user = if number % 2 == 0 { USER } else { "nobody" };
+            let wrong = basic(user, &format!("wrong-{number}"));
+            attempts.spawn(async move { status(&mut connect(address).await?, address, Some(&wrong)).await });
+            while attempts.try_join_next().is_some() {}
+        }
+    });
+    let running = requests::begin(front, folder, SECONDS)?;
+    sleep(Duration::from_secs(2)).await;
+    let login = first_login(front).await?;
+    let rate = tokio::task::spawn_blocking(move || running.finish()).await??;
+    flood.abort();
+    Ok((rate, login))
+}
+
+/// A client that is told to come again does so.
+async fn first_login(front: &Front) -> Result<Duration> {
+    let begin = Instant::now();
+    let right = basic(USER, PASSWORD);
+    let mut connection = connect(front.address).await?;
+    loop {
+        match status(&mut connection, front.address, Some(&right)).await? {
+            StatusCode::OK => return Ok(begin.elapsed()),
+            StatusCode::SERVICE_UNAVAILABLE => sleep(Duration::from_millis(100)).await,
+            other => anyhow::bail!("the right password gets {other}"),
+        }
+        ensure!(
+            begin.elapsed() < Duration::from_secs(60),
+            "the right password isn't let in for a minute"
+        );
+    }
+}
+
+fn basic(user: &str, password: &str) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
+}

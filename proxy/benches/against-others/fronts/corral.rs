@@ -1,0 +1,64 @@
+//! The proxy as `cargo bench` has built it, with everything on: access rules, metrics, an access log to a file.
+
+use std::fs::{self, File};
+
+use anyhow::Result;
+
+use super::{Clients, Front, KEY, PASSWORD, Place, USER, free_address};
+
+/// The proxy's program.
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_corral-proxy");
+/// The file of API keys in the front's folder.
+pub(crate) const KEYS_FILE: &str = "corral-api-keys";
+/// The cost of the password's hash.
+const COST: u32 = 12;
+
+const CONFIGURATION: &str = "
+threads: 1
+log: {format: json}
+access:
+  - {clients: [admin], allow: [Inference, Read, Manage]}
+  - {clients: ['ci-*'], allow: [Inference]}
+  - {clients: [bench], allow: [Inference, Read]}
+network: {allowedCIDRs: [127.0.0.0/8, '::1/128']}
+";
+
+/// Ways to start it.
+pub(crate) struct Corral;
+
+impl Corral {
+    /// Its clients send API keys.
+    pub(crate) fn api_key(place: &Place<'_>) -> Result<Front> {
+        Self::start(place, "API key", &Clients::WithKey)
+    }
+
+    /// Its clients send a password.
+    pub(crate) fn password(place: &Place<'_>) -> Result<Front> {
+        Self::start(place, &format!("bcrypt cost {COST}"), &Clients::WithPassword)
+    }
+
+    fn start(place: &Place<'_>, what: &str, clients: &Clients) -> Result<Front> {
+        let address = free_address()?;
+        let [keys, users, configuration] =
+            [KEYS_FILE, "corral-users", "corral.yaml"].map(|name| place.folder.join(name));
+        fs::write(&keys, format!("{USER}:{KEY}\n"))?;
+        fs::write(&users, format!("{USER}:{}\n", bcrypt::hash(PASSWORD, COST)?))?;
+        fs::write(&configuration, CONFIGURATION)?;
+        let mut command = place.command(PROGRAM);
+        command
+            .args(["--listen", &address.to_string()])
+            .args(["--admin-listen", "127.0.0.1:0"])
+            .args(["--upstream", &format!("http://{}", place.backend)])
+            .arg("--api-keys")
+            .arg(keys)
+            .arg("--htpasswd")
+            .arg(users)
+            .arg("--config")
+            .arg(configuration)
+            .env("CORRAL_LOG", "error")
+            .stdout(File::create(place.folder.join("corral.log"))?)
+            .stderr(std::process::Stdio::null());
+        let name = format!("corral-proxy {}, {what}", env!("CARGO_PKG_VERSION"));
+        Front::start(name, command, address, clients)
+    }
+}

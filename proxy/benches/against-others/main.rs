@@ -1,0 +1,169 @@
+//! `make bench-proxy`: the release proxy with everything on, against what people put before Ollama today, before the same
+//! fake Ollama.
+//!
+//! Each front has one worker thread, alone on one processor; the fake Ollama and the clients share the others.
+
+mod backend;
+mod clock;
+mod flood;
+mod footprint;
+mod fronts;
+mod idle;
+mod instructions;
+mod load;
+mod machine;
+mod plot;
+mod reload;
+mod report;
+mod rounds;
+mod statistics;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+use clap::Parser;
+use http::StatusCode;
+use tokio::runtime::Runtime;
+
+use crate::fronts::{Front, Place, Start};
+use crate::load::{requests, streams};
+use crate::report::Figures;
+use crate::rounds::{REQUEST_SECONDS, Rounds};
+
+/// Where the figures go.
+const REPORT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/benchmarks.md");
+
+/// Measures corral-proxy against others and writes the figures as Markdown.
+#[derive(Parser)]
+struct Arguments {
+    /// Where the figures go; pictures go into a folder of that name beside it.
+    #[arg(long, value_name = "FILE", default_value = REPORT)]
+    output: PathBuf,
+    /// Turns of each front with small requests (a turn takes 3 s). Streams have half as many.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..=8))]
+    rounds: u8,
+    /// Be the bare forwarder: LISTEN,UPSTREAM.
+    #[arg(long, hide = true, value_delimiter = ',', num_args = 2)]
+    forward: Vec<SocketAddr>,
+    /// Given by `cargo bench`; without it, as under `cargo test --benches`, there is nothing to do.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    if !arguments.bench {
+        println!("not measured: `cargo bench` does that");
+        return Ok(());
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    if let [listen, upstream] = arguments.forward[..] {
+        return runtime.block_on(fronts::forward(listen, upstream));
+    }
+    let figures = measure(&runtime, usize::from(arguments.rounds))?;
+    let text = report::write(&arguments.output, &figures)
+        .with_context(|| format!("write {}", arguments.output.display()))?;
+    println!("{text}\nwritten to {}", arguments.output.display());
+    Ok(())
+}
+
+fn measure(runtime: &Runtime, rounds: usize) -> Result<Figures> {
+    let machine = machine::describe()?;
+    let processors = machine::Processors::split()?;
+    let backend = backend::start()?;
+    let folder = tempfile::tempdir()?;
+    let place = Place::pinned(folder.path(), backend, &processors.front.to_string());
+    let everywhere = Place::pinned(folder.path(), backend, &processors.all);
+    let streams = streams_of(runtime, &place, rounds.div_ceil(2))?;
+    Ok(Figures {
+        machine,
+        requests: requests_of(runtime, &place, rounds)?,
+        streams,
+        idle: idle_streams(runtime, &place)?,
+        instructions: INSTRUCTIONS
+            .into_iter()
+            .map(|start| instructions::measure(runtime, &place, start))
+            .collect::<Result<_>>()?,
+        footprints: FOOTPRINTS
+            .into_iter()
+            .map(|start| footprint::measure(&place, start))
+            .collect::<Result<_>>()?,
+        program_size: footprint::program_size()?,
+        flood: flood::measure(runtime, &everywhere)?,
+        reload: reload::measure(runtime, &place)?,
+    })
+}
+
+/// The bare forwarder first: the others are compared with it.
+const INSTRUCTIONS: [Start; 3] = [
+    fronts::OPEN_AND_CORRAL[1],
+    fronts::Corral::api_key,
+    fronts::Corral::password,
+];
+const FOOTPRINTS: [Start; 4] = [
+    fronts::OPEN_AND_CORRAL[1],
+    fronts::OPEN_AND_CORRAL[2],
+    fronts::OPEN_AND_CORRAL[3],
+    fronts::Corral::api_key,
+];
+
+fn start_all(place: &Place<'_>, fronts: &[Start]) -> Result<Vec<Front>> {
+    fronts.iter().map(|start| start(place)).collect()
+}
+
+fn requests_of(runtime: &Runtime, place: &Place<'_>, count: usize) -> Result<Rounds<rounds::Requested>> {
+    let fronts = start_all(place, &fronts::ALL)?;
+    for front in &fronts {
+        runtime.block_on(knows_its_clients(front))?;
+    }
+    Rounds::measure("requests", &fronts, count, |front| {
+        requests::measure(front, place.folder, REQUEST_SECONDS)
+    })
+}
+
+/// A benchmark of a front that lets everybody in, and says that it doesn't, would be worth nothing.
+async fn knows_its_clients(front: &Front) -> Result<()> {
+    let stranger = if front.asks_for_credentials {
+        StatusCode::UNAUTHORIZED
+    } else {
+        StatusCode::OK
+    };
+    let cases = [
+        (Some(front.authorization.as_str()), StatusCode::OK),
+        (Some("Bearer x"), stranger),
+        (None, stranger),
+    ];
+    for (authorization, expected) in cases {
+        let mut connection = streams::connect(front.address).await?;
+        let status = streams::status(&mut connection, front.address, authorization).await?;
+        ensure!(
+            status == expected,
+            "{} answers {status} to {authorization:?} instead of {expected}",
+            front.name
+        );
+    }
+    Ok(())
+}
+
+fn streams_of(runtime: &Runtime, place: &Place<'_>, count: usize) -> Result<Rounds<rounds::Streamed>> {
+    let fronts = start_all(place, &fronts::OPEN_AND_CORRAL)?;
+    Rounds::of_streams(runtime, &fronts, count)
+}
+
+fn idle_streams(runtime: &Runtime, place: &Place<'_>) -> Result<Vec<(String, f64)>> {
+    let mut measured = Vec::new();
+    for start in fronts::OPEN_AND_CORRAL {
+        let front = start(place)?;
+        eprintln!("idle streams: {}", front.name);
+        if let Some(bytes) = runtime
+            .block_on(idle::measure(&front))
+            .with_context(|| front.name.clone())?
+        {
+            measured.push((front.name.clone(), bytes));
+        }
+    }
+    Ok(measured)
+}

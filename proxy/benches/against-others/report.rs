@@ -1,0 +1,275 @@
+//! The figures as Markdown, with pictures beside it.
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use crate::flood::{self, Flood};
+use crate::footprint::Footprint;
+use crate::load::Percentiles;
+use crate::load::requests::CONNECTIONS;
+use crate::load::streams::{AT_ONCE, SINGLE, TOKENS};
+use crate::machine::wrk_version;
+use crate::rounds::{REQUEST_SECONDS, Requested, Rounds, Streamed};
+use crate::statistics::Spread;
+use crate::{idle, plot, reload};
+
+/// Everything that was measured.
+pub(crate) struct Figures {
+    pub(crate) machine: String,
+    pub(crate) requests: Rounds<Requested>,
+    pub(crate) streams: Rounds<Streamed>,
+    /// Bytes of memory for an idle stream.
+    pub(crate) idle: Vec<(String, f64)>,
+    /// Instructions for a request.
+    pub(crate) instructions: Vec<(String, f64)>,
+    pub(crate) footprints: Vec<Footprint>,
+    pub(crate) program_size: u64,
+    pub(crate) flood: Flood,
+    pub(crate) reload: Spread,
+}
+
+/// The front to which the others are compared.
+const NGINX: &str = "nginx";
+
+/// Writes the report, and its pictures into the folder `benchmarks` beside it.
+pub(crate) fn write(output: &Path, figures: &Figures) -> Result<String> {
+    let pictures = output.with_extension("");
+    std::fs::create_dir_all(&pictures)?;
+    draw(&pictures, figures)?;
+    let text = render(figures);
+    std::fs::write(output, &text)?;
+    Ok(text)
+}
+
+fn draw(folder: &Path, figures: &Figures) -> Result<()> {
+    let Figures {
+        requests,
+        streams,
+        idle,
+        instructions,
+        ..
+    } = figures;
+    let rate = requests.medians(|one| Some(one.per_second));
+    let caption = "Small requests per second, one worker thread (logarithmic)";
+    plot::bars(&folder.join("requests.svg"), caption, &rate, true)?;
+    let tokens = streams.medians(|one| Some(one.token.p99));
+    let caption = "Delay of a token, 99th percentile, µs";
+    plot::bars(&folder.join("tokens.svg"), caption, &tokens, false)?;
+    let kilobytes: Vec<_> = idle
+        .iter()
+        .map(|(name, bytes)| (name.clone(), bytes / 1e3))
+        .collect();
+    plot::bars(
+        &folder.join("idle.svg"),
+        "Memory of an idle stream, kB",
+        &kilobytes,
+        false,
+    )?;
+    let caption = "Instructions for a request, without the kernel's";
+    plot::bars(&folder.join("instructions.svg"), caption, instructions, false)
+}
+
+fn render(figures: &Figures) -> String {
+    let Figures {
+        machine,
+        requests,
+        streams,
+        idle,
+        instructions,
+        footprints,
+        program_size,
+        flood,
+        reload,
+    } = figures;
+    format!(
+        "# Benchmarks
+Written by `make bench-proxy`; run it again rather than compare with these figures from another machine.
+
+**Question.** What does a request cost that `corral-proxy` has checked, beside what people put before Ollama today?
+
+**Machine.** {machine}.
+
+**Setup.** One worker thread for each front, alone on one processor; the clients ({wrk}, and a client of our own for
+streams) and a fake Ollama that answers at once share the others; all over loopback HTTP/1.1 with connections kept open.
+corral-proxy has access rules, address rules and metrics on and writes an access log to a file; the others write none.
+Each front has its turn in each of {request_rounds} rounds ({stream_rounds} for streams). Figures are medians of the
+rounds; ratios are made within a round and given with their least and greatest value.
+
+## Small requests
+`GET /api/version`, {CONNECTIONS} connections, {REQUEST_SECONDS} s a turn, as fast as they go.
+
+![Requests per second](benchmarks/requests.svg)
+
+| front | requests/s | of nginx without authentication | p50 | p99 | processor time of the front |
+|---|---|---|---|---|---|
+{requests}
+## Instructions for a request
+The same request, counted by callgrind; the kernel's part is not in it.
+
+| front | instructions | of the bare forwarder |
+|---|---|---|
+{instructions}
+## Time to first byte
+`POST /api/generate`, streamed, {SINGLE} a turn, one at a time; from the request to the first byte of the body.
+
+| front | p50 | p99 | added to p50 |
+|---|---|---|---|
+{first_byte}
+## Tokens in a stream
+{AT_ONCE} streams at once, each of {TOKENS} tokens at 20 tokens/s; from the fake Ollama to the client, for each token.
+
+![Delay of a token](benchmarks/tokens.svg)
+
+| front | p50 | p99 | added to p99 | processor time of the front for a token |
+|---|---|---|---|---|
+{tokens}
+## Idle streams
+{idle_streams} streams that have begun and wait; memory of the front for each, its connections to the client and to Ollama.
+
+| front | memory of a stream |
+|---|---|
+{idle}
+## Alone
+| front | start to first connection | memory then |
+|---|---|---|
+{footprints}
+The program of corral-proxy, which is all that its image holds, has {size:.1} MB.
+
+## A flood of wrong passwords
+{flood_rate} wrong passwords a second for a known and an unknown user, on every processor, beside a client with a key that
+sends as fast as it can: that client keeps {share} of its requests per second. A user's first login with the right password
+(bcrypt cost 12) takes {login} ms meanwhile.
+
+## Reload under load
+A file of {keys} keys is replaced {edits} times while a client sends as fast as it can: no request fails, and a new key is
+let in after {reload} ms.
+",
+        wrk = wrk_version().unwrap_or_else(|_| "wrk".into()),
+        request_rounds = requests.count(),
+        stream_rounds = streams.count(),
+        requests = request_rows(requests),
+        instructions = instruction_rows(instructions),
+        first_byte = first_byte_rows(streams),
+        tokens = token_rows(streams),
+        idle_streams = idle::STREAMS,
+        idle = rows(idle.iter().map(|(name, bytes)| [name.clone(), format!("{:.1} kB", bytes / 1e3)])),
+        footprints = rows(footprints.iter().map(footprint_row)),
+        size = megabytes(*program_size),
+        flood_rate = flood::PER_SECOND,
+        share = flood.share.shown(2),
+        login = flood.first_login.shown(0),
+        keys = reload::KEYS,
+        edits = reload::EDITS,
+        reload = reload.shown(0),
+    )
+}
+
+fn rows<const COLUMNS: usize>(rows: impl Iterator<Item = [String; COLUMNS]>) -> String {
+    rows.map(|columns| format!("| {} |\n", columns.join(" | ")))
+        .collect()
+}
+
+fn request_rows(rounds: &Rounds<Requested>) -> String {
+    let nginx = rounds.place_of(NGINX);
+    rows(rounds.names().iter().enumerate().map(|(place, name)| {
+        let median =
+            |value: fn(&Requested) -> Option<f64>| rounds.spread(place, value).map(|spread| spread.median);
+        let ratio = nginx.map(|nginx| rounds.ratio(place, nginx, |one| one.per_second).shown(2));
+        [
+            name.clone(),
+            or_dash(median(|one| Some(one.per_second)).map(|rate| format!("{rate:.0}"))),
+            or_dash(ratio),
+            or_dash(median(|one| Some(one.latency.p50)).map(time)),
+            or_dash(median(|one| Some(one.latency.p99)).map(time)),
+            or_dash(median(|one| one.processor_time).map(time)),
+        ]
+    }))
+}
+
+fn instruction_rows(instructions: &[(String, f64)]) -> String {
+    let bare = instructions.first().map_or(f64::NAN, |(_, count)| *count);
+    rows(instructions.iter().map(|(name, count)| {
+        [
+            name.clone(),
+            format!("{count:.0}"),
+            format!("{:.2}", count / bare),
+        ]
+    }))
+}
+
+fn first_byte_rows(rounds: &Rounds<Streamed>) -> String {
+    stream_rows(rounds, |one| one.first_byte, |percentiles| percentiles.p50)
+        .map(|columns| format!("| {} |\n", columns.join(" | ")))
+        .collect()
+}
+
+fn token_rows(rounds: &Rounds<Streamed>) -> String {
+    stream_rows(rounds, |one| one.token, |percentiles| percentiles.p99)
+        .enumerate()
+        .map(|(place, columns)| {
+            let cost = rounds.spread(place, |one| one.processor_time);
+            let cost = or_dash(cost.map(|spread| format!("{} µs", spread.shown(1))));
+            format!("| {} | {cost} |\n", columns.join(" | "))
+        })
+        .collect()
+}
+
+/// Name, both percentiles, and what is added to one of them; the first front is the direct way.
+fn stream_rows(
+    rounds: &Rounds<Streamed>,
+    value: fn(&Streamed) -> Percentiles,
+    compared: fn(Percentiles) -> f64,
+) -> impl Iterator<Item = [String; 4]> {
+    rounds.names().iter().enumerate().map(move |(place, name)| {
+        let values = || rounds.of(place).map(value);
+        let p50 = Spread::of(values().map(|one| one.p50)).median;
+        let p99 = Spread::of(values().map(|one| one.p99)).median;
+        let direct = rounds.of(0).map(value);
+        let added = Spread::of(
+            values()
+                .zip(direct)
+                .map(|(one, direct)| compared(one) - compared(direct)),
+        );
+        let added = (place > 0).then(|| {
+            format!(
+                "{} ({} to {})",
+                time(added.median),
+                time(added.least),
+                time(added.greatest)
+            )
+        });
+        [name.clone(), time(p50), time(p99), or_dash(added)]
+    })
+}
+
+fn footprint_row(footprint: &Footprint) -> [String; 3] {
+    let Footprint {
+        name,
+        started_in,
+        memory,
+    } = footprint;
+    [
+        name.clone(),
+        format!("{} ms", started_in.shown(0)),
+        format!("{:.1} MB", megabytes(*memory)),
+    ]
+}
+
+#[expect(clippy::cast_precision_loss, reason = "far below 2^52 bytes")]
+fn megabytes(bytes: u64) -> f64 {
+    bytes as f64 / 1e6
+}
+
+fn or_dash(text: Option<String>) -> String {
+    text.unwrap_or_else(|| "–".into())
+}
+
+/// Microseconds for people.
+fn time(microseconds: f64) -> String {
+    if microseconds.abs() < 1000.0 {
+        format!("{microseconds:.0} µs")
+    } else {
+        format!("{:.2} ms", microseconds / 1000.0)
+    }
+}
