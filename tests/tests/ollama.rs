@@ -1,9 +1,19 @@
-//! The harness's own promises: a real Ollama answers with a real model, and what is done to its models stays there.
+//! The harness's own promises: a real Ollama answers with a real model, and what is done to its models stays there. And
+//! what the proxy reads from its answers is what it says.
 
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use corral_proxy::accept::{Acceptor, Limits};
+use corral_proxy::config::flags::Flags;
+use corral_proxy::in_force::InForce;
+use corral_proxy::proxy::Proxy;
 use corral_tests::http_client::HttpClient;
 use corral_tests::ollama::Ollama;
 use corral_tests::{command, model};
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 
 #[tokio::test]
 async fn a_real_model_answers_in_a_stream() {
@@ -53,4 +63,167 @@ async fn one_that_is_dropped_leaves_no_runner_behind() {
     drop(ollama);
     assert_eq!(processes(), 0, "the runner is still there");
     assert!(!folder.exists());
+}
+
+/// The access log of a proxy inside this process.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Log {
+    /// The line that comes next, as soon as it is there.
+    async fn next(&self) -> Value {
+        loop {
+            {
+                let mut bytes = self.0.lock().unwrap();
+                if let Some(end) = bytes.iter().position(|&byte| byte == b'\n') {
+                    let line: Vec<u8> = bytes.drain(..=end).collect();
+                    return serde_json::from_slice(&line).unwrap();
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+const KEY: &str = "sk-usage-0123456789abcdef";
+
+/// Where a proxy before that Ollama listens, and its log.
+async fn proxy_before(ollama: &Ollama) -> (String, Log) {
+    let files = tempfile::tempdir().unwrap();
+    std::fs::write(files.path().join("keys"), KEY).unwrap();
+    let config = files.path().join("proxy.yaml");
+    std::fs::write(&config, "log: {format: json}\n").unwrap();
+    let flags = Flags {
+        config: Some(config),
+        api_keys: Some(files.path().join("keys")),
+        upstream: Some(ollama.url().parse().unwrap()),
+        ..Flags::default()
+    };
+    let log = Log::default();
+    let proxy = Proxy::new(InForce::first(flags.load().unwrap()), log.clone()).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let acceptor = Acceptor::new(Arc::new(proxy), Limits::default());
+    tokio::spawn(async move { acceptor.accept(listener).await });
+    (url, log)
+}
+
+/// The last document of an answer that has this in it.
+fn last_with(answer: &str, pointer: &str) -> Option<Value> {
+    let documents = answer
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line.strip_prefix("data: ").unwrap_or(line)).ok());
+    documents
+        .filter_map(|document| {
+            document
+                .pointer(pointer)
+                .filter(|found| !found.is_null())
+                .cloned()
+        })
+        .last()
+}
+
+#[tokio::test]
+async fn the_proxy_counts_what_ollama_counts() {
+    let ollama = Ollama::start().await.unwrap();
+    let (url, log) = proxy_before(&ollama).await;
+    let client = HttpClient::new(&url);
+    let messages = json!([{"role": "user", "content": "Say hello to the whole world."}]);
+    let options = json!({"num_predict": 8, "seed": 1});
+    // The route, the question, and where the answer has what was read and what was written.
+    let cases: [(&str, Value, &str, &str); 6] = [
+        (
+            "/api/generate",
+            json!({"prompt": "Say hello.", "options": options}),
+            "/prompt_eval_count",
+            "/eval_count",
+        ),
+        (
+            "/api/chat",
+            json!({"messages": messages, "options": options}),
+            "/prompt_eval_count",
+            "/eval_count",
+        ),
+        (
+            "/v1/chat/completions",
+            json!({"messages": messages, "max_tokens": 8, "stream_options": {"include_usage": true}}),
+            "/usage/prompt_tokens",
+            "/usage/completion_tokens",
+        ),
+        (
+            "/v1/completions",
+            json!({"prompt": "Say hello.", "max_tokens": 8, "stream_options": {"include_usage": true}}),
+            "/usage/prompt_tokens",
+            "/usage/completion_tokens",
+        ),
+        (
+            "/v1/responses",
+            json!({"input": "Say hello.", "max_output_tokens": 8}),
+            "/usage/input_tokens",
+            "/usage/output_tokens",
+        ),
+        (
+            "/v1/messages",
+            json!({"messages": messages, "max_tokens": 8}),
+            "/usage/input_tokens",
+            "/usage/output_tokens",
+        ),
+    ];
+    for (path, question, input, output) in cases {
+        for stream in [true, false] {
+            let mut question = question.clone();
+            question["model"] = model::NAME.into();
+            question["stream"] = stream.into();
+            let answer = client.post(path, &[("x-api-key", KEY)], &question).await.unwrap();
+            let said = |pointer: &str| {
+                last_with(&answer, &format!("/response{pointer}")).or_else(|| last_with(&answer, pointer))
+            };
+            let line = log.next().await;
+            let name = format!("{path}, stream {stream}: {line} for {answer}");
+            assert_eq!(line["model"], model::NAME, "{name}");
+            assert_eq!(line["tokensEstimated"], false, "{name}");
+            assert_eq!(Some(line["inputTokens"].clone()), said(input), "{name}");
+            assert_eq!(Some(line["outputTokens"].clone()), said(output), "{name}");
+            assert!(line["inputTokens"].as_u64().unwrap() > 0, "{name}");
+        }
+    }
+}
+
+/// Clients that don't ask for usage get none, and the proxy counts chunks.
+#[tokio::test]
+async fn an_estimate_is_near_what_ollama_counts() {
+    let ollama = Ollama::start().await.unwrap();
+    let (url, log) = proxy_before(&ollama).await;
+    let client = HttpClient::new(&url);
+    let mut question = json!({
+        "model": model::NAME, "stream": true, "max_tokens": 8, "seed": 1,
+        "messages": [{"role": "user", "content": "Count from one to fifty."}],
+    });
+    let estimated = {
+        client
+            .post("/v1/chat/completions", &[("x-api-key", KEY)], &question)
+            .await
+            .unwrap();
+        log.next().await
+    };
+    assert_eq!(estimated["tokensEstimated"], true, "{estimated}");
+    question["stream_options"] = json!({"include_usage": true});
+    client
+        .post("/v1/chat/completions", &[("x-api-key", KEY)], &question)
+        .await
+        .unwrap();
+    let exact = log.next().await;
+    let [estimated, exact] = [&estimated, &exact].map(|line| line["outputTokens"].as_u64().unwrap());
+    assert!(estimated.abs_diff(exact) <= 2, "{estimated} instead of {exact}");
 }
