@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 
 use http::{Method, Response, StatusCode};
 use jiff::Timestamp;
+use prometheus_client::metrics::histogram::Histogram;
 
 use crate::address::ClientAddress;
 use crate::config::RouteClass;
 use crate::identify::Identity;
-use crate::metrics::{Metrics, OutcomeLabels, RequestLabels, TokenLabels};
+use crate::metrics::{ClassLabels, DurationLabels, Metrics, OutcomeLabels, RequestLabels};
 use crate::models::name::CanonicalName;
 use crate::status::Means;
 use crate::target::Target;
@@ -108,6 +109,7 @@ pub struct Record {
     entry: Entry,
     ended: bool,
     meter: Option<Box<Meter>>,
+    pace: Option<Pace>,
     charge: Option<Box<dyn Charge>>,
 }
 
@@ -149,9 +151,17 @@ impl Accounting {
             entry,
             ended: false,
             meter: None,
+            pace: None,
             charge: None,
         }
     }
+}
+
+/// How fast a stream is.
+#[derive(Debug)]
+struct Pace {
+    last: Instant,
+    per_chunk: Histogram,
 }
 
 /// A method that no standard knows, or none.
@@ -232,9 +242,44 @@ impl Record {
         self.entry
             .first_byte
             .get_or_insert_with(|| self.started.elapsed());
-        if let Some(meter) = &mut self.meter {
-            meter.read(piece);
+        let Some(meter) = &mut self.meter else { return };
+        let before = meter.chunks();
+        meter.read(piece);
+        let come = meter.chunks() - before;
+        if come > 0 {
+            self.note_chunks(come);
         }
+    }
+
+    /// Chunks of what the model writes have come.
+    fn note_chunks(&mut self, come: u64) {
+        let now = Instant::now();
+        let Some(Pace { last, per_chunk }) = &mut self.pace else {
+            self.pace = Some(self.first_chunk(now));
+            return;
+        };
+        // Chunks that come together have taken the same time each.
+        let each = (now - *last).as_secs_f64() / come as f64;
+        (0..come).for_each(|_| per_chunk.observe(each));
+        *last = now;
+    }
+
+    fn first_chunk(&self, now: Instant) -> Pace {
+        let tokens = &self.accounting.metrics.tokens;
+        let model = self.model();
+        let route = self.entry.route.unwrap_or_default();
+        let answer = tokens.answer(self.entry.client.clone(), route, model.as_ref());
+        tokens.note_first_chunk(&answer, now - self.started);
+        Pace {
+            last: now,
+            per_chunk: tokens.per_chunk(&answer),
+        }
+    }
+
+    /// What Ollama names is a model; what isn't one would be a client's words.
+    fn model(&self) -> Option<Arc<str>> {
+        let name = CanonicalName::parse(self.meter.as_ref()?.model()?)?;
+        Some(name.shortest().into())
     }
 
     /// The request was refused; that stands, whatever becomes of the answer.
@@ -255,7 +300,7 @@ impl Drop for Record {
     fn drop(&mut self) {
         self.entry.duration = self.started.elapsed();
         self.entry.usage = self.usage();
-        self.entry.model = self.meter.as_ref().and_then(|meter| model(meter));
+        self.entry.model = self.model();
         if let Some(charge) = self.charge.take() {
             charge.charge(self.entry.usage.unwrap_or_default());
         }
@@ -264,56 +309,59 @@ impl Drop for Record {
     }
 }
 
-/// What Ollama names is a model; what isn't one would be a client's words.
-fn model(meter: &Meter) -> Option<Arc<str>> {
-    let name = CanonicalName::parse(meter.model()?)?;
-    Some(name.shortest().into())
-}
-
 impl Metrics {
     fn record(&self, entry: &Entry) {
-        let Entry {
-            client,
-            route,
-            class,
-            status,
-            outcome,
-            first_byte,
-            duration,
-            model,
-            usage,
-            ..
-        } = entry;
         self.in_flight.dec();
-        let class_name = class.map_or("", RouteClass::name);
+        self.count_request(entry);
+        self.observe(entry);
+        if let Some(usage) = entry.usage {
+            let route = entry.route.unwrap_or_default();
+            let answer = self
+                .tokens
+                .answer(entry.client.clone(), route, entry.model.as_ref());
+            self.tokens.count(&answer, usage);
+        }
+    }
+
+    fn count_request(&self, entry: &Entry) {
         self.requests
             .get_or_create(&RequestLabels {
-                client: client.clone(),
-                route: route.unwrap_or_default(),
-                class: class_name,
-                code: status.map_or(0, |status| status.as_u16()),
+                client: entry.client.clone(),
+                route: entry.route.unwrap_or_default(),
+                class: entry.class.map_or("", RouteClass::name),
+                code: code(entry),
             })
             .inc();
         self.outcomes
             .get_or_create(&OutcomeLabels {
-                outcome: outcome.name(),
-                reason: outcome.reason().unwrap_or_default(),
+                outcome: entry.outcome.name(),
+                reason: entry.outcome.reason().unwrap_or_default(),
             })
             .inc();
-        if class.is_some() {
-            self.observe(class_name, *first_byte, *duration);
-        }
-        if let Some(usage) = usage {
-            self.count(
-                &TokenLabels {
-                    client: client.clone(),
-                    http_route: route.unwrap_or_default(),
-                    gen_ai_response_model: self.models.label(model.as_ref()),
+    }
+
+    fn observe(&self, entry: &Entry) {
+        self.durations
+            .get_or_create(&DurationLabels {
+                http_request_method: if entry.method == OTHER {
+                    "_OTHER"
+                } else {
+                    entry.method
                 },
-                *usage,
-            );
+                http_route: entry.route.unwrap_or_default(),
+                http_response_status_code: code(entry),
+            })
+            .observe(entry.duration.as_secs_f64());
+        if let (Some(class), Some(first_byte)) = (entry.class, entry.first_byte) {
+            self.first_bytes
+                .get_or_create(&ClassLabels { class: class.name() })
+                .observe(first_byte.as_secs_f64());
         }
     }
+}
+
+fn code(entry: &Entry) -> u16 {
+    entry.status.map_or(0, |status| status.as_u16())
 }
 
 #[cfg(test)]

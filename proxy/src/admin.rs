@@ -61,7 +61,10 @@ fn answer(proxy: &Proxy, request: &Request<Incoming>) -> Response<Full<Bytes>> {
             Err(reason) => response(StatusCode::SERVICE_UNAVAILABLE, TEXT, format!("{reason}\n")),
         },
         "/metrics" => {
-            let metrics = proxy.accounting().metrics.encode(&proxy.in_force().credentials);
+            let metrics = proxy
+                .accounting()
+                .metrics
+                .encode(&proxy.in_force().credentials, proxy.verifier().load());
             response(StatusCode::OK, OPEN_METRICS, metrics)
         }
         "/status" => match serde_json::to_string(&proxy.status()) {

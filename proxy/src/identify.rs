@@ -7,4 +7,5 @@ mod presented;
 mod verifier;
 
 pub use identity::{Identity, Unauthenticated};
+pub use pool::HashingLoad;
 pub use verifier::Verifier;

@@ -3,9 +3,9 @@
 //! come from the configuration, the credentials and our own lists, models from what Ollama has answered with.
 
 mod models;
+mod tokens;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -18,9 +18,9 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::credentials::CredentialSet;
+use crate::identify::HashingLoad;
 use crate::status::ClientStatus;
-use crate::usage::Usage;
-use models::ModelNames;
+pub use tokens::{Answer, Tokens};
 
 /// Labels of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -74,18 +74,18 @@ pub struct ReloadLabels {
     pub outcome: &'static str,
 }
 
-/// Labels of tokens (OpenTelemetry's `http.route` and `gen_ai.response.model`).
+/// Labels of a request's duration (OpenTelemetry's HTTP conventions).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct TokenLabels {
-    /// Who asked.
-    pub client: Option<Arc<str>>,
-    /// The route's pattern.
+pub struct DurationLabels {
+    /// The method.
+    pub http_request_method: &'static str,
+    /// The route's pattern; empty where there is no such route.
     pub http_route: &'static str,
-    /// The model that answered; `other` beyond the models that are told apart.
-    pub gen_ai_response_model: Arc<str>,
+    /// The response's status; 0 where the client left before.
+    pub http_response_status_code: u16,
 }
 
-type Histograms = Family<ClassLabels, Histogram, fn() -> Histogram>;
+type Histograms<Labels> = Family<Labels, Histogram, fn() -> Histogram>;
 
 /// What metrics of our own begin with.
 const PREFIX: &str = "corral_proxy";
@@ -98,8 +98,10 @@ pub struct Metrics {
     pub requests: Family<RequestLabels, Counter>,
     /// Requests by how they ended.
     pub outcomes: Family<OutcomeLabels, Counter>,
-    durations: Histograms,
-    first_bytes: Histograms,
+    /// Requests by how long they took.
+    pub durations: Histograms<DurationLabels>,
+    /// Requests by how long their clients waited for a body.
+    pub first_bytes: Histograms<ClassLabels>,
     /// Requests on their way.
     pub in_flight: Gauge,
     /// Requests that were cut because the client may no longer have them.
@@ -112,10 +114,10 @@ pub struct Metrics {
     pub passwords_hashed: Counter,
     /// Lines of the access log that were lost.
     pub log_dropped: Counter,
-    /// The models that are told apart.
-    pub(crate) models: ModelNames,
-    input_tokens: Family<TokenLabels, Counter>,
-    output_tokens: Family<TokenLabels, Counter>,
+    /// What models read and write, and how fast.
+    pub tokens: Tokens,
+    passwords_waiting: Gauge,
+    passwords_being_hashed: Gauge,
 }
 
 impl Default for Metrics {
@@ -133,9 +135,9 @@ impl Default for Metrics {
             reloads: Family::default(),
             passwords_hashed: Counter::default(),
             log_dropped: Counter::default(),
-            models: ModelNames::default(),
-            input_tokens: Family::default(),
-            output_tokens: Family::default(),
+            tokens: Tokens::default(),
+            passwords_waiting: Gauge::default(),
+            passwords_being_hashed: Gauge::default(),
         };
         metrics.register_conventional();
         metrics.register();
@@ -151,24 +153,28 @@ fn durations() -> Histogram {
 }
 
 impl Metrics {
-    /// OpenTelemetry's semantic conventions for generative AI, token metrics.
+    /// What OpenTelemetry's semantic conventions have a name for.
     fn register_conventional(&mut self) {
         let Self {
             registry,
-            input_tokens,
-            output_tokens,
+            durations,
+            in_flight,
+            tokens,
             ..
         } = self;
-        registry.register(
-            "gen_ai_client_inference_usage_input_tokens",
-            "Tokens read by models, by client, route and model",
-            input_tokens.clone(),
+        let help = "From a request's head to the end of its response";
+        registry.register_with_unit(
+            "http_server_request_duration",
+            help,
+            Unit::Seconds,
+            durations.clone(),
         );
         registry.register(
-            "gen_ai_client_inference_usage_output_tokens",
-            "Tokens written by models, by client, route and model; counted by chunks where Ollama gave no number",
-            output_tokens.clone(),
+            "http_server_active_requests",
+            "Requests on their way",
+            in_flight.clone(),
         );
+        tokens.register(registry);
     }
 
     fn register(&mut self) {
@@ -176,9 +182,7 @@ impl Metrics {
             registry,
             requests,
             outcomes,
-            durations,
             first_bytes,
-            in_flight,
             cut,
             ..
         } = self;
@@ -193,11 +197,8 @@ impl Metrics {
             "Requests by how they ended and why they were refused",
             outcomes.clone(),
         );
-        let help = "From the request's head to the end of the response";
-        registry.register_with_unit("request_duration", help, Unit::Seconds, durations.clone());
         let help = "From the request's head to the first byte of the response's body";
         registry.register_with_unit("time_to_first_byte", help, Unit::Seconds, first_bytes.clone());
-        registry.register("requests_in_flight", "Requests on their way", in_flight.clone());
         registry.register(
             "requests_cut",
             "Requests cut because the client may no longer have them",
@@ -213,6 +214,8 @@ impl Metrics {
             clients,
             reloads,
             passwords_hashed,
+            passwords_waiting,
+            passwords_being_hashed,
             log_dropped,
             ..
         } = self;
@@ -240,6 +243,16 @@ impl Metrics {
             passwords_hashed.clone(),
         );
         registry.register(
+            "passwords_waiting",
+            "Passwords that wait to be hashed",
+            passwords_waiting.clone(),
+        );
+        registry.register(
+            "passwords_being_hashed",
+            "Passwords that are being hashed",
+            passwords_being_hashed.clone(),
+        );
+        registry.register(
             "access_log_lines_dropped",
             "Lines of the access log that were lost",
             log_dropped.clone(),
@@ -248,32 +261,12 @@ impl Metrics {
         registry.register("build", "The proxy's version", build);
     }
 
-    /// Notes the durations of a request to a known route.
-    pub fn observe(&self, class: &'static str, first_byte: Option<Duration>, duration: Duration) {
-        let labels = ClassLabels { class };
-        self.durations
-            .get_or_create(&labels)
-            .observe(duration.as_secs_f64());
-        if let Some(first_byte) = first_byte {
-            self.first_bytes
-                .get_or_create(&labels)
-                .observe(first_byte.as_secs_f64());
-        }
-    }
-
-    /// Counts the tokens of an answer.
-    pub fn count(&self, labels: &TokenLabels, usage: Usage) {
-        let Usage {
-            input,
-            output,
-            estimated: _,
-        } = usage;
-        self.input_tokens.get_or_create(labels).inc_by(input);
-        self.output_tokens.get_or_create(labels).inc_by(output);
-    }
-
-    /// All of them with those of the credentials in force, as `application/openmetrics-text`.
-    pub fn encode(&self, credentials: &CredentialSet) -> String {
+    /// All of them with those of the credentials in force and of the hashing of passwords, as
+    /// `application/openmetrics-text`.
+    pub fn encode(&self, credentials: &CredentialSet, hashing: HashingLoad) -> String {
+        let HashingLoad { waiting, running } = hashing;
+        self.passwords_waiting.set(waiting as i64);
+        self.passwords_being_hashed.set(running as i64);
         self.last_used.clear();
         for ClientStatus {
             name,
@@ -318,7 +311,7 @@ mod tests {
             code: 401,
         };
         metrics.requests.get_or_create(&labels).inc();
-        let text = metrics.encode(&CredentialSet::default());
+        let text = metrics.encode(&CredentialSet::default(), HashingLoad::default());
         let line = r#"corral_proxy_requests_total{client="",route="",class="",code="401"} 1"#;
         assert!(text.contains(line), "{text}");
         assert!(text.contains(concat!(

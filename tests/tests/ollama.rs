@@ -1,6 +1,11 @@
 //! The harness's own promises: a real Ollama answers with a real model, and what is done to its models stays there. And
 //! what the proxy reads from its answers is what it says.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that can't go on fails, in its helpers too"
+)]
+
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -131,7 +136,7 @@ fn last_with(answer: &str, pointer: &str) -> Option<Value> {
                 .filter(|found| !found.is_null())
                 .cloned()
         })
-        .last()
+        .next_back()
 }
 
 #[tokio::test]

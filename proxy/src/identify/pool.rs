@@ -37,9 +37,19 @@ impl Limits {
     }
 }
 
+/// How busy the pool is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HashingLoad {
+    /// Passwords that wait.
+    pub waiting: usize,
+    /// Passwords that are being hashed.
+    pub running: usize,
+}
+
 /// The threads and the queue before them.
 #[derive(Debug)]
 pub(super) struct Pool {
+    limits: Limits,
     running: Arc<Semaphore>,
     places: Arc<Semaphore>,
     lanes: Vec<Arc<Semaphore>>,
@@ -55,12 +65,23 @@ impl Pool {
             places_of_lane,
         } = limits;
         Self {
+            limits,
             running: Arc::new(Semaphore::new(running)),
             places: Arc::new(Semaphore::new(places)),
             lanes: (0..LANES)
                 .map(|_| Arc::new(Semaphore::new(places_of_lane)))
                 .collect(),
             hashed,
+        }
+    }
+
+    /// How busy it is.
+    pub(super) fn load(&self) -> HashingLoad {
+        let running = self.limits.running - self.running.available_permits();
+        let places = self.limits.places - self.places.available_permits();
+        HashingLoad {
+            waiting: places.saturating_sub(running),
+            running,
         }
     }
 

@@ -9,7 +9,7 @@ use prometheus_client::metrics::counter::Counter;
 use sha2::Sha256;
 
 use super::outcomes::{Attempt, Outcomes};
-use super::pool::{Limits, Pool};
+use super::pool::{HashingLoad, Limits, Pool};
 use super::presented::{NameAndPassword, Presented, presented};
 use super::{Identity, Unauthenticated};
 use crate::credentials::{CredentialSet, User};
@@ -65,6 +65,11 @@ impl Verifier {
         }?;
         identity.client().touch();
         Ok(identity)
+    }
+
+    /// How many passwords are being hashed, and wait for it.
+    pub fn load(&self) -> HashingLoad {
+        self.pool.load()
     }
 
     async fn by_password(

@@ -1,5 +1,6 @@
 //! The tokens of an answer are counted, and the answer is what it was.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::sync::Mutex;
 use std::time::Duration;
@@ -101,6 +102,7 @@ fn the_client_sees_the_bytes_that_ollama_sends_however_they_are_cut() {
         r#"gen_ai_client_inference_usage_input_tokens_total{client="user",http_route="/api/chat",gen_ai_response_model="gemma3:270m"} 240"#,
         r#"gen_ai_client_inference_usage_output_tokens_total{client="user",http_route="/api/chat",gen_ai_response_model="gemma3:270m"} 60"#,
         r#"gen_ai_client_inference_usage_input_tokens_total{client="user",http_route="/v1/chat/completions",gen_ai_response_model="gemma3:270m"} 100"#,
+        r#"gen_ai_client_operation_time_to_first_chunk_seconds_count{http_route="/api/chat",gen_ai_response_model="gemma3:270m"} 20"#,
     ];
     let metrics = proxy.admin("/metrics").body;
     for line in expected {
@@ -167,4 +169,36 @@ fn what_is_no_answer_of_a_model_has_no_tokens() {
         assert_eq!(line, [Value::Null, Value::Null, Value::Null, Value::Null]);
     }
     assert!(!proxy.admin("/metrics").body.contains("_tokens_total{"));
+}
+
+/// Name and type of each metric: a family shows once it has been used.
+fn listed(metrics: &str) -> BTreeSet<(&str, &str)> {
+    let types = metrics.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    types.filter_map(|line| line.split_once(' ')).collect()
+}
+
+#[test]
+fn the_documentation_lists_the_metrics_that_there_are() {
+    let rows = include_str!("../../../docs/metrics.md")
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
+    let documented: BTreeSet<_> = rows
+        .filter_map(|(name, rest)| Some((name, rest.split_once(" |")?.0)))
+        .collect();
+    let backend = Backend::answering(|exchange| {
+        begin(exchange, "application/x-ndjson")?;
+        for line in CHAT.split_inclusive('\n') {
+            exchange.chunk(line)?;
+        }
+        exchange.chunk("")?;
+        Ok(Then::KeepAlive)
+    });
+    let proxy = Proxy::start(&backend);
+    proxy.exchange(request("POST", "/api/chat", USER, "{}"));
+    let mut metrics = String::new();
+    within(SOON, "each metric has been used", || {
+        metrics = proxy.admin("/metrics").body;
+        listed(&metrics).len() >= documented.len()
+    });
+    assert_eq!(listed(&metrics), documented);
 }
