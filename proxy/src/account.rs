@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::{Method, Response, StatusCode};
+use http::{HeaderValue, Method, Response, StatusCode};
 use jiff::Timestamp;
 use prometheus_client::metrics::histogram::Histogram;
 
@@ -17,6 +17,7 @@ use crate::metrics::{ClassLabels, DurationLabels, Metrics, OutcomeLabels, Reques
 use crate::models::name::CanonicalName;
 use crate::status::Means;
 use crate::target::Target;
+use crate::trace::RequestIds;
 use crate::usage::{Charge, Meter, Usage};
 use log::AccessLog;
 
@@ -27,6 +28,8 @@ pub struct Accounting {
     pub log: AccessLog,
     /// The numbers.
     pub metrics: Arc<Metrics>,
+    /// Names for requests that have none.
+    pub request_ids: RequestIds,
 }
 
 /// How a request ended.
@@ -99,6 +102,10 @@ pub struct Entry {
     pub model: Option<Arc<str>>,
     /// The tokens that the answer took; none where they can't be counted.
     pub usage: Option<Usage>,
+    /// The request's id; none where the head can't be read.
+    pub request_id: Option<HeaderValue>,
+    /// The trace that it belongs to, if it says so.
+    pub trace_id: Option<Box<str>>,
 }
 
 /// A request that is being accounted for. Dropped, it is written.
@@ -143,6 +150,8 @@ impl Accounting {
             duration: Duration::ZERO,
             model: None,
             usage: None,
+            request_id: None,
+            trace_id: None,
         };
         self.metrics.in_flight.inc();
         Record {
@@ -187,6 +196,12 @@ fn method_name(method: &Method) -> &'static str {
 }
 
 impl Record {
+    /// What ties it to the logs of others.
+    pub fn note_trace(&mut self, request_id: &HeaderValue, trace_id: Option<&str>) {
+        self.entry.request_id = Some(request_id.clone());
+        self.entry.trace_id = trace_id.map(Into::into);
+    }
+
     /// Where it really comes from.
     pub const fn note_address(&mut self, address: ClientAddress) {
         self.entry.address = address.get();
@@ -406,7 +421,11 @@ mod tests {
         ];
         let metrics = Arc::new(Metrics::default());
         let log = AccessLog::start(io::sink(), LogFormat::Text, metrics.log_dropped.clone()).unwrap();
-        let accounting = Arc::new(Accounting { log, metrics });
+        let accounting = Arc::new(Accounting {
+            log,
+            metrics,
+            request_ids: RequestIds::default(),
+        });
         for (name, end, piece, expected) in cases {
             let charged = Arc::new(Mutex::new(Vec::new()));
             let mut record = accounting.begin(&Method::POST, [127, 0, 0, 1].into());

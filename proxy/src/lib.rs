@@ -29,5 +29,6 @@ pub mod routes;
 pub mod run;
 pub mod status;
 pub mod target;
+pub mod trace;
 pub mod upstream;
 pub mod usage;

@@ -1,7 +1,7 @@
 //! What happens to a request, step by step. Each step takes what the one before it made, so that none can be left out.
 
 use http::request::Parts;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body::Body;
 use hyper::body::Incoming;
 
@@ -13,17 +13,22 @@ use crate::peer::Peer;
 use crate::proxy::Proxy;
 use crate::reject::{Rejection, Shape};
 use crate::target::Target;
+use crate::trace::{X_REQUEST_ID, trace_id};
 
 /// Answers a request: with the upstream's answer, or with the reason why there is none. The record is written when
 /// the answer's body ends.
 pub async fn answer(proxy: &Proxy, peer: &Peer, request: Request<Incoming>) -> Response<ResponseBody> {
-    let (head, body) = request.into_parts();
+    let (mut head, body) = request.into_parts();
     peer.note_version(head.version);
     let has_body = !body.is_end_stream();
     let mut record = proxy.accounting().begin(&head.method, peer.address);
     let shape = Shape::of(head.uri.path());
+    let id = proxy.accounting().request_ids.of(&head.headers);
+    record.note_trace(&id, trace_id(&head.headers));
+    head.headers.insert(X_REQUEST_ID, id.clone());
     match serve(proxy, peer, head, body, &mut record).await {
-        Ok(response) => {
+        Ok(mut response) => {
+            response.headers_mut().insert(X_REQUEST_ID, id);
             record.note_answer(&response);
             response.map(|body| ResponseBody::upstream(body, record))
         }
@@ -31,7 +36,11 @@ pub async fn answer(proxy: &Proxy, peer: &Peer, request: Request<Incoming>) -> R
             if has_body {
                 peer.note_refused_while_sending();
             }
-            let response = rejection.response(shape);
+            let mut response = rejection.response(shape);
+            // Whoever isn't known gets the same bytes each time.
+            if response.status() != StatusCode::UNAUTHORIZED {
+                response.headers_mut().insert(X_REQUEST_ID, id);
+            }
             record.note_status(response.status());
             record.refuse(rejection.reason());
             response.map(|body| ResponseBody::own(body, record))

@@ -15,6 +15,7 @@ use crate::metrics::{Metrics, ReloadLabels};
 use crate::models::board::Board;
 use crate::readiness::Readiness;
 use crate::status::{ConfigurationStatus, Status};
+use crate::trace::RequestIds;
 use crate::upstream::Upstream;
 
 /// The proxy, without its listeners.
@@ -55,7 +56,11 @@ impl Proxy {
             in_force: ArcSwap::from_pointee(first),
             verifier: Verifier::new(metrics.passwords_hashed.clone()).map_err(SetupError::Random)?,
             requests: Arc::default(),
-            accounting: Arc::new(Accounting { log, metrics }),
+            accounting: Arc::new(Accounting {
+                log,
+                metrics,
+                request_ids: RequestIds::default(),
+            }),
             readiness: Readiness::default(),
         })
     }

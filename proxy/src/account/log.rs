@@ -188,6 +188,10 @@ struct Line<'a> {
     output_tokens: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tokens_estimated: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_id: Option<&'a str>,
 }
 
 fn line(entry: &Entry) -> Line<'_> {
@@ -210,6 +214,8 @@ fn line(entry: &Entry) -> Line<'_> {
         input_tokens: entry.usage.map(|usage| usage.input),
         output_tokens: entry.usage.map(|usage| usage.output),
         tokens_estimated: entry.usage.map(|usage| usage.estimated),
+        request_id: entry.request_id.as_ref().and_then(|id| id.to_str().ok()),
+        trace_id: entry.trace_id.as_deref(),
     }
 }
 
@@ -264,13 +270,18 @@ fn text_line(entry: &Entry, lines: &mut String) {
         let mark = if estimated { "~" } else { "" };
         let _ = write!(lines, " input_tokens={input} output_tokens={mark}{output}");
     }
+    for (name, id) in [("request_id", line.request_id), ("trace_id", line.trace_id)] {
+        if let Some(id) = id {
+            let _ = write!(lines, " {name}={id}");
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::account::Outcome;
-    use http::StatusCode;
+    use http::{HeaderValue, StatusCode};
     use std::sync::mpsc;
 
     fn entry() -> Entry {
@@ -290,6 +301,8 @@ mod tests {
             duration: Duration::from_millis(2500),
             model: None,
             usage: None,
+            request_id: None,
+            trace_id: None,
         }
     }
 
@@ -314,6 +327,8 @@ mod tests {
                 output: 20,
                 estimated: true,
             }),
+            request_id: Some(HeaderValue::from_static("one")),
+            trace_id: Some("4bf9".into()),
             ..entry()
         };
         let cases: &[(&str, Format, Entry, &str)] = &[
@@ -333,13 +348,13 @@ mod tests {
                 "tokens in JSON",
                 json_line,
                 counted.clone(),
-                r#"{"time":"2026-01-02T03:04:05.678Z","client":"alice\n\"x","means":"basic","address":"192.0.2.1","method":"POST","route":"/api/chat","class":"Inference","status":200,"outcome":"complete","bytesReceived":12,"bytesSent":345,"firstByteSeconds":0.0015,"durationSeconds":2.5,"model":"gemma3:270m","inputTokens":10,"outputTokens":20,"tokensEstimated":true}"#,
+                r#"{"time":"2026-01-02T03:04:05.678Z","client":"alice\n\"x","means":"basic","address":"192.0.2.1","method":"POST","route":"/api/chat","class":"Inference","status":200,"outcome":"complete","bytesReceived":12,"bytesSent":345,"firstByteSeconds":0.0015,"durationSeconds":2.5,"model":"gemma3:270m","inputTokens":10,"outputTokens":20,"tokensEstimated":true,"requestId":"one","traceId":"4bf9"}"#,
             ),
             (
                 "tokens in text",
                 text_line,
                 counted,
-                r#"2026-01-02T03:04:05.678Z 200 POST /api/chat client="alice\n\"x" means=basic address=192.0.2.1 class=Inference outcome=complete received=12 sent=345 first_byte=0.0015s duration=2.5s model=gemma3:270m input_tokens=10 output_tokens=~20"#,
+                r#"2026-01-02T03:04:05.678Z 200 POST /api/chat client="alice\n\"x" means=basic address=192.0.2.1 class=Inference outcome=complete received=12 sent=345 first_byte=0.0015s duration=2.5s model=gemma3:270m input_tokens=10 output_tokens=~20 request_id=one trace_id=4bf9"#,
             ),
             (
                 "an unknown client in text",

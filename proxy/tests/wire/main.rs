@@ -22,4 +22,5 @@ mod patience;
 mod proxy;
 mod reload;
 mod stream;
+mod trace;
 mod usage;
