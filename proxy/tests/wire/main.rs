@@ -16,6 +16,7 @@ mod cli;
 mod client;
 mod drain;
 mod headers;
+mod leaks;
 mod manage;
 mod models;
 mod patience;

@@ -75,21 +75,31 @@ impl Proxy {
         Self::listening(backend, "127.0.0.1:0", config)
     }
 
+    /// Starts it so that it says all that it can of what it does.
+    pub(crate) fn traced(backend: &Backend, config: &str) -> Self {
+        Self::with_log(backend, "127.0.0.1:0", config, "trace")
+    }
+
     pub(crate) fn listening(backend: &Backend, listen: &str, config: &str) -> Self {
+        Self::with_log(backend, listen, config, "info")
+    }
+
+    fn with_log(backend: &Backend, listen: &str, config: &str, level: &str) -> Self {
         let files = tempfile::tempdir().unwrap();
         fs::write(files.path().join("keys"), format!("user:{USER}\nadmin:{ADMIN}\n")).unwrap();
         fs::write(files.path().join("proxy.yaml"), with_keys(&files, config)).unwrap();
         let upstream = format!("http://{}", backend.address);
         let mut child = corral_proxy(&["--listen", listen, "--admin-listen", "127.0.0.1:0"])
+            .env("CORRAL_LOG", level)
             .args(["--threads", "1", "--upstream", &upstream, "--config"])
             .arg(files.path().join("proxy.yaml"))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let output = Arc::default();
         let mut errors = BufReader::new(child.stderr.take().unwrap());
-        let (address, admin) = announced(&mut errors);
+        let (said, address, admin) = announced(&mut errors);
+        let output = Arc::new(Mutex::new(said));
         collect(errors, &output);
         collect(child.stdout.take().unwrap(), &output);
         Self {
@@ -173,18 +183,21 @@ fn with_keys(files: &TempDir, config: &str) -> String {
     )
 }
 
-/// The addresses of the first line: `… listens on http://A and guards … , admin on http://B`.
-fn announced(errors: &mut impl BufRead) -> (SocketAddr, SocketAddr) {
-    let mut line = String::new();
-    errors.read_line(&mut line).unwrap();
+/// What it says until it listens, and the addresses in that: `… listens on http://A and guards … , admin on http://B`.
+fn announced(errors: &mut impl BufRead) -> (String, SocketAddr, SocketAddr) {
+    let mut said = String::new();
+    while !said.contains("listens on") {
+        assert_ne!(errors.read_line(&mut said).unwrap(), 0, "the proxy ended: {said}");
+    }
     let after = |words: &str| -> SocketAddr {
-        let rest = line
+        let rest = said
             .split_once(words)
-            .unwrap_or_else(|| panic!("the proxy says: {line}"))
+            .unwrap_or_else(|| panic!("the proxy says: {said}"))
             .1;
         rest.split_whitespace().next().unwrap().parse().unwrap()
     };
-    (after("listens on http://"), after("admin on http://"))
+    let (address, admin) = (after("listens on http://"), after("admin on http://"));
+    (said, address, admin)
 }
 
 fn collect(mut reader: impl Read + Send + 'static, output: &Arc<Mutex<String>>) {
