@@ -1,7 +1,7 @@
 //! `make run`: Corral at work, from nothing to a key rotated under load.
 
 use std::io::{IsTerminal, Write};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result};
 use base64::Engine;
@@ -115,15 +115,26 @@ struct TheirNamespace(Kubectl);
 
 impl Drop for TheirNamespace {
     fn drop(&mut self) {
-        if let Err(error) = self.0.run(&[
-            "delete",
-            "namespace",
-            NAMESPACE,
-            "--ignore-not-found",
-            "--timeout=60s",
-        ]) {
-            progress::say(&format!("could not delete the namespace {NAMESPACE}: {error:#}"));
+        let step = progress::step("what was shown is removed");
+        match self.delete() {
+            Ok(()) => step.done(),
+            Err(error) => progress::say(&format!("could not delete the namespace {NAMESPACE}: {error:#}")),
         }
+    }
+}
+
+impl TheirNamespace {
+    /// The Pods first: a namespace with Pods in it is looked at again only after half of their grace period, a minute
+    /// (kubernetes/pkg/controller/namespace/namespace_controller.go).
+    fn delete(&self) -> Result<()> {
+        let (namespace, limit) = (format!("--namespace={NAMESPACE}"), "--timeout=150s");
+        self.0
+            .run(&["delete", "ollamaservices", "--all", &namespace, limit])?;
+        self.0
+            .run(&["wait", "pods", "--all", "--for=delete", &namespace, limit])?;
+        self.0
+            .run(&["delete", "namespace", NAMESPACE, "--ignore-not-found", limit])
+            .map(drop)
     }
 }
 
@@ -285,8 +296,8 @@ impl Demo {
             "--timeout=60s",
         ])?;
         println!(
-            "The status named the new version {version} of the Secret {} later.",
-            progress::minutes(Duration::from_secs(start.elapsed().as_secs()))
+            "The status named the new version {version} of the Secret {:.0} ms later.",
+            start.elapsed().as_secs_f64() * 1000.0
         );
         Ok(())
     }
