@@ -44,7 +44,7 @@ struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..=8))]
     rounds: u8,
     /// Be the bare forwarder: LISTEN,UPSTREAM.
-    #[arg(long, hide = true, value_delimiter = ',', num_args = 2)]
+    #[arg(long, hide = true, value_delimiter = ',')]
     forward: Vec<SocketAddr>,
     /// Given by `cargo bench`; without it, as under `cargo test --benches`, there is nothing to do.
     #[arg(long, hide = true)]

@@ -19,7 +19,6 @@ pub(crate) fn bcrypt(place: &Place<'_>) -> Result<Front> {
         "{{
   admin off
   auto_https off
-  persist_config off
 }}
 http://{address} {{
   bind 127.0.0.1
