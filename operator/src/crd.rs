@@ -14,8 +14,8 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::CustomResourceExt;
 
 pub use spec::{
-    ApiKeysAuth, Auth, BasicAuth, EphemeralStorage, Gpu, GpuVendor, Image, Model, Network, OllamaService,
-    OllamaServiceSpec, PullPolicy, Resources, Runtime, SecretRef, Storage,
+    ApiKeysAuth, Auth, BasicAuth, EphemeralStorage, Gpu, GpuVendor, Image, Model, Network, NetworkTls,
+    OllamaService, OllamaServiceSpec, PullPolicy, Resources, Runtime, SecretRef, Storage,
 };
 pub use status::{CredentialsStatus, ModelStatus, OllamaServiceStatus, SecretStatus};
 

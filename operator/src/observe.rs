@@ -3,6 +3,7 @@
 //! The stores answer where they can. What a store doesn't know is read from the API server, since a store lags and shows only
 //! what carries the operator's labels; in a settled cluster that is nothing.
 
+mod certificate;
 mod credentials;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use kube::{Client, ResourceExt};
 use crate::plan::{Child, Plan, instance_of, service_of};
 use crate::watch::Stores;
 
+pub use certificate::CertificateState;
 pub use credentials::{Content, Readings, SecretState};
 
 /// A child that there is.
@@ -45,6 +47,8 @@ pub struct Observed {
     pub generated: BTreeMap<String, GeneratedState>,
     /// For each source of the plan, in its order, the state of its Secret.
     pub secrets: Vec<SecretState>,
+    /// The state of the Secret with the certificate, where clients speak HTTPS.
+    pub certificate: Option<CertificateState>,
     /// The Pods.
     pub pods: Vec<Arc<Pod>>,
 }
@@ -73,6 +77,7 @@ pub struct Place<'a> {
 pub async fn observe(place: Place<'_>, plan: &Plan) -> Result<Observed, kube::Error> {
     // The Secrets first: nothing may hold up a rotation.
     let secrets = credentials::secrets(place, plan).await?;
+    let certificate = certificate::certificate(place, plan).await?;
     let mut children = Children::new();
     for child in &plan.children {
         if let Some(live) = place.child(child).await? {
@@ -89,6 +94,7 @@ pub async fn observe(place: Place<'_>, plan: &Plan) -> Result<Observed, kube::Er
         children,
         generated,
         secrets,
+        certificate,
         pods: place.pods(),
     })
 }

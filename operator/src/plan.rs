@@ -16,7 +16,7 @@ use crate::cli::PlanOptions;
 use crate::crd::OllamaService;
 
 pub use child::{Child, Kind};
-pub use credentials::{GENERATED_ENTRY, Generated, GeneratedSecret, Source, secret_names};
+pub use credentials::{GENERATED_ENTRY, Generated, GeneratedSecret, Source, secret_names, tls_secret};
 pub use names::{
     MANAGER, NUDGE_ANNOTATION, child_selector, credentials_name, digest_key_name, endpoint, instance_of,
     selector, service_of,
@@ -32,6 +32,8 @@ pub struct Plan {
     pub generated: Vec<GeneratedSecret>,
     /// Where the credentials come from.
     pub sources: Vec<Source>,
+    /// The Secret with the certificate, where clients speak HTTPS.
+    pub tls_secret: Option<String>,
     /// SHA-256 of the proxy's configuration, as a proxy that has it in force reports it.
     pub configuration_digest: String,
 }
@@ -71,6 +73,7 @@ pub fn plan(service: &OllamaService, options: &PlanOptions) -> Result<Plan, Plan
         children,
         generated: credentials::generated(&prepared),
         configuration_digest: configuration.digest,
+        tls_secret: prepared.tls_secret.map(str::to_owned),
         sources: prepared.sources,
     })
 }

@@ -141,7 +141,7 @@ impl<'a> One<'a> {
             Err(collisions) => return self.blocked(&Blocked::Taken(collisions)).await,
         };
         let applied = self.writer().apply(&changes).await;
-        let nudge = nudge_value(&plan, &observed.secrets);
+        let nudge = nudge_value(&plan, &observed);
         let nudged = self.nudge(&to_nudge(&observed, &nudge), &nudge).await;
         let written = applied.and(nudged);
         let replicas = self.context.asker.ask(&observed.pods).await;
@@ -151,6 +151,7 @@ impl<'a> One<'a> {
             .report(&Known {
                 plan: &plan,
                 secrets: &observed.secrets,
+                certificate: observed.certificate.as_ref(),
                 deployment: deployment.as_ref(),
                 pods: &observed.pods,
                 replicas: &replicas,

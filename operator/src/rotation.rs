@@ -11,12 +11,16 @@ use crate::plan::{NUDGE_ANNOTATION, Plan, Source};
 use crate::replicas::Replica;
 
 /// What the annotation of every Pod should be: it changes with the configuration and with every version of a Secret.
-pub fn nudge_value(plan: &Plan, secrets: &[SecretState]) -> String {
+pub fn nudge_value(plan: &Plan, observed: &Observed) -> String {
     let mut hash = Sha256::new();
     hash.update(&plan.configuration_digest);
-    for (source, secret) in plan.sources.iter().zip(secrets) {
+    for (source, secret) in plan.sources.iter().zip(&observed.secrets) {
         let version = secret.resource_version().unwrap_or("-");
         hash.update(format!("\n{}={version}", source.secret));
+    }
+    if let (Some(name), Some(certificate)) = (&plan.tls_secret, &observed.certificate) {
+        let version = certificate.resource_version().unwrap_or("-");
+        hash.update(format!("\n{name}={version}"));
     }
     hex::encode(&hash.finalize()[..8])
 }

@@ -1,5 +1,6 @@
 //! What the status says: pure, from all that is known to conditions that a person understands.
 
+mod certificate;
 mod conditions;
 mod credentials;
 mod models;
@@ -16,7 +17,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use crate::changes::Collision;
 use crate::crd::{CredentialsStatus, OllamaService, OllamaServiceStatus, SecretStatus};
-use crate::observe::SecretState;
+use crate::observe::{CertificateState, SecretState};
 use crate::plan::{Plan, endpoint, selector};
 use crate::replicas::Replica;
 use crate::rotation::{Progress, revision, versions_in_force};
@@ -42,6 +43,8 @@ pub struct Known<'a> {
     pub plan: &'a Plan,
     /// The state of each source's Secret.
     pub secrets: &'a [SecretState],
+    /// The state of the Secret with the certificate, where clients speak HTTPS.
+    pub certificate: Option<&'a CertificateState>,
     /// What the Deployment says of itself; none before it is there.
     pub deployment: Option<&'a DeploymentStatus>,
     /// Its Pods.
@@ -69,6 +72,7 @@ pub fn status(
     let verdicts = Verdicts {
         available: pods::available(service, known),
         credentials: credentials::synced(service, known),
+        certificate: certificate::problem(service, known),
         models: models::ready(service, known, &models),
         blocked: known.refused.map(|refused| Verdict::no("ApplyRefused", refused)),
     };
@@ -100,10 +104,9 @@ pub fn status_of_blocked(
 /// What doesn't depend on conditions.
 fn frame(service: &OllamaService, deployment: Option<&DeploymentStatus>) -> OllamaServiceStatus {
     let name = service.metadata.name.as_deref().unwrap_or_default();
-    let namespace = service.metadata.namespace.as_deref().unwrap_or_default();
     OllamaServiceStatus {
         observed_generation: service.metadata.generation,
-        endpoint: Some(endpoint(name, namespace)),
+        endpoint: Some(endpoint(service)),
         selector: Some(selector(name)),
         replicas: deployment.and_then(|deployment| deployment.replicas).unwrap_or(0),
         ready_replicas: deployment

@@ -106,6 +106,17 @@ fn what_may_change_while_a_model_is_loaded_is_not_in_the_pod() {
     }
 }
 
+/// The kubelet mounts a Secret by its name; what stands in it may change at any time.
+#[test]
+fn another_certificate_secret_restarts_the_pods() {
+    let before = fs::read_to_string(folder("cases").join("everything.yaml")).unwrap();
+    let after = before.replace("team-tls", "other-tls");
+    assert_ne!(child(&before, "Deployment"), child(&after, "Deployment"));
+    for kind in ["ConfigMap", "Service"] {
+        assert_eq!(child(&before, kind), child(&after, kind), "{kind}");
+    }
+}
+
 #[test]
 fn what_is_wrong_is_named() {
     let cases = [

@@ -1,5 +1,9 @@
 //! Connections: accepted, served request by request, drained at the end.
 
+mod close;
+mod handshake;
+mod transport;
+
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::net::IpAddr;
@@ -12,20 +16,25 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::address::normalise;
 use crate::body::ResponseBody;
 use crate::peer::Peer;
 use crate::pipeline;
 use crate::proxy::Proxy;
+use close::close;
+use handshake::Opened;
+use transport::Transport;
 
 /// What a client may take of a connection. There is no limit on the time of a request: a generation takes what it
 /// takes.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
+    /// From the accept to the end of the TLS handshake.
+    pub handshake_timeout: Duration,
     /// From the end of a response, or the accept, to the end of the next request's head: hyper starts the clock
     /// there, so that this also ends connections that are not used.
     pub head_timeout: Duration,
@@ -38,6 +47,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            handshake_timeout: Duration::from_secs(10),
             head_timeout: Duration::from_secs(60),
             head_size: 32 * 1024,
             buffer_size: 64 * 1024,
@@ -45,9 +55,6 @@ impl Default for Limits {
     }
 }
 
-/// How long a closed connection is still read, so that what the client is just sending doesn't make its system throw
-/// the answer away (RFC 9112, section 9.6).
-const LINGER: Duration = Duration::from_secs(2);
 /// How long to wait when the system has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -100,9 +107,12 @@ impl Acceptor {
             tracing::debug!(%error, "a connection was gone at once");
             return;
         }
-        let peer = Arc::new(Peer::new(address));
+        let Some(transport) = self.open(stream, address).await else {
+            return;
+        };
+        let peer = Arc::new(Peer::new(address, transport.is_secure()));
         let service = service_fn(|request| respond(Arc::clone(&self.proxy), Arc::clone(&peer), request));
-        let mut connection = self.http1().serve_connection(TokioIo::new(stream), service);
+        let mut connection = self.http1().serve_connection(TokioIo::new(transport), service);
         let mut draining = pin!(self.draining.cancelled());
         let mut is_draining = false;
         let served = poll_fn(|context| {
@@ -113,15 +123,39 @@ impl Acceptor {
             connection.poll_without_shutdown(context)
         })
         .await;
-        let stream = connection.into_parts().io.into_inner();
+        let transport = connection.into_parts().io.into_inner();
         if let Some(status) = served.as_ref().err().and_then(refused_by_hyper) {
             self.proxy.accounting().note_unreadable(peer.address, status);
         }
-        close(stream, served, &peer).await;
+        close(transport, served, &peer).await;
+    }
+
+    /// None where the client speaks no TLS that could be answered, or none in time.
+    async fn open(&self, stream: TcpStream, address: IpAddr) -> Option<Transport> {
+        let opening = handshake::open(stream, self.proxy.tls());
+        match tokio::time::timeout(self.limits.handshake_timeout, opening).await {
+            Ok(Ok(Opened::Transport(transport))) => Some(transport),
+            Ok(Ok(Opened::PlainHttp(stream))) => {
+                let status = handshake::refuse_plain_http(stream).await;
+                self.proxy
+                    .accounting()
+                    .note_unreadable(normalise(address), status);
+                None
+            }
+            Ok(Err(error)) => {
+                tracing::debug!(%error, peer = %address, "a handshake failed");
+                None
+            }
+            Err(_) => {
+                tracing::debug!(peer = %address, "a handshake took too long");
+                None
+            }
+        }
     }
 
     fn http1(&self) -> Builder {
         let Limits {
+            handshake_timeout: _,
             head_timeout,
             head_size,
             buffer_size,
@@ -149,27 +183,4 @@ fn refused_by_hyper(error: &hyper::Error) -> Option<StatusCode> {
         return Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
     }
     (error.is_parse() && !error.is_parse_version_h2()).then_some(StatusCode::BAD_REQUEST)
-}
-
-/// Closes at once, unless the client may still be sending: then its system would throw an answer away that it hasn't
-/// read yet.
-async fn close(stream: TcpStream, served: hyper::Result<()>, peer: &Peer) {
-    let mut is_sending = peer.was_refused_while_sending();
-    if let Err(error) = served {
-        tracing::debug!(%error, peer = %peer.address, "a connection ended early");
-        if peer.reads_to_close() && stream.set_zero_linger().is_ok() {
-            return;
-        }
-        is_sending = true;
-    }
-    if is_sending || stream.try_read(&mut [0]).is_ok_and(|read| read > 0) {
-        let _ = tokio::time::timeout(LINGER, linger(stream)).await;
-    }
-}
-
-async fn linger(mut stream: TcpStream) -> std::io::Result<()> {
-    stream.shutdown().await?;
-    let mut discarded = [0; 4096];
-    while stream.read(&mut discarded).await? > 0 {}
-    Ok(())
 }

@@ -8,11 +8,12 @@ use corral_proxy::config::load::Loaded;
 use corral_proxy::config::{AccessRule, Config, Network, RouteClass};
 use corral_proxy::credentials::CredentialSet;
 use corral_proxy::status::{Means, SourceStatus};
+use corral_proxy::tls::certificate::Certificate;
 
 /// Explains a configuration on standard output.
 ///
 /// # Errors
-/// A credential file lets nobody in.
+/// A credential file lets nobody in, or there is no certificate to serve.
 #[expect(clippy::print_stdout, reason = "the explanation is this command's output")]
 pub(crate) fn check(loaded: &Loaded) -> Result<ExitCode, String> {
     let Loaded {
@@ -22,9 +23,11 @@ pub(crate) fn check(loaded: &Loaded) -> Result<ExitCode, String> {
     } = loaded;
     let credentials = CredentialSet::load(&config.credentials, digest_key.as_ref());
     let sources = credentials.sources();
-    print!("{}", explain(config, &sources));
-    match sources.iter().find_map(|source| source.error.as_ref()) {
-        Some(error) => Err(error.clone()),
+    let certificate = Certificate::load(config.tls.as_ref());
+    print!("{}", explain(config, &sources, &certificate));
+    let credentials = sources.iter().find_map(|source| source.error.as_deref());
+    match credentials.or(certificate.error()) {
+        Some(error) => Err(error.to_owned()),
         None => Ok(ExitCode::SUCCESS),
     }
 }
@@ -40,6 +43,12 @@ pub(crate) fn files_of_flags(flags: &Flags, loaded: &Loaded) -> Result<(), Strin
         digest: _,
         digest_key,
     } = loaded;
+    if flags.tls_cert.is_some() || flags.tls_key.is_some() {
+        let certificate = Certificate::load(config.tls.as_ref());
+        certificate
+            .error()
+            .map_or(Ok(()), |error| Err(error.to_owned()))?;
+    }
     let given = |means| match means {
         Means::Basic => flags.htpasswd.is_some(),
         Means::ApiKeys => flags.api_keys.is_some(),
@@ -56,10 +65,14 @@ pub(crate) fn files_of_flags(flags: &Flags, loaded: &Loaded) -> Result<(), Strin
     }
 }
 
-fn explain(config: &Config, sources: &[SourceStatus]) -> String {
+fn explain(config: &Config, sources: &[SourceStatus], certificate: &Certificate) -> String {
     let mut text = String::new();
     // Writing to a string can't fail.
-    let _ = writeln!(text, "listens on   http://{}", config.listen);
+    let _ = writeln!(text, "listens on   {}://{}", config.scheme(), config.listen);
+    if config.tls.is_some() {
+        let fingerprint = certificate.status().fingerprint;
+        let _ = writeln!(text, "certificate  {}", fingerprint.as_deref().unwrap_or("wrong"));
+    }
     let _ = writeln!(
         text,
         "guards       {}",

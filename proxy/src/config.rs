@@ -29,6 +29,8 @@ pub mod paths {
     pub const DIGEST_KEY_DIRECTORY: &str = "/etc/corral/digest-key";
     /// Name of that Secret's entry.
     pub const DIGEST_KEY_FILE: &str = "key";
+    /// The mounted Secret of `network.tls`, of type kubernetes.io/tls.
+    pub const TLS_DIRECTORY: &str = "/etc/corral/tls";
 }
 
 /// Port of the proxy in a Pod.
@@ -52,6 +54,9 @@ pub struct Config {
     /// Worker threads; as many as the machine has processors without it. Read at start only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub threads: Option<NonZeroUsize>,
+    /// HTTPS in place of HTTP. Whether it is there is read at start only; its files may be renewed at any time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
     /// Where the credentials are.
     pub credentials: Credentials,
     /// What known clients may do: the first rule that names the client decides. A client that no rule names has
@@ -77,6 +82,7 @@ impl Default for Config {
             admin_listen: None,
             upstream: default_upstream(),
             threads: None,
+            tls: None,
             credentials: Credentials::default(),
             access: Vec::new(),
             network: Network::default(),
@@ -88,9 +94,26 @@ impl Default for Config {
     }
 }
 
+impl Config {
+    /// What clients speak: `http` or `https`.
+    pub const fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
+}
+
 #[expect(clippy::expect_used, reason = "a literal that a test parses")]
 fn default_upstream() -> Url {
     Url::parse("http://127.0.0.1:11434").expect("a valid URL")
+}
+
+/// The certificate that clients see.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Tls {
+    /// The chain in PEM: the server's certificate first, then those that lead to its authority.
+    pub cert_file: PathBuf,
+    /// Its private key in PEM, not encrypted.
+    pub key_file: PathBuf,
 }
 
 /// Where the credentials are, by means. No means at all is an error: the proxy never runs open.

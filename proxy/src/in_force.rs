@@ -10,6 +10,7 @@ use crate::config::{Config, RouteClass};
 use crate::credentials::CredentialSet;
 use crate::digest::DigestKey;
 use crate::identify::Identity;
+use crate::tls::certificate::Certificate;
 
 /// Configuration and credentials in force, in the form in which requests ask them.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub struct InForce {
     pub error: Option<String>,
     /// When this configuration came into force.
     pub configured_at: Timestamp,
+    /// The certificate that clients see.
+    pub certificate: Certificate,
     /// The address rules.
     pub addresses: AddressRules,
     /// The access rules.
@@ -52,7 +55,8 @@ impl InForce {
     /// be read lets nobody in. Blocks.
     pub fn first(loaded: Loaded) -> Self {
         let credentials = CredentialSet::load(&loaded.config.credentials, loaded.digest_key.as_ref());
-        Self::new(loaded, credentials, 0, Timestamp::now())
+        let certificate = Certificate::load(loaded.config.tls.as_ref());
+        Self::new(loaded, credentials, certificate, 0, Timestamp::now())
     }
 
     /// What follows, with the credentials as they are now. A configuration that can't be loaded leaves the last good
@@ -66,6 +70,7 @@ impl InForce {
         let credentials = self
             .credentials
             .reload(&loaded.config.credentials, loaded.digest_key.as_ref());
+        let certificate = self.certificate.reload(loaded.config.tls.as_ref());
         let unchanged = loaded.digest == self.digest && loaded.config == self.config;
         let configured_at = if unchanged {
             self.configured_at
@@ -74,7 +79,13 @@ impl InForce {
         };
         Self {
             error,
-            ..Self::new(loaded, credentials, self.generation + 1, configured_at)
+            ..Self::new(
+                loaded,
+                credentials,
+                certificate,
+                self.generation + 1,
+                configured_at,
+            )
         }
     }
 
@@ -92,7 +103,13 @@ impl InForce {
         }
     }
 
-    fn new(loaded: Loaded, credentials: CredentialSet, generation: u64, configured_at: Timestamp) -> Self {
+    fn new(
+        loaded: Loaded,
+        credentials: CredentialSet,
+        certificate: Certificate,
+        generation: u64,
+        configured_at: Timestamp,
+    ) -> Self {
         let Loaded {
             config,
             digest,
@@ -103,6 +120,7 @@ impl InForce {
             digest,
             error: None,
             configured_at,
+            certificate,
             addresses: AddressRules::new(&config.network),
             authorizer: Authorizer::new(&config.access),
             credentials,

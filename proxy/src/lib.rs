@@ -29,6 +29,7 @@ pub mod routes;
 pub mod run;
 pub mod status;
 pub mod target;
+pub mod tls;
 pub mod trace;
 pub mod upstream;
 pub mod usage;

@@ -15,6 +15,8 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 pub struct Peer {
     /// The address, in its one form.
     pub address: IpAddr,
+    /// The connection is TLS.
+    secure: bool,
     header: HeaderValue,
     reads_to_close: AtomicBool,
     refused_while_sending: AtomicBool,
@@ -22,10 +24,11 @@ pub struct Peer {
 
 impl Peer {
     /// The peer of an accepted connection.
-    pub fn new(address: IpAddr) -> Self {
+    pub fn new(address: IpAddr, secure: bool) -> Self {
         let address = normalise(address);
         Self {
             address,
+            secure,
             header: address_header(address),
             reads_to_close: AtomicBool::new(false),
             refused_while_sending: AtomicBool::new(false),
@@ -69,16 +72,17 @@ impl Peer {
         }
     }
 
-    /// `https` only where a trusted proxy says so.
+    /// What a trusted proxy says that its client spoke, else what this connection speaks.
     fn protocol(&self, rules: &AddressRules, headers: &HeaderMap) -> HeaderValue {
         let said = headers
             .get(X_FORWARDED_PROTO)
-            .is_some_and(|protocol| protocol == "https");
-        HeaderValue::from_static(if said && rules.trusts(self.address) {
-            "https"
-        } else {
-            "http"
-        })
+            .filter(|_| rules.trusts(self.address));
+        let secure = match said.map(HeaderValue::as_bytes) {
+            Some(b"https") => true,
+            Some(b"http") => false,
+            _ => self.secure,
+        };
+        HeaderValue::from_static(if secure { "https" } else { "http" })
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use thiserror::Error;
+use tokio_rustls::TlsAcceptor;
 
 use crate::account::Accounting;
 use crate::account::log::AccessLog;
@@ -15,6 +16,7 @@ use crate::metrics::{Metrics, ReloadLabels};
 use crate::models::board::Board;
 use crate::readiness::Readiness;
 use crate::status::{ConfigurationStatus, Status};
+use crate::tls;
 use crate::trace::RequestIds;
 use crate::upstream::Upstream;
 
@@ -27,6 +29,8 @@ pub struct Proxy {
     accounting: Arc<Accounting>,
     readiness: Readiness,
     models: Board,
+    certificate: Arc<tls::Served>,
+    tls: Option<TlsAcceptor>,
 }
 
 /// The system denies what the proxy can't do without.
@@ -38,6 +42,9 @@ pub enum SetupError {
     /// No random numbers.
     #[error("no random numbers: {0}")]
     Random(getrandom::Error),
+    /// No TLS.
+    #[error("can't start TLS: {0}")]
+    Tls(rustls::Error),
 }
 
 impl Proxy {
@@ -50,7 +57,11 @@ impl Proxy {
         let format = first.config.log.format;
         let log =
             AccessLog::start(sink, format, metrics.log_dropped.clone()).map_err(SetupError::AccessLog)?;
-        Ok(Self {
+        let certificate = Arc::new(tls::Served::default());
+        certificate.put(first.certificate.key());
+        let tls = first.config.tls.as_ref();
+        let tls = tls.map(|_| tls::acceptor(Arc::clone(&certificate))).transpose();
+        let proxy = Self {
             upstream: Arc::new(Upstream::new(&first.config.upstream)),
             models: Board::new(&first.config.models),
             in_force: ArcSwap::from_pointee(first),
@@ -62,7 +73,21 @@ impl Proxy {
                 request_ids: RequestIds::default(),
             }),
             readiness: Readiness::default(),
-        })
+            certificate,
+            tls: tls.map_err(SetupError::Tls)?,
+        };
+        proxy.note_certificate();
+        Ok(proxy)
+    }
+
+    fn note_certificate(&self) {
+        let lacks = self.tls.is_some() && self.in_force().certificate.key().is_none();
+        self.readiness.note_certificate_lacks(lacks);
+    }
+
+    /// How handshakes are answered; none where the proxy speaks plain HTTP.
+    pub const fn tls(&self) -> Option<&TlsAcceptor> {
+        self.tls.as_ref()
     }
 
     /// What is in force now.
@@ -79,8 +104,10 @@ impl Proxy {
         };
         self.accounting.log.set_format(next.config.log.format);
         self.models.list(&next.config.models);
+        self.certificate.put(next.certificate.key());
         let next = Arc::new(next);
         self.in_force.store(Arc::clone(&next));
+        self.note_certificate();
         let cut = self.requests.judge_again(&next);
         self.accounting.metrics.cut.inc_by(cut as u64);
         self.accounting
@@ -140,6 +167,7 @@ impl Proxy {
                 loaded_at: in_force.configured_at,
                 error: in_force.error.clone(),
             },
+            certificate: self.tls.as_ref().map(|_| in_force.certificate.status()),
             credentials: in_force.credentials.sources(),
             clients: in_force.credentials.clients(),
             models: self.models.statuses(),

@@ -9,6 +9,7 @@ use thiserror::Error;
 pub struct Readiness {
     upstream_answers: AtomicBool,
     models_were_ready: AtomicBool,
+    certificate_lacks: AtomicBool,
     draining: AtomicBool,
 }
 
@@ -18,6 +19,9 @@ pub enum NotReady {
     /// SIGTERM has come.
     #[error("draining")]
     Draining,
+    /// There is TLS, and no certificate yet.
+    #[error("there is no certificate yet")]
+    Certificate,
     /// Ollama doesn't answer `/api/version`.
     #[error("the upstream doesn't answer")]
     Upstream,
@@ -34,6 +38,9 @@ impl Readiness {
     pub fn check(&self) -> Result<(), NotReady> {
         if self.is_draining() {
             return Err(NotReady::Draining);
+        }
+        if self.certificate_lacks.load(Ordering::Relaxed) {
+            return Err(NotReady::Certificate);
         }
         if !self.upstream_answers.load(Ordering::Relaxed) {
             return Err(NotReady::Upstream);
@@ -54,6 +61,11 @@ impl Readiness {
     /// All models were there once. That stays: a model that is added later must not take a replica out of service.
     pub fn note_models_ready(&self) {
         self.models_were_ready.store(true, Ordering::Relaxed);
+    }
+
+    /// Notes whether TLS lacks its certificate.
+    pub fn note_certificate_lacks(&self, lacks: bool) {
+        self.certificate_lacks.store(lacks, Ordering::Relaxed);
     }
 
     /// The end begins.
@@ -83,6 +95,8 @@ mod tests {
         assert_eq!(readiness.check(), Err(NotReady::Upstream), "Ollama restarts");
         readiness.note_upstream(true);
         assert_eq!(readiness.check(), Ok(()), "Ollama is back, the models were there");
+        readiness.note_certificate_lacks(true);
+        assert_eq!(readiness.check(), Err(NotReady::Certificate), "no certificate");
         readiness.note_draining();
         assert_eq!(readiness.check(), Err(NotReady::Draining), "at the end");
     }

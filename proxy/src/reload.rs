@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::config::flags::Flags;
 use crate::in_force::InForce;
 use crate::proxy::Proxy;
+use crate::tls::certificate::Certificate;
 use watch::Watch;
 
 /// Watches the configuration file and all that it names, for ever; each change puts a new snapshot in force. What
@@ -43,14 +44,17 @@ fn paths(flags: &Flags, config: &Config) -> Vec<PathBuf> {
     let Config {
         credentials,
         digest_key_file,
+        tls,
         ..
     } = config;
+    let certificate = tls.iter().flat_map(|tls| [&tls.cert_file, &tls.key_file]);
     let sources = [&credentials.basic, &credentials.api_keys];
     let sources = sources.into_iter().flatten().map(|source| source.path.clone());
     flags
         .config
         .iter()
         .chain(digest_key_file)
+        .chain(certificate)
         .cloned()
         .chain(sources)
         .collect()
@@ -66,6 +70,7 @@ fn report(before: &InForce, next: &InForce) {
     for field in changed_start_fields(&before.config, &next.config) {
         tracing::warn!(field, "changes only at the next start");
     }
+    report_certificate(&before.certificate, &next.certificate);
     let old_errors: Vec<_> = before
         .credentials
         .sources()
@@ -82,12 +87,23 @@ fn report(before: &InForce, next: &InForce) {
     }
 }
 
+fn report_certificate(before: &Certificate, next: &Certificate) {
+    if let Some(error) = next.error().filter(|_| next.error() != before.error()) {
+        tracing::error!(error, "the certificate stays as it was");
+    }
+    let (before, next) = (before.status(), next.status());
+    if let Some(fingerprint) = next.fingerprint.filter(|_| next.loaded_at != before.loaded_at) {
+        tracing::info!(fingerprint, "a new certificate is in force");
+    }
+}
+
 fn changed_start_fields(before: &Config, next: &Config) -> Vec<&'static str> {
     let fields = [
         ("listen", before.listen != next.listen),
         ("adminListen", before.admin_listen != next.admin_listen),
         ("upstream", before.upstream != next.upstream),
         ("threads", before.threads != next.threads),
+        ("tls", before.tls.is_some() != next.tls.is_some()),
     ];
     fields
         .iter()

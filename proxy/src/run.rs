@@ -156,12 +156,16 @@ fn announce(proxy: &Proxy, listener: &TcpListener, admin: Option<&TcpListener>) 
         .map(|admin| format!(", admin on http://{}", address(admin, *listen)))
         .unwrap_or_default();
     eprintln!(
-        "corral-proxy {} listens on http://{} and guards {} for {clients} client{}{admin}",
+        "corral-proxy {} listens on {}://{} and guards {} for {clients} client{}{admin}",
         env!("CARGO_PKG_VERSION"),
+        in_force.config.scheme(),
         address(listener, *listen),
         upstream.as_str().trim_end_matches('/'),
         if clients == 1 { "" } else { "s" },
     );
+    if let Some(error) = in_force.certificate.error() {
+        tracing::error!(error, "no handshake succeeds");
+    }
     for source in in_force.credentials.sources() {
         if let Some(error) = source.error {
             tracing::error!(means = source.means.name(), error, "nobody is let in");

@@ -15,6 +15,9 @@ pub struct Status {
     pub draining: bool,
     /// The configuration in force.
     pub configuration: ConfigurationStatus,
+    /// The certificate that clients see; none without TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<CertificateStatus>,
     /// One for each configured means.
     pub credentials: Vec<SourceStatus>,
     /// Every client that has a credential, by name.
@@ -32,6 +35,19 @@ pub struct ConfigurationStatus {
     /// When it came into force.
     pub loaded_at: Timestamp,
     /// Why the file as it is now is not in force: the last good one still is.
+    pub error: Option<String>,
+}
+
+/// The certificate in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CertificateStatus {
+    /// SHA-256 of the server's certificate, in hexadecimal, as `openssl x509 -fingerprint -sha256` has it; none while
+    /// there is none, and every handshake is refused.
+    pub fingerprint: Option<String>,
+    /// When it came into force.
+    pub loaded_at: Option<Timestamp>,
+    /// Why the files as they are now are not in force: the last good pair still is.
     pub error: Option<String>,
 }
 

@@ -80,7 +80,7 @@ pub struct OllamaServiceSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256))]
     pub access: Vec<AccessRule>,
-    /// Which addresses may call.
+    /// How clients reach the service: which addresses may call, and whether by HTTPS.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network: Option<Network>,
     /// Labels of the nodes that may run the Pods.
@@ -330,7 +330,7 @@ pub struct SecretRef {
     pub key: Option<String>,
 }
 
-/// Which addresses may call.
+/// How clients reach the service.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Network {
@@ -346,4 +346,20 @@ pub struct Network {
     #[x_kube(validation = Rule::new("self.all(network, isCIDR(network))")
         .message("trustedProxies must be networks such as 10.0.0.0/8 or 2001:db8::/32 (one address: 192.0.2.7/32)"))]
     pub trusted_proxies: Vec<String>,
+    /// HTTPS in place of HTTP, on the same port.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<NetworkTls>,
+}
+
+/// The certificate that clients see.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NetworkTls {
+    /// A Secret of type kubernetes.io/tls in the same namespace, as cert-manager makes it. Another name here restarts the
+    /// Pods; a renewed certificate in the Secret doesn't.
+    #[schemars(
+        length(min = 1, max = 253),
+        regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
+    )]
+    pub secret_name: String,
 }

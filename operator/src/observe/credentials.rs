@@ -12,7 +12,7 @@ use kube::ResourceExt;
 use kube::api::Api;
 use kube::runtime::reflector::ObjectRef;
 
-use super::Place;
+use super::{CertificateState, Place};
 use crate::plan::{Plan, Source, digest_key_name};
 
 /// The state of a Secret that an OllamaService takes credentials from.
@@ -63,6 +63,8 @@ pub struct Content {
 pub struct Readings {
     contents: Mutex<HashMap<Reading, Content>>,
     keys: Mutex<HashMap<(String, String), (String, DigestKey)>>,
+    /// By namespace and OllamaService, the Secret's name and what was found.
+    pub(super) certificates: Mutex<HashMap<(String, String), (String, CertificateState)>>,
 }
 
 /// What a content depends on, beside the version of the Secret.
@@ -81,6 +83,8 @@ impl Readings {
         contents.retain(|reading, _| !(reading.namespace == namespace && reading.service == name));
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
         keys.remove(&(namespace.to_owned(), digest_key_name(name)));
+        let mut certificates = self.certificates.lock().unwrap_or_else(PoisonError::into_inner);
+        certificates.remove(&(namespace.to_owned(), name.to_owned()));
     }
 }
 
@@ -187,14 +191,14 @@ async fn secret(
 }
 
 impl Place<'_> {
-    fn version_in_store(&self, secret: &str) -> Option<String> {
+    pub(super) fn version_in_store(&self, secret: &str) -> Option<String> {
         let store = self.stores.secrets.as_ref()?;
         store
             .get(&ObjectRef::new(secret).within(self.namespace))?
             .resource_version()
     }
 
-    async fn read(&self, secret: &str) -> Result<Option<Secret>, kube::Error> {
+    pub(super) async fn read(&self, secret: &str) -> Result<Option<Secret>, kube::Error> {
         Api::<Secret>::namespaced(self.client.clone(), self.namespace)
             .get_opt(secret)
             .await

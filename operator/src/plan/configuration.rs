@@ -4,9 +4,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 use corral_proxy::config::{
-    ADMIN_PORT, Config, CredentialSource, Credentials, Log, LogFormat, Model, PROXY_PORT, Shutdown, paths,
+    ADMIN_PORT, Config, CredentialSource, Credentials, Log, LogFormat, Model, PROXY_PORT, Shutdown, Tls,
+    paths,
 };
 use corral_proxy::status::Means;
+use corral_proxy::tls::certificate::Part;
 use k8s_openapi::api::core::v1::ConfigMap;
 use sha2::{Digest, Sha256};
 
@@ -41,6 +43,7 @@ fn config(prepared: &Prepared<'_>) -> Config {
     Config {
         listen: anywhere(PROXY_PORT),
         admin_listen: Some(anywhere(ADMIN_PORT)),
+        tls: prepared.tls_secret.map(|_| tls()),
         credentials: credentials(prepared),
         access: prepared.spec.access.clone(),
         network: prepared.network.clone(),
@@ -55,6 +58,14 @@ fn config(prepared: &Prepared<'_>) -> Config {
         digest_key_file: (prepared.secrets == SecretsMode::Read)
             .then(|| Path::new(paths::DIGEST_KEY_DIRECTORY).join(paths::DIGEST_KEY_FILE)),
         ..Config::default()
+    }
+}
+
+fn tls() -> Tls {
+    let file = |part: Part| Path::new(paths::TLS_DIRECTORY).join(part.entry());
+    Tls {
+        cert_file: file(Part::Certificate),
+        key_file: file(Part::Key),
     }
 }
 

@@ -51,6 +51,12 @@ pub(super) fn sources(instance: &str, auth: Option<&Auth>) -> Vec<Source> {
     basic.chain(api_keys).collect()
 }
 
+/// Name of the Secret with the certificate, where clients speak HTTPS.
+pub fn tls_secret(service: &OllamaService) -> Option<&str> {
+    let tls = service.spec.network.as_ref()?.tls.as_ref()?;
+    Some(&tls.secret_name)
+}
+
 /// Names of all Secrets that concern an OllamaService: those it names and those made for it.
 pub fn secret_names(service: &OllamaService) -> impl Iterator<Item = String> {
     let instance = service.metadata.name.as_deref().unwrap_or_default();
@@ -58,6 +64,7 @@ pub fn secret_names(service: &OllamaService) -> impl Iterator<Item = String> {
     sources
         .map(|source| source.secret)
         .chain([digest_key_name(instance)])
+        .chain(tls_secret(service).map(str::to_owned))
 }
 
 /// A Secret that is made once, with random content, and never written again.

@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::Prepared;
-use super::names::{metadata, selector_labels};
+use super::names::{metadata, scheme, selector_labels};
 use crate::cli::PlanOptions;
 
 pub(super) fn service_account(prepared: &Prepared<'_>) -> ServiceAccount {
@@ -27,11 +27,11 @@ pub(super) fn service(prepared: &Prepared<'_>) -> Service {
             type_: Some("ClusterIP".to_owned()),
             selector: Some(selector_labels(prepared.name)),
             ports: Some(vec![ServicePort {
-                name: Some("http".to_owned()),
+                name: Some(scheme(prepared.tls_secret).to_owned()),
                 port: OLLAMA_PORT.into(),
                 target_port: Some(IntOrString::Int(PROXY_PORT.into())),
                 protocol: Some("TCP".to_owned()),
-                app_protocol: Some("http".to_owned()),
+                app_protocol: Some(scheme(prepared.tls_secret).to_owned()),
                 ..ServicePort::default()
             }]),
             ..ServiceSpec::default()

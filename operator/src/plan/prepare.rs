@@ -6,7 +6,7 @@
 use corral_proxy::config;
 use ipnet::IpNet;
 
-use super::credentials::{Source, sources};
+use super::credentials::{Source, sources, tls_secret};
 use crate::cli::{PlanOptions, SecretsMode};
 use crate::crd::{
     GpuVendor, Image, MAXIMUM_NAME_LENGTH, Network, OWNED_VARIABLES, OllamaService, OllamaServiceSpec,
@@ -25,6 +25,8 @@ pub struct Prepared<'a> {
     /// What the user wrote.
     pub spec: &'a OllamaServiceSpec,
     pub(super) network: config::Network,
+    /// The Secret with the certificate, where clients speak HTTPS.
+    pub(super) tls_secret: Option<&'a str>,
     pub(super) sources: Vec<Source>,
     pub(super) ollama_image: String,
     pub(super) proxy_image: &'a str,
@@ -67,6 +69,7 @@ pub(super) fn prepare<'a>(
         uid: service.metadata.uid.as_deref(),
         spec,
         network,
+        tls_secret: tls_secret(service),
         sources: sources(name, spec.auth.as_ref()),
         ollama_image: ollama_image(spec, options),
         proxy_image: &options.proxy_image,
@@ -137,6 +140,7 @@ fn parse_network(network: Option<&Network>, problems: &mut Vec<String>) -> confi
     let Some(Network {
         allowed_cidrs,
         trusted_proxies,
+        tls: _,
     }) = network
     else {
         return config::Network::default();

@@ -16,10 +16,8 @@ pub(super) fn conditions(
     verdicts: &Verdicts,
     now: Timestamp,
 ) -> Vec<Condition> {
-    let name = service.metadata.name.as_deref().unwrap_or_default();
-    let namespace = service.metadata.namespace.as_deref().unwrap_or_default();
     let all = [
-        ("Ready", verdicts.ready(&endpoint(name, namespace))),
+        ("Ready", verdicts.ready(&endpoint(service))),
         ("Available", verdicts.available.clone()),
         ("CredentialsSynced", verdicts.credentials.clone()),
         ("ModelsReady", verdicts.models.clone()),

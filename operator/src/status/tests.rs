@@ -1,6 +1,8 @@
 //! Named cases: what is known, and what the conditions then say.
 
-use corral_proxy::status::{ConfigurationStatus, Means, ModelState, ModelStatus, SourceStatus, Status};
+use corral_proxy::status::{
+    CertificateStatus, ConfigurationStatus, Means, ModelState, ModelStatus, SourceStatus, Status,
+};
 use k8s_openapi::jiff::SignedDuration;
 use serde_json::{Value, json};
 
@@ -16,6 +18,7 @@ const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 struct Case {
     spec: Value,
     secret: SecretState,
+    certificate: Option<CertificateState>,
     ready: i32,
     pod: Value,
     replicas: Vec<Replica>,
@@ -27,6 +30,7 @@ impl Default for Case {
         Self {
             spec: json!({}),
             secret: found("1", Ok(1)),
+            certificate: None,
             ready: 1,
             pod: json!({}),
             replicas: vec![replica(|_| {})],
@@ -54,6 +58,7 @@ fn replica(change: impl FnOnce(&mut Status)) -> Replica {
             loaded_at: NOW,
             error: None,
         },
+        certificate: None,
         credentials: vec![SourceStatus {
             means: Means::ApiKeys,
             digest: Some("1".to_owned()),
@@ -111,6 +116,7 @@ impl Case {
         let known = Known {
             plan: &plan,
             secrets: &secrets,
+            certificate: self.certificate.as_ref(),
             deployment: Some(&deployment),
             pods: &pods,
             replicas: &self.replicas,
@@ -132,6 +138,7 @@ fn summary(status: &OllamaServiceStatus) -> String {
 
 #[test]
 fn conditions_say_what_is_known() {
+    let tls = json!({"network": {"tls": {"secretName": "cert"}}});
     let models = json!({"models": [{"name": "m"}]});
     let waiting = |reason: &str| {
         json!({"containerStatuses": [{"name": "proxy", "image": "i", "imageID": "", "ready": false,
@@ -299,6 +306,47 @@ fn conditions_say_what_is_known() {
             },
             "Ready=True/Ready Available=True/ReplicasReady CredentialsSynced=False/Rotating ModelsReady=True/NoneAsked \
              Degraded=False/AsExpected",
+        ),
+        (
+            "the certificate is missing",
+            Case {
+                spec: tls.clone(),
+                certificate: Some(CertificateState::Missing),
+                ready: 0,
+                ..Case::default()
+            },
+            "Ready=False/CertificateMissing Available=False/Starting CredentialsSynced=True/InForce \
+             ModelsReady=True/NoneAsked Degraded=True/CertificateMissing",
+        ),
+        (
+            "a renewed certificate is broken, the last good one is served",
+            Case {
+                spec: tls.clone(),
+                certificate: Some(CertificateState::Found {
+                    resource_version: "2".to_owned(),
+                    error: Some("tls.key has no private key".to_owned()),
+                }),
+                ..Case::default()
+            },
+            "Ready=True/Ready Available=True/ReplicasReady CredentialsSynced=True/InForce ModelsReady=True/NoneAsked \
+             Degraded=True/CertificateInvalid",
+        ),
+        (
+            "Secrets are not looked at, but the proxy finds its certificate broken",
+            Case {
+                spec: tls,
+                certificate: Some(CertificateState::Unread),
+                replicas: vec![replica(|says| {
+                    says.certificate = Some(CertificateStatus {
+                        fingerprint: None,
+                        loaded_at: None,
+                        error: Some("words".to_owned()),
+                    });
+                })],
+                ..Case::default()
+            },
+            "Ready=True/Ready Available=True/ReplicasReady CredentialsSynced=True/InForce ModelsReady=True/NoneAsked \
+             Degraded=True/CertificateInvalid",
         ),
         (
             "a model is being pulled",

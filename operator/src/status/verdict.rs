@@ -95,6 +95,8 @@ pub(super) struct Verdicts {
     pub(super) available: Verdict,
     pub(super) credentials: Verdict,
     pub(super) models: Verdict,
+    /// What is wrong with the certificate.
+    pub(super) certificate: Option<Verdict>,
     /// The API server refused a child.
     pub(super) blocked: Option<Verdict>,
 }
@@ -105,6 +107,7 @@ impl Verdicts {
         let all = [
             self.blocked.as_ref(),
             Some(&self.credentials),
+            self.certificate.as_ref(),
             Some(&self.available),
             Some(&self.models),
         ];
@@ -127,11 +130,15 @@ impl Verdicts {
         }
     }
 
-    /// A rotation under way doesn't keep a service from being ready, a broken Secret does.
+    /// A rotation under way doesn't keep a service from being ready, a broken Secret does; a certificate that can't be
+    /// renewed does only where no replica serves an earlier one.
     pub(super) fn ready(&self, endpoint: &str) -> Verdict {
         let blocking = [
             self.blocked.as_ref(),
             Some(&self.credentials).filter(|verdict| verdict.needs_help),
+            self.certificate
+                .as_ref()
+                .filter(|_| self.available.truth != Truth::True),
             Some(&self.available).filter(|verdict| verdict.needs_help),
             // Pods that wait for their models are starting; the models say more.
             Some(&self.models)

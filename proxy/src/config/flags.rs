@@ -8,7 +8,7 @@ use clap::Args;
 use ipnet::IpNet;
 use url::Url;
 
-use super::{Config, CredentialSource, validate};
+use super::{Config, CredentialSource, Tls, validate};
 
 /// What the command line or the environment says.
 #[derive(Args, Clone, Debug, Default)]
@@ -28,6 +28,12 @@ pub struct Flags {
     /// API keys: one a line, KEY or NAME:KEY. Edits come into force without a restart.
     #[arg(long, env = "CORRAL_API_KEYS", value_name = "FILE", global = true)]
     pub api_keys: Option<PathBuf>,
+    /// Certificate chain for HTTPS (PEM); needs --tls-key. A renewed one comes into force without a restart.
+    #[arg(long, env = "CORRAL_TLS_CERT", value_name = "FILE", global = true)]
+    pub tls_cert: Option<PathBuf>,
+    /// Private key of that certificate (PEM).
+    #[arg(long, env = "CORRAL_TLS_KEY", value_name = "FILE", global = true)]
+    pub tls_key: Option<PathBuf>,
     /// Address of /livez, /readyz, /metrics and /status; none without it.
     #[arg(long, env = "CORRAL_ADMIN_LISTEN", value_name = "ADDRESS:PORT", global = true)]
     pub admin_listen: Option<SocketAddr>,
@@ -58,12 +64,25 @@ impl Flags {
         config.upstream = self.upstream.clone().unwrap_or(config.upstream);
         config.admin_listen = self.admin_listen.or(config.admin_listen);
         config.threads = self.threads.or(config.threads);
+        config.tls = self.tls(config.tls);
         config.credentials.basic = self.htpasswd.as_ref().map(source).or(config.credentials.basic);
         config.credentials.api_keys = self.api_keys.as_ref().map(source).or(config.credentials.api_keys);
         if !self.allow_cidrs.is_empty() {
             config.network.allowed_cidrs.clone_from(&self.allow_cidrs);
         }
         config
+    }
+
+    /// One of the two flags alone leaves the other file to the configuration; where that has none, it is found missing.
+    fn tls(&self, file: Option<Tls>) -> Option<Tls> {
+        if self.tls_cert.is_none() && self.tls_key.is_none() {
+            return file;
+        }
+        let file = file.unwrap_or_default();
+        Some(Tls {
+            cert_file: self.tls_cert.clone().unwrap_or(file.cert_file),
+            key_file: self.tls_key.clone().unwrap_or(file.key_file),
+        })
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use thiserror::Error;
 use url::Url;
 
-use super::{AccessRule, Config, Credentials, Model};
+use super::{AccessRule, Config, Credentials, Model, Tls};
 use crate::models::name::CanonicalName;
 
 /// A field that holds something that can't work, and what would be right.
@@ -42,6 +42,7 @@ pub fn validate(config: &Config) -> Result<(), Invalid> {
     {
         return Err(Invalid::new("adminListen", "must differ from listen"));
     }
+    tls(config.tls.as_ref())?;
     credentials(&config.credentials)?;
     access(&config.access)?;
     models(&config.models)
@@ -63,6 +64,19 @@ pub(super) fn upstream(url: &Url) -> Result<(), String> {
     }
     if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
         return Err(format!("{UPSTREAM_SHAPE}, without a path or query"));
+    }
+    Ok(())
+}
+
+fn tls(tls: Option<&Tls>) -> Result<(), Invalid> {
+    let Some(Tls { cert_file, key_file }) = tls else {
+        return Ok(());
+    };
+    for (field, file) in [("tls.certFile", cert_file), ("tls.keyFile", key_file)] {
+        if file.as_os_str().is_empty() {
+            let problem = "must not be empty: --tls-cert FILE and --tls-key FILE go together";
+            return Err(Invalid::new(field, problem));
+        }
     }
     Ok(())
 }
@@ -226,6 +240,16 @@ mod tests {
                 "admin on the same port",
                 |config| config.admin_listen = Some(config.listen),
                 Some("adminListen"),
+            ),
+            (
+                "a certificate without its key",
+                |config| {
+                    config.tls = Some(Tls {
+                        cert_file: "tls.crt".into(),
+                        ..Tls::default()
+                    });
+                },
+                Some("tls.keyFile"),
             ),
             (
                 "a rule without clients",

@@ -4,6 +4,7 @@ use std::fs;
 use std::process::Output;
 
 use crate::proxy::corral_proxy;
+use crate::tls;
 
 struct Files(tempfile::TempDir);
 
@@ -40,6 +41,9 @@ fn a_bad_flag_or_file_at_start_is_exit_code_2_and_one_clear_line() {
     let users = files.write("users", "alice:plaintext\n");
     let config = files.write("config", "listen: 127.0.0.1:0\nacess: []\n");
     let closed = files.write("closed", "listen: 127.0.0.1:0\n");
+    let (made, another) = (tls::pair(), tls::pair());
+    let certificate = files.write("tls.crt", &made.certificate);
+    let other = files.write("other.key", &another.key);
     let cases: &[(&str, &[&str], &[&str])] = &[
         (
             "no credentials",
@@ -89,6 +93,40 @@ fn a_bad_flag_or_file_at_start_is_exit_code_2_and_one_clear_line() {
         ),
         ("missing keys", &["--api-keys", "/nonexistent"], &["/nonexistent"]),
         ("malformed keys", &["--api-keys", &short], &["short", "line 2"]),
+        (
+            "a certificate without its key",
+            &["--api-keys", &keys, "--tls-cert", &keys],
+            &["tls.keyFile", "--tls-key"],
+        ),
+        (
+            "a missing certificate",
+            &[
+                "--api-keys",
+                &keys,
+                "--tls-cert",
+                "/nonexistent",
+                "--tls-key",
+                &keys,
+            ],
+            &["/nonexistent"],
+        ),
+        (
+            "no certificate in the file",
+            &["--api-keys", &keys, "--tls-cert", &keys, "--tls-key", &keys],
+            &["keys: has no certificate", "-----BEGIN CERTIFICATE-----"],
+        ),
+        (
+            "another's key",
+            &[
+                "--api-keys",
+                &keys,
+                "--tls-cert",
+                &certificate,
+                "--tls-key",
+                &other,
+            ],
+            &["other.key: is not the key of the certificate"],
+        ),
         ("malformed users", &["--htpasswd", &users], &["users", "line 1"]),
     ];
     for (name, arguments, parts) in cases {
@@ -160,6 +198,8 @@ fn each_flag_is_also_an_environment_variable() {
         ("CORRAL_UPSTREAM", "here", "--upstream"),
         ("CORRAL_HTPASSWD", "/nonexistent", "/nonexistent"),
         ("CORRAL_API_KEYS", "/nonexistent", "/nonexistent"),
+        ("CORRAL_TLS_CERT", "/nonexistent", "tls.keyFile"),
+        ("CORRAL_TLS_KEY", "/nonexistent", "tls.certFile"),
         ("CORRAL_ADMIN_LISTEN", "here", "--admin-listen"),
         ("CORRAL_THREADS", "no", "--threads"),
         ("CORRAL_ALLOW_CIDR", "no", "--allow-cidr"),

@@ -23,5 +23,6 @@ mod patience;
 mod proxy;
 mod reload;
 mod stream;
+mod tls;
 mod trace;
 mod usage;

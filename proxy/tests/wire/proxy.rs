@@ -77,14 +77,19 @@ impl Proxy {
 
     /// Starts it so that it says all that it can of what it does.
     pub(crate) fn traced(backend: &Backend, config: &str) -> Self {
-        Self::with_log(backend, "127.0.0.1:0", config, "trace")
+        Self::spawn(backend, "127.0.0.1:0", config, "trace", &[])
     }
 
     pub(crate) fn listening(backend: &Backend, listen: &str, config: &str) -> Self {
-        Self::with_log(backend, listen, config, "info")
+        Self::spawn(backend, listen, config, "info", &[])
     }
 
-    fn with_log(backend: &Backend, listen: &str, config: &str, level: &str) -> Self {
+    /// Starts it with further arguments of the command line.
+    pub(crate) fn with_arguments(backend: &Backend, config: &str, arguments: &[&str]) -> Self {
+        Self::spawn(backend, "127.0.0.1:0", config, "info", arguments)
+    }
+
+    fn spawn(backend: &Backend, listen: &str, config: &str, level: &str, arguments: &[&str]) -> Self {
         let files = tempfile::tempdir().unwrap();
         fs::write(files.path().join("keys"), format!("user:{USER}\nadmin:{ADMIN}\n")).unwrap();
         fs::write(files.path().join("proxy.yaml"), with_keys(&files, config)).unwrap();
@@ -93,6 +98,7 @@ impl Proxy {
             .env("CORRAL_LOG", level)
             .args(["--threads", "1", "--upstream", &upstream, "--config"])
             .arg(files.path().join("proxy.yaml"))
+            .args(arguments)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -183,7 +189,7 @@ fn with_keys(files: &TempDir, config: &str) -> String {
     )
 }
 
-/// What it says until it listens, and the addresses in that: `… listens on http://A and guards … , admin on http://B`.
+/// What it says until it listens, and the addresses in that: `… listens on http[s]://A and guards …, admin on http://B`.
 fn announced(errors: &mut impl BufRead) -> (String, SocketAddr, SocketAddr) {
     let mut said = String::new();
     while !said.contains("listens on") {
@@ -196,7 +202,12 @@ fn announced(errors: &mut impl BufRead) -> (String, SocketAddr, SocketAddr) {
             .1;
         rest.split_whitespace().next().unwrap().parse().unwrap()
     };
-    let (address, admin) = (after("listens on http://"), after("admin on http://"));
+    let listens = if said.contains("listens on https://") {
+        "listens on https://"
+    } else {
+        "listens on http://"
+    };
+    let (address, admin) = (after(listens), after("admin on http://"));
     (said, address, admin)
 }
 

@@ -162,6 +162,7 @@ fn nothing_yet() -> Status {
             loaded_at: jiff::Timestamp::now(),
             error: None,
         },
+        certificate: None,
         credentials: Vec::new(),
         clients: Vec::new(),
         models: Vec::new(),

@@ -7,6 +7,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::{container_security, volumes};
 use crate::plan::Prepared;
+use crate::plan::names::scheme;
 
 const CONTAINER: &str = "proxy";
 
@@ -20,7 +21,10 @@ pub(super) fn container(prepared: &Prepared<'_>) -> Container {
             "--config".to_owned(),
             format!("{}/{}", paths::CONFIG_DIRECTORY, paths::CONFIG_FILE),
         ]),
-        ports: Some(vec![port("http", PROXY_PORT), port("admin", ADMIN_PORT)]),
+        ports: Some(vec![
+            port(scheme(prepared.tls_secret), PROXY_PORT),
+            port("admin", ADMIN_PORT),
+        ]),
         liveness_probe: Some(Probe {
             failure_threshold: Some(6),
             ..probe("/livez", 10)

@@ -38,6 +38,7 @@ pub(super) fn volumes(prepared: &Prepared<'_>) -> Vec<Volume> {
     ];
     let sources = prepared.sources.iter();
     volumes.extend(sources.map(|source| secret(volume_of(source), &source.secret)));
+    volumes.extend(prepared.tls_secret.map(|name| secret("tls", name)));
     if prepared.secrets == SecretsMode::Read {
         volumes.push(secret("digest-key", &digest_key_name(prepared.name)));
     }
@@ -66,6 +67,7 @@ pub(super) fn of_proxy(prepared: &Prepared<'_>) -> Vec<VolumeMount> {
         };
         mounts.push(mount(volume_of(source), directory));
     }
+    mounts.extend(prepared.tls_secret.map(|_| mount("tls", paths::TLS_DIRECTORY)));
     if prepared.secrets == SecretsMode::Read {
         mounts.push(mount("digest-key", paths::DIGEST_KEY_DIRECTORY));
     }
