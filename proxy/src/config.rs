@@ -66,7 +66,7 @@ pub struct Config {
     pub network: Network,
     /// Models that must be there before `/readyz` says so.
     pub models: Vec<Model>,
-    /// The access log.
+    /// The access log and the audit log.
     pub log: Log,
     /// The end of the process.
     pub shutdown: Shutdown,
@@ -213,12 +213,14 @@ pub struct Model {
     pub insecure: bool,
 }
 
-/// The access log: one line a request on standard output.
+/// The logs on standard output.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Log {
-    /// The shape of a line.
+    /// The shape of the access log's lines, one a request.
     pub format: LogFormat,
+    /// Whether Manage acts and refusals are also lines of an audit log, JSON objects with `"log":"audit"`.
+    pub audit: bool,
 }
 
 /// The shape of a log line.

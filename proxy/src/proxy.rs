@@ -54,9 +54,9 @@ impl Proxy {
     /// The system has no thread or no random numbers.
     pub fn new(first: InForce, sink: impl Write + Send + 'static) -> Result<Self, SetupError> {
         let metrics = Arc::new(Metrics::default());
-        let format = first.config.log.format;
+        let config = &first.config.log;
         let log =
-            AccessLog::start(sink, format, metrics.log_dropped.clone()).map_err(SetupError::AccessLog)?;
+            AccessLog::start(sink, config, metrics.log_dropped.clone()).map_err(SetupError::AccessLog)?;
         let certificate = Arc::new(tls::Served::default());
         certificate.put(first.certificate.key());
         let tls = first.config.tls.as_ref();
@@ -102,7 +102,7 @@ impl Proxy {
         } else {
             "applied"
         };
-        self.accounting.log.set_format(next.config.log.format);
+        self.accounting.log.configure(&next.config.log);
         self.models.list(&next.config.models);
         self.certificate.put(next.certificate.key());
         let next = Arc::new(next);

@@ -50,6 +50,7 @@ fn config(prepared: &Prepared<'_>) -> Config {
         models: models(prepared),
         log: Log {
             format: LogFormat::Json,
+            audit: true,
         },
         shutdown: Shutdown {
             delay_seconds: SHUTDOWN_DELAY_SECONDS,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::backend::Backend;
-use crate::proxy::{Proxy, USER, get, request, within};
+use crate::proxy::{ADMIN, Proxy, USER, get, request, within};
 
 const SOON: Duration = Duration::from_secs(5);
 
@@ -176,4 +176,46 @@ fn a_head_that_is_no_http_is_accounted_for() {
             format!("{status} OTHER - client=- means=- address=127.0.0.1 class=- outcome=refused:unreadable");
         within(SOON, &line, || proxy.output().contains(&line));
     }
+}
+
+#[test]
+fn changes_and_refusals_are_lines_of_the_audit_log() {
+    let access = "access: [{clients: [admin], allow: [Manage]}]\n";
+    let proxy = Proxy::configured(&Backend::start(), &format!("log: {{audit: true}}\n{access}"));
+    let canary = "canary-secret-0123456789";
+    let body = format!("{{\"model\":\"{canary}\"}}");
+    let exchanges = [
+        (request("DELETE", "/api/delete", ADMIN, &body), 200),
+        (request("DELETE", "/api/delete", USER, &body), 403),
+        (request("POST", "/api/chat", USER, &body), 200),
+        (
+            request("POST", &format!("/api/chat?{canary}"), canary, &body),
+            401,
+        ),
+    ];
+    for (request, status) in exchanges {
+        assert_eq!(proxy.exchange(request).status, status);
+    }
+    let lines = || -> Vec<Value> {
+        let output = proxy.output();
+        let lines = output.lines().filter_map(|line| serde_json::from_str(line).ok());
+        lines.filter(|line: &Value| line["log"] == "audit").collect()
+    };
+    within(SOON, "three lines", || lines().len() == 3);
+    let fields = [
+        "client", "means", "address", "method", "route", "result", "reason", "status",
+    ];
+    let seen: Vec<String> = lines()
+        .iter()
+        .map(|line| fields.map(|field| line[field].to_string()).join(" "))
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            r#""admin" "apiKeys" "127.0.0.1" "DELETE" "/api/delete" "done" null 200"#,
+            r#""user" "apiKeys" "127.0.0.1" "DELETE" "/api/delete" "refused" "forbidden" 403"#,
+            r#"null null "127.0.0.1" "POST" null "refused" "unknown" 401"#,
+        ]
+    );
+    assert!(!proxy.output().contains(canary));
 }

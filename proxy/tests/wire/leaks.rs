@@ -109,7 +109,7 @@ fn row_85_no_secret_is_in_any_log_metric_or_status() {
         let proxy = Proxy::traced(
             &backend,
             &format!(
-                "log: {{format: {format}}}\naccess: [{{clients: [admin], allow: [Inference, Read, Manage]}}]\n"
+                "log: {{format: {format}, audit: true}}\naccess: [{{clients: [admin], allow: [Inference, Read, Manage]}}]\n"
             ),
         );
         let requests = requests();
