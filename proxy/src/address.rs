@@ -28,6 +28,14 @@ impl ClientAddress {
     }
 }
 
+#[cfg(test)]
+impl ClientAddress {
+    /// An address for tests of what comes after the address rules.
+    pub(crate) fn of_test(address: &str) -> Self {
+        Self(normalise(address.parse().unwrap()))
+    }
+}
+
 /// This address may not call.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum AddressRefused {

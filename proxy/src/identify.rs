@@ -4,6 +4,7 @@ mod identity;
 mod outcomes;
 mod pool;
 mod presented;
+mod turns;
 mod verifier;
 
 pub use identity::{Identity, Unauthenticated};

@@ -39,9 +39,9 @@ pub enum SetupError {
     /// No thread for the access log.
     #[error("can't start the access log: {0}")]
     AccessLog(io::Error),
-    /// No random numbers.
-    #[error("no random numbers: {0}")]
-    Random(getrandom::Error),
+    /// No threads or no random numbers for passwords.
+    #[error("can't check passwords: {0}")]
+    Passwords(io::Error),
     /// No TLS.
     #[error("can't start TLS: {0}")]
     Tls(rustls::Error),
@@ -65,7 +65,7 @@ impl Proxy {
             upstream: Arc::new(Upstream::new(&first.config.upstream)),
             models: Board::new(&first.config.models),
             in_force: ArcSwap::from_pointee(first),
-            verifier: Verifier::new(metrics.passwords_hashed.clone()).map_err(SetupError::Random)?,
+            verifier: Verifier::new(metrics.passwords_hashed.clone()).map_err(SetupError::Passwords)?,
             requests: Arc::default(),
             accounting: Arc::new(Accounting {
                 log,

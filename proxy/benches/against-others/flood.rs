@@ -1,5 +1,6 @@
 //! Wrong passwords at a steady rate: what they cost those who are in, and those who come for the first time.
 
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -12,11 +13,13 @@ use tokio::time::{Instant, interval, sleep};
 
 use crate::fronts::{Corral, Front, PASSWORD, Place, USER};
 use crate::load::requests;
-use crate::load::streams::{connect, status};
+use crate::load::streams::{connect, connect_from, status};
 use crate::statistics::Spread;
 
 /// Wrong passwords a second: half of them of a user that there is.
 pub(crate) const PER_SECOND: u32 = 100;
+/// Where they come from: not from where the others do.
+const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 /// How long requests with a key are counted.
 pub(crate) const SECONDS: u32 = 6;
 /// How often it is measured.
@@ -56,7 +59,10 @@ async fn flooded(front: &Front, folder: &Path) -> Result<(f64, Duration)> {
             pace.tick().await;
             let user = if number % 2 == 0 { USER } else { "nobody" };
             let wrong = basic(user, &format!("wrong-{number}"));
-            attempts.spawn(async move { status(&mut connect(address).await?, address, Some(&wrong)).await });
+            attempts.spawn(async move {
+                let mut connection = connect_from(ELSEWHERE, address).await?;
+                status(&mut connection, address, Some(&wrong)).await
+            });
             while attempts.try_join_next().is_some() {}
         }
     });

@@ -137,9 +137,9 @@ The same request, counted by callgrind; the kernel's part is not in it.
 The program of corral-proxy, which is all that its image holds, has {size:.1} MB.
 
 ## A flood of wrong passwords
-{flood_rate} wrong passwords a second for a known and an unknown user, on every processor, beside a client with a key that
-sends as fast as it can: that client keeps {share} of its requests per second. A user's first login with the right password
-(bcrypt cost 12) takes {login} ms meanwhile.
+{flood_rate} wrong passwords a second for a known and an unknown user, all from one address, on every processor, beside a
+client with a key that sends as fast as it can: that client keeps {share} of its requests per second. A user's first login
+from another address with the right password (bcrypt cost 12) takes {login} ms meanwhile.
 
 ## Reload under load
 A file of {keys} keys is replaced {edits} times while a client sends as fast as it can: no request fails, and a new key is

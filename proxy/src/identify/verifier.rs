@@ -1,6 +1,7 @@
 //! Checks the credential of a request against those in force.
 
 use std::hash::{BuildHasher, RandomState};
+use std::io;
 use std::sync::Arc;
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -9,9 +10,10 @@ use prometheus_client::metrics::counter::Counter;
 use sha2::Sha256;
 
 use super::outcomes::{Attempt, Outcomes};
-use super::pool::{HashingLoad, Limits, Pool};
+use super::pool::{Asker, HashingLoad, Limits, Pool};
 use super::presented::{NameAndPassword, Presented, presented};
 use super::{Identity, Unauthenticated};
+use crate::address::ClientAddress;
 use crate::credentials::{CredentialSet, User};
 
 /// Identifies callers. One for the whole process, whatever credentials are in force.
@@ -27,12 +29,12 @@ impl Verifier {
     /// Makes one with half of the machine's processors for slow hashes, each counted in `hashed`.
     ///
     /// # Errors
-    /// When the system has no random numbers.
-    pub fn new(hashed: Counter) -> Result<Self, getrandom::Error> {
+    /// When the system has no random numbers or no threads.
+    pub fn new(hashed: Counter) -> io::Result<Self> {
         Self::with_limits(Limits::of_this_machine(), hashed)
     }
 
-    fn with_limits(limits: Limits, hashed: Counter) -> Result<Self, getrandom::Error> {
+    fn with_limits(limits: Limits, hashed: Counter) -> io::Result<Self> {
         let mut key = [0; 32];
         getrandom::fill(&mut key)?;
         #[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
@@ -41,7 +43,7 @@ impl Verifier {
             tags,
             names: RandomState::new(),
             outcomes: Outcomes::new(),
-            pool: Pool::new(limits, hashed),
+            pool: Pool::start(limits, hashed)?,
         })
     }
 
@@ -55,13 +57,14 @@ impl Verifier {
         &self,
         credentials: &CredentialSet,
         headers: &HeaderMap,
+        address: ClientAddress,
     ) -> Result<Identity, Unauthenticated> {
         let identity = match presented(headers)? {
             Presented::Key(key) => credentials
                 .key(key)
                 .map(Identity::of_key)
                 .ok_or(Unauthenticated::Unknown),
-            Presented::Password(shown) => self.by_password(credentials, shown).await,
+            Presented::Password(shown) => self.by_password(credentials, shown, address).await,
         }?;
         identity.client().touch();
         Ok(identity)
@@ -76,13 +79,15 @@ impl Verifier {
         &self,
         credentials: &CredentialSet,
         shown: NameAndPassword,
+        address: ClientAddress,
     ) -> Result<Identity, Unauthenticated> {
         let tag = self.tag(&shown);
+        let asker = Asker::new(address, self.name_hash(&shown));
         let Some(user) = shown.name().and_then(|name| credentials.user(name)) else {
-            return Err(self.as_slowly_as_a_user(credentials, tag, shown).await);
+            return Err(self.as_slowly_as_a_user(credentials, tag, shown, asker).await);
         };
         if !user.has_verified(&tag) {
-            if !self.check(user, tag, shown).await? {
+            if !self.check(user, tag, shown, asker).await? {
                 return Err(Unauthenticated::Wrong);
             }
             user.remember(tag);
@@ -96,11 +101,12 @@ impl Verifier {
         credentials: &CredentialSet,
         tag: [u8; 32],
         shown: NameAndPassword,
+        asker: Asker,
     ) -> Unauthenticated {
         let Some(decoy) = credentials.decoy(self.name_hash(&shown)) else {
             return Unauthenticated::Unknown;
         };
-        self.check(decoy, tag, shown)
+        self.check(decoy, tag, shown, asker)
             .await
             .err()
             .unwrap_or(Unauthenticated::Unknown)
@@ -111,12 +117,13 @@ impl Verifier {
         user: &Arc<User>,
         tag: [u8; 32],
         shown: NameAndPassword,
+        asker: Asker,
     ) -> Result<bool, Unauthenticated> {
         let attempt = Attempt {
             tag,
             credential: user.credential,
         };
-        let check = self.pool.verify(self.name_hash(&shown), Arc::clone(user), shown);
+        let check = self.pool.verify(asker, Arc::clone(user), shown);
         self.outcomes.of(attempt, check).await
     }
 

@@ -1,6 +1,6 @@
 //! Streamed answers, and single small requests for what is not about speed.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -10,7 +10,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use super::Percentiles;
 use crate::backend::{Generate, Options, Token};
@@ -142,7 +142,17 @@ pub(crate) async fn generate(
 
 /// A new connection.
 pub(crate) async fn connect(address: SocketAddr) -> Result<Connection> {
-    let stream = TcpStream::connect(address).await?;
+    handshaken(TcpStream::connect(address).await?).await
+}
+
+/// A new connection from another address of the loopback network.
+pub(crate) async fn connect_from(own: Ipv4Addr, address: SocketAddr) -> Result<Connection> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind((own, 0).into())?;
+    handshaken(socket.connect(address).await?).await
+}
+
+async fn handshaken(stream: TcpStream) -> Result<Connection> {
     stream.set_nodelay(true)?;
     let (sender, connection) = handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection);

@@ -5,6 +5,7 @@ use http::HeaderMap;
 use prometheus_client::metrics::counter::Counter;
 
 use super::*;
+use crate::address::ClientAddress;
 use crate::identify::Verifier;
 
 const HASH: &str = "{SHA}F2GPAaOiG5EcklvLUlodIavTBnM=";
@@ -58,7 +59,11 @@ fn identity(set: &CredentialSet, authorization: &str) -> Option<Identity> {
         .collect();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime
-        .block_on(Verifier::new(Counter::default()).unwrap().identify(set, &headers))
+        .block_on(Verifier::new(Counter::default()).unwrap().identify(
+            set,
+            &headers,
+            ClientAddress::of_test("192.0.2.1"),
+        ))
         .ok()
 }
 

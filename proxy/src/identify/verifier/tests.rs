@@ -7,7 +7,6 @@ use futures::future::join_all;
 
 use super::*;
 use crate::config::{CredentialSource, Credentials};
-use crate::identify::pool::LANES;
 
 /// Of `opensesame`.
 fn bcrypt(cost: u32, salt: u8) -> String {
@@ -60,16 +59,25 @@ async fn identify(
     name: &str,
     password: &str,
 ) -> Result<String, Unauthenticated> {
-    let identity = verifier.identify(&users.set, &headers(name, password)).await;
+    identify_from("192.0.2.1", verifier, users, name, password).await
+}
+
+async fn identify_from(
+    address: &str,
+    verifier: &Verifier,
+    users: &Users,
+    name: &str,
+    password: &str,
+) -> Result<String, Unauthenticated> {
+    let address = ClientAddress::of_test(address);
+    let identity = verifier
+        .identify(&users.set, &headers(name, password), address)
+        .await;
     identity.map(|identity| identity.name().to_string())
 }
 
-fn limited(running: usize, places: usize, places_of_lane: usize) -> Verifier {
-    let limits = Limits {
-        running,
-        places,
-        places_of_lane,
-    };
+fn limited(running: usize, places: usize) -> Verifier {
+    let limits = Limits { running, places };
     Verifier::with_limits(limits, Counter::default()).unwrap()
 }
 
@@ -89,7 +97,7 @@ async fn a_slow_hash_runs_once_for_a_credential_right_or_wrong() {
                 expected,
                 "{name} {password}"
             );
-            assert_eq!(verifier.pool.hashed.get(), hashed, "{name} {password}");
+            assert_eq!(verifier.pool.hashed(), hashed, "{name} {password}");
         }
     }
 }
@@ -111,17 +119,13 @@ async fn a_reload_forgets_what_it_changes_and_nothing_else() {
     let bob = format!("bob:{}", bcrypt::hash_with_salt("another", 4, [3; 16]).unwrap());
     users.replace(&[alice, bob.clone()]);
     assert!(identify(&verifier, &users, "alice", "opensesame").await.is_ok());
-    assert_eq!(
-        verifier.pool.hashed.get(),
-        3,
-        "alice's line is the same as before"
-    );
+    assert_eq!(verifier.pool.hashed(), 3, "alice's line is the same as before");
     assert_eq!(
         identify(&verifier, &users, "bob", "opensesame").await,
         Err(Unauthenticated::Wrong)
     );
     assert!(identify(&verifier, &users, "bob", "another").await.is_ok());
-    assert_eq!(verifier.pool.hashed.get(), 5, "bob's is not");
+    assert_eq!(verifier.pool.hashed(), 5, "bob's is not");
 
     users.replace(&[bob]);
     assert_eq!(
@@ -168,19 +172,19 @@ async fn a_decoy_lets_nobody_in() {
 #[tokio::test]
 async fn the_same_attempt_by_many_at_once_is_one_hash() {
     let users = Users::new(&[format!("alice:{}", bcrypt(4, 1))]);
-    let verifier = limited(1, 1, 1);
+    let verifier = limited(1, 1);
     let results = join_all((0..20).map(|_| identify(&verifier, &users, "alice", "opensesame"))).await;
     assert!(
         results.iter().all(Result::is_ok),
         "one place is enough for all: {results:?}"
     );
-    assert_eq!(verifier.pool.hashed.get(), 1);
+    assert_eq!(verifier.pool.hashed(), 1);
 }
 
 #[tokio::test]
 async fn a_flood_of_wrong_passwords_is_bounded_and_leaves_those_alone_who_are_in() {
     let users = Users::new(&[format!("alice:{}", bcrypt(8, 1)), format!("bob:{}", bcrypt(8, 2))]);
-    let verifier = limited(1, 16, 4);
+    let verifier = limited(1, 16);
     identify(&verifier, &users, "alice", "opensesame").await.unwrap();
 
     let names: Vec<_> = (0..200).map(|number| format!("name-{number}")).collect();
@@ -198,7 +202,7 @@ async fn a_flood_of_wrong_passwords_is_bounded_and_leaves_those_alone_who_are_in
         .filter(|result| **result == Err(Unauthenticated::Overloaded))
         .count();
     assert!(overloaded > 100, "only {overloaded} of 200 were turned away");
-    assert_eq!(verifier.pool.hashed.get(), 1 + 200 - overloaded as u64);
+    assert_eq!(verifier.pool.hashed(), 1 + 200 - overloaded as u64);
     assert!(
         identify(&verifier, &users, "bob", "opensesame").await.is_ok(),
         "afterwards the others come in"
@@ -208,15 +212,7 @@ async fn a_flood_of_wrong_passwords_is_bounded_and_leaves_those_alone_who_are_in
 #[tokio::test]
 async fn a_flood_against_one_name_leaves_room_for_others() {
     let users = Users::new(&[format!("alice:{}", bcrypt(8, 1)), format!("bob:{}", bcrypt(8, 2))]);
-    // Names fall into lanes by chance; these two must not share one.
-    let verifier = loop {
-        let verifier = limited(1, 16, 2);
-        let [alice, bob] =
-            ["alice", "bob"].map(|name| verifier.names.hash_one(name.as_bytes()) % LANES as u64);
-        if alice != bob {
-            break verifier;
-        }
-    };
+    let verifier = limited(1, 16);
     let passwords: Vec<_> = (0..100).map(|number| format!("wrong-{number}")).collect();
     let flood = join_all(
         passwords
@@ -232,10 +228,31 @@ async fn a_flood_against_one_name_leaves_room_for_others() {
     assert!(overloaded > 50, "only {overloaded} of 100 were turned away");
 }
 
+/// However many names a flood has, whoever comes from elsewhere waits for what runs and for one turn of the flood's.
+#[tokio::test]
+async fn a_flood_from_one_address_lets_others_in_soon() {
+    let users = Users::new(&[format!("alice:{}", bcrypt(8, 1)), format!("bob:{}", bcrypt(8, 2))]);
+    let verifier = limited(1, 16);
+    let names: Vec<_> = (0..100).map(|number| format!("name-{number}")).collect();
+    let flood = join_all(
+        names
+            .iter()
+            .map(|name| identify(&verifier, &users, name, "wrong")),
+    );
+    let bob = async {
+        let before = verifier.pool.hashed();
+        let bob = identify_from("198.51.100.1", &verifier, &users, "bob", "opensesame").await;
+        (bob, verifier.pool.hashed() - before)
+    };
+    let (_, (bob, hashed)) = tokio::join!(flood, bob);
+    assert_eq!(bob, Ok("bob".to_owned()));
+    assert!(hashed <= 3, "{hashed} passwords were hashed until bob's was");
+}
+
 #[tokio::test]
 async fn a_place_is_given_back_after_each_hash() {
     let users = Users::new(&[format!("alice:{}", bcrypt(4, 1))]);
-    let verifier = limited(1, 1, 1);
+    let verifier = limited(1, 1);
     for password in 0..10 {
         let result = identify(&verifier, &users, "alice", &password.to_string()).await;
         assert_eq!(result, Err(Unauthenticated::Wrong), "password {password}");
@@ -247,7 +264,7 @@ async fn a_place_is_given_back_after_each_hash() {
 #[tokio::test]
 async fn callers_who_leave_make_room() {
     let users = Users::new(&[format!("alice:{}", bcrypt(10, 1))]);
-    let verifier = limited(1, 2, 2);
+    let verifier = limited(1, 2);
     {
         let mut running = Box::pin(identify(&verifier, &users, "alice", "opensesame"));
         let mut waiting = Box::pin(identify(&verifier, &users, "alice", "wrong"));
