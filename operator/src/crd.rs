@@ -15,7 +15,7 @@ use kube::CustomResourceExt;
 
 pub use spec::{
     ApiKeysAuth, Auth, BasicAuth, EphemeralStorage, Gpu, GpuVendor, Image, Model, Network, NetworkTls,
-    OllamaService, OllamaServiceSpec, PullPolicy, Resources, Runtime, SecretRef, Storage,
+    OllamaKeysAuth, OllamaService, OllamaServiceSpec, PullPolicy, Resources, Runtime, SecretRef, Storage,
 };
 pub use status::{CredentialsStatus, ModelStatus, OllamaServiceStatus, SecretStatus};
 

@@ -94,6 +94,7 @@ fn what_may_change_while_a_model_is_loaded_is_not_in_the_pod() {
         ("an allowed network", "10.0.0.0/8", "192.168.0.0/16"),
         ("a trusted proxy", "10.244.0.0/16", "10.245.0.0/16"),
         ("the entry with the credentials", "key: users", "key: others"),
+        ("the clock skew", "clockSkewSeconds: 10", "clockSkewSeconds: 20"),
     ];
     for (name, from, to) in changes {
         let after = before.replace(from, to);

@@ -52,6 +52,7 @@ pub(crate) fn files_of_flags(flags: &Flags, loaded: &Loaded) -> Result<(), Strin
     let given = |means| match means {
         Means::Basic => flags.htpasswd.is_some(),
         Means::ApiKeys => flags.api_keys.is_some(),
+        Means::OllamaKeys => flags.ollama_keys.is_some(),
     };
     let sources = CredentialSet::load(&config.credentials, digest_key.as_ref()).sources();
     match sources

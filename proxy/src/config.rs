@@ -15,6 +15,8 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use crate::status::Means;
+
 /// Where the operator mounts things in the proxy's container; standalone users choose their own places.
 pub mod paths {
     /// The mounted ConfigMap; the configuration is the entry [`CONFIG_FILE`].
@@ -25,6 +27,8 @@ pub mod paths {
     pub const BASIC_DIRECTORY: &str = "/etc/corral/credentials/basic";
     /// The mounted Secret of `auth.apiKeys`.
     pub const API_KEYS_DIRECTORY: &str = "/etc/corral/credentials/api-keys";
+    /// The mounted Secret of `auth.ollamaKeys`.
+    pub const OLLAMA_KEYS_DIRECTORY: &str = "/etc/corral/credentials/ollama-keys";
     /// The mounted Secret that keys the digests of `/status`.
     pub const DIGEST_KEY_DIRECTORY: &str = "/etc/corral/digest-key";
     /// Name of that Secret's entry.
@@ -126,6 +130,29 @@ pub struct Credentials {
     /// API keys, sent as Bearer (RFC 6750), `X-Ollama-Token` or `x-api-key`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_keys: Option<CredentialSource>,
+    /// Public keys of the stock `ollama` CLI, which signs its requests with `OLLAMA_AUTH=1`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ollama_keys: Option<OllamaKeys>,
+}
+
+impl Credentials {
+    /// Every file or directory that credentials are read from.
+    pub fn sources(&self) -> Vec<(Means, CredentialSource)> {
+        let Self {
+            basic,
+            api_keys,
+            ollama_keys,
+        } = self;
+        let ollama_keys = ollama_keys.as_ref().map(OllamaKeys::source);
+        [
+            (Means::Basic, basic.clone()),
+            (Means::ApiKeys, api_keys.clone()),
+            (Means::OllamaKeys, ollama_keys),
+        ]
+        .into_iter()
+        .filter_map(|(means, source)| Some((means, source?)))
+        .collect()
+    }
 }
 
 /// A file with credentials, or a directory with a file for each entry as Kubernetes mounts a Secret.
@@ -138,6 +165,40 @@ pub struct CredentialSource {
     /// `password` together; for API keys each entry is a client. Meaningless when `path` is a file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
+}
+
+/// Public keys of the stock `ollama` CLI, and how closely its clock must agree with ours.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct OllamaKeys {
+    /// A file of `authorized_keys` lines whose comments name the clients, or a directory as Kubernetes mounts a Secret.
+    pub path: PathBuf,
+    /// The entry of the directory that is such a file. Without it that is `authorized_keys`; where there is no such
+    /// entry, each entry is a client. Meaningless when `path` is a file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// How many seconds a request may be signed before or after it comes. Within them it can be sent again by whoever
+    /// has seen it.
+    #[serde(default = "OllamaKeys::default_clock_skew_seconds")]
+    pub clock_skew_seconds: u32,
+}
+
+impl OllamaKeys {
+    /// Clocks that are kept differ by less than a second; this is for networks and for clocks that are hardly kept.
+    pub const DEFAULT_CLOCK_SKEW_SECONDS: u32 = 30;
+    /// Most seconds that may be set.
+    pub const MOST_CLOCK_SKEW_SECONDS: u32 = 300;
+
+    const fn default_clock_skew_seconds() -> u32 {
+        Self::DEFAULT_CLOCK_SKEW_SECONDS
+    }
+
+    fn source(&self) -> CredentialSource {
+        CredentialSource {
+            path: self.path.clone(),
+            key: self.key.clone(),
+        }
+    }
 }
 
 /// What some clients may do.

@@ -6,12 +6,14 @@
 
 mod api_keys;
 mod apr1;
+mod authorized_keys;
 mod client;
 pub mod entries;
 mod error;
 mod hash;
 mod htpasswd;
 mod lines;
+mod owners;
 mod parse;
 mod set;
 
@@ -21,5 +23,6 @@ pub use hash::{HIGHEST_BCRYPT_COST, LONGEST_BCRYPT_PASSWORD, MOST_SHA_CRYPT_ROUN
 pub use parse::{LONGEST_NAME, Parsed, parse};
 pub use set::CredentialSet;
 
+pub(crate) use authorized_keys::{ENCODED_LENGTH, decode_key};
 pub(crate) use client::{Client, CredentialId};
-pub(crate) use set::{ApiKey, User};
+pub(crate) use set::{Key, User};

@@ -4,6 +4,7 @@ mod identity;
 mod outcomes;
 mod pool;
 mod presented;
+mod signature;
 mod turns;
 mod verifier;
 

@@ -60,7 +60,7 @@ async fn serve(
     record.note_address(address);
     let identity = proxy
         .verifier()
-        .identify(&in_force.credentials, &head.headers, address)
+        .identify(&in_force.credentials, &head, address)
         .await?;
     record.note_identity(&identity);
     let target = Target::parse(&head)?;

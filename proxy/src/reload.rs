@@ -48,8 +48,7 @@ fn paths(flags: &Flags, config: &Config) -> Vec<PathBuf> {
         ..
     } = config;
     let certificate = tls.iter().flat_map(|tls| [&tls.cert_file, &tls.key_file]);
-    let sources = [&credentials.basic, &credentials.api_keys];
-    let sources = sources.into_iter().flatten().map(|source| source.path.clone());
+    let sources = credentials.sources().into_iter().map(|(_, source)| source.path);
     flags
         .config
         .iter()

@@ -59,6 +59,8 @@ pub enum Means {
     Basic,
     /// An API key.
     ApiKeys,
+    /// A signature of the stock `ollama` CLI.
+    OllamaKeys,
 }
 
 impl Means {
@@ -67,6 +69,7 @@ impl Means {
         match self {
             Self::Basic => "basic",
             Self::ApiKeys => "apiKeys",
+            Self::OllamaKeys => "ollamaKeys",
         }
     }
 }

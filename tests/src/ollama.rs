@@ -81,6 +81,11 @@ impl Ollama {
         self.process.log()
     }
 
+    /// Its home, with the key that it makes at its start and that its command signs with.
+    pub fn home(&self) -> &Path {
+        self.workspace.path()
+    }
+
     /// The `ollama` command as a client of it.
     ///
     /// # Errors

@@ -115,6 +115,11 @@ async fn proxy_before(ollama: &Ollama) -> (String, Log) {
         upstream: Some(ollama.url().parse().unwrap()),
         ..Flags::default()
     };
+    serve(&flags).await
+}
+
+/// Where a proxy with these flags listens, and its log.
+async fn serve(flags: &Flags) -> (String, Log) {
     let log = Log::default();
     let proxy = Proxy::new(InForce::first(flags.load().unwrap()), log.clone()).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -231,4 +236,40 @@ async fn an_estimate_is_near_what_ollama_counts() {
     let exact = log.next().await;
     let [estimated, exact] = [&estimated, &exact].map(|line| line["outputTokens"].as_u64().unwrap());
     assert!(estimated.abs_diff(exact) <= 2, "{estimated} instead of {exact}");
+}
+
+/// The stock CLI before the proxy (scenario S14), with the key that Ollama has made for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn s14_the_stock_cli_comes_in_by_its_key_and_not_without() {
+    let ollama = Ollama::start().await.unwrap();
+    let keys = ollama.home().join("authorized_keys");
+    let public_key = std::fs::read_to_string(ollama.home().join(".ollama/id_ed25519.pub")).unwrap();
+    std::fs::write(&keys, format!("{} alice\n", public_key.trim())).unwrap();
+    let flags = Flags {
+        upstream: Some(ollama.url().parse().unwrap()),
+        ollama_keys: Some(keys),
+        ..Flags::default()
+    };
+    let (url, _) = serve(&flags).await;
+    let run = |authenticated: &str, arguments: &[&str]| {
+        let mut cli = ollama.command().unwrap();
+        cli.env("OLLAMA_HOST", &url)
+            .env("OLLAMA_AUTH", authenticated)
+            .args(arguments);
+        tokio::task::block_in_place(|| command::output(&mut cli))
+    };
+    // An empty prompt loads the model and says nothing: the CLI can't be told how much the model may say.
+    let cases: [(&[&str], &str); 4] = [
+        (&["list"], model::NAME),
+        (&["show", model::NAME], "gemma3"),
+        (&["run", model::NAME, ""], ""),
+        (&["ps"], model::NAME),
+    ];
+    for (arguments, expected) in cases {
+        let said = run("1", arguments).unwrap();
+        assert!(said.contains(expected), "{arguments:?}: {said}");
+        assert!(run("0", arguments).is_err(), "{arguments:?} without a signature");
+    }
+    let error = format!("{:#}", run("1", &["pull", model::NAME]).unwrap_err());
+    assert!(error.contains("needs Manage"), "{error}");
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use corral_proxy::config::AccessRule;
+use corral_proxy::config::{AccessRule, OllamaKeys};
 use k8s_openapi::api::core::v1::{EnvVar, LocalObjectReference, Toleration};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::{CustomResource, KubeSchema};
@@ -287,8 +287,8 @@ pub struct Runtime {
 /// Who may call: each means that is listed lets its clients in.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.basic) || has(self.apiKeys)")
-    .message("auth needs at least one of basic or apiKeys; leave auth out and the operator makes an API key for you"))]
+#[x_kube(validation = Rule::new("has(self.basic) || has(self.apiKeys) || has(self.ollamaKeys)")
+    .message("auth needs at least one of basic, apiKeys or ollamaKeys; leave auth out and the operator makes an API key for you"))]
 pub struct Auth {
     /// Users and passwords (HTTP Basic).
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -296,6 +296,9 @@ pub struct Auth {
     /// API keys, sent as Bearer, X-Ollama-Token or x-api-key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_keys: Option<ApiKeysAuth>,
+    /// Public keys of the stock ollama CLI, which signs its requests where OLLAMA_AUTH=1 is set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ollama_keys: Option<OllamaKeysAuth>,
 }
 
 /// Users and passwords (HTTP Basic).
@@ -312,6 +315,20 @@ pub struct BasicAuth {
 pub struct ApiKeysAuth {
     /// A Secret whose entries are clients, each with its keys one a line; or, with `key`, one key file.
     pub secret_ref: SecretRef,
+}
+
+/// Public keys of the stock ollama CLI.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OllamaKeysAuth {
+    /// A Secret with a file of authorized_keys lines under `authorized_keys` or under `key`, where each line's comment
+    /// names its client; or whose entries are clients, each with its keys one a line.
+    pub secret_ref: SecretRef,
+    /// How many seconds a request may be signed before or after it comes; 30 without it. Within them it can be sent again
+    /// by whoever has seen it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = OllamaKeys::MOST_CLOCK_SKEW_SECONDS))]
+    pub clock_skew_seconds: Option<u32>,
 }
 
 /// A Secret in the same namespace.

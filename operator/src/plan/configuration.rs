@@ -4,8 +4,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 use corral_proxy::config::{
-    ADMIN_PORT, Config, CredentialSource, Credentials, Log, LogFormat, Model, PROXY_PORT, Shutdown, Tls,
-    paths,
+    ADMIN_PORT, Config, CredentialSource, Credentials, Log, LogFormat, Model, OllamaKeys, PROXY_PORT,
+    Shutdown, Tls, paths,
 };
 use corral_proxy::status::Means;
 use corral_proxy::tls::certificate::Part;
@@ -13,6 +13,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use sha2::{Digest, Sha256};
 
 use super::Prepared;
+use super::credentials::Source;
 use super::names::metadata;
 use crate::cli::SecretsMode;
 
@@ -72,17 +73,28 @@ fn tls() -> Tls {
 
 fn credentials(prepared: &Prepared<'_>) -> Credentials {
     let mut credentials = Credentials::default();
-    for source in &prepared.sources {
-        let (field, directory) = match source.means {
-            Means::Basic => (&mut credentials.basic, paths::BASIC_DIRECTORY),
-            Means::ApiKeys => (&mut credentials.api_keys, paths::API_KEYS_DIRECTORY),
-        };
-        *field = Some(CredentialSource {
+    for Source { means, key, .. } in &prepared.sources {
+        let source = |directory: &str| CredentialSource {
             path: directory.into(),
-            key: source.key.clone(),
-        });
+            key: key.clone(),
+        };
+        match means {
+            Means::Basic => credentials.basic = Some(source(paths::BASIC_DIRECTORY)),
+            Means::ApiKeys => credentials.api_keys = Some(source(paths::API_KEYS_DIRECTORY)),
+            Means::OllamaKeys => credentials.ollama_keys = Some(ollama_keys(prepared, key.clone())),
+        }
     }
     credentials
+}
+
+fn ollama_keys(prepared: &Prepared<'_>, key: Option<String>) -> OllamaKeys {
+    let auth = prepared.spec.auth.as_ref();
+    let clock_skew = auth.and_then(|auth| auth.ollama_keys.as_ref()?.clock_skew_seconds);
+    OllamaKeys {
+        path: paths::OLLAMA_KEYS_DIRECTORY.into(),
+        key,
+        clock_skew_seconds: clock_skew.unwrap_or(OllamaKeys::DEFAULT_CLOCK_SKEW_SECONDS),
+    }
 }
 
 fn models(prepared: &Prepared<'_>) -> Vec<Model> {

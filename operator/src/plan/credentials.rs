@@ -30,7 +30,12 @@ pub struct Source {
 
 /// The sources of an OllamaService: never none.
 pub(super) fn sources(instance: &str, auth: Option<&Auth>) -> Vec<Source> {
-    let Some(Auth { basic, api_keys }) = auth else {
+    let Some(Auth {
+        basic,
+        api_keys,
+        ollama_keys,
+    }) = auth
+    else {
         return vec![Source {
             means: Means::ApiKeys,
             secret: credentials_name(instance),
@@ -48,7 +53,10 @@ pub(super) fn sources(instance: &str, auth: Option<&Auth>) -> Vec<Source> {
     let api_keys = api_keys
         .iter()
         .map(|keys| source(Means::ApiKeys, &keys.secret_ref));
-    basic.chain(api_keys).collect()
+    let ollama_keys = ollama_keys
+        .iter()
+        .map(|keys| source(Means::OllamaKeys, &keys.secret_ref));
+    basic.chain(api_keys).chain(ollama_keys).collect()
 }
 
 /// Name of the Secret with the certificate, where clients speak HTTPS.

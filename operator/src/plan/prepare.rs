@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use super::credentials::{Source, sources, tls_secret};
 use crate::cli::{PlanOptions, SecretsMode};
 use crate::crd::{
-    GpuVendor, Image, MAXIMUM_NAME_LENGTH, Network, OWNED_VARIABLES, OllamaService, OllamaServiceSpec,
+    Auth, GpuVendor, Image, MAXIMUM_NAME_LENGTH, Network, OWNED_VARIABLES, OllamaService, OllamaServiceSpec,
     PullPolicy, Storage,
 };
 
@@ -127,12 +127,8 @@ fn check_environment(spec: &OllamaServiceSpec, problems: &mut Vec<String>) {
 }
 
 fn check_auth(spec: &OllamaServiceSpec, problems: &mut Vec<String>) {
-    if spec
-        .auth
-        .as_ref()
-        .is_some_and(|auth| auth.basic.is_none() && auth.api_keys.is_none())
-    {
-        problems.push("spec.auth: at least one of basic or apiKeys".to_owned());
+    if spec.auth.as_ref().is_some_and(|auth| *auth == Auth::default()) {
+        problems.push("spec.auth: at least one of basic, apiKeys or ollamaKeys".to_owned());
     }
 }
 

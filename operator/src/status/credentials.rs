@@ -61,6 +61,10 @@ fn missing(source: &Source, namespace: &str) -> String {
             Some(entry) => format!("--from-file={entry}=KEY-FILE"),
             None => "--from-literal=CLIENT=KEY".to_owned(),
         },
+        Means::OllamaKeys => format!(
+            "--from-file={}=PUBLIC-KEYS-FILE",
+            entry.unwrap_or("authorized_keys")
+        ),
     };
     format!(
         "Secret {name} is missing, and nobody is let in by {}; make it: kubectl -n {namespace} create secret generic {name} \
@@ -73,6 +77,7 @@ fn words_for(means: Means) -> &'static str {
     match means {
         Means::Basic => "user and password",
         Means::ApiKeys => "API key",
+        Means::OllamaKeys => "signature of the ollama CLI",
     }
 }
 

@@ -255,6 +255,16 @@ fn conditions_say_what_is_known() {
              ModelsReady=True/NoneAsked Degraded=True/SecretMissing",
         ),
         (
+            "missing keys of the CLI",
+            Case {
+                spec: json!({"auth": {"ollamaKeys": {"secretRef": {"name": "keys"}}}}),
+                secret: SecretState::Missing { digest: None },
+                ..Case::default()
+            },
+            "Ready=False/SecretMissing Available=True/ReplicasReady CredentialsSynced=False/SecretMissing \
+             ModelsReady=True/NoneAsked Degraded=True/SecretMissing",
+        ),
+        (
             "a missing one that is about to be made",
             Case {
                 secret: SecretState::Missing { digest: None },

@@ -8,7 +8,7 @@ use clap::Args;
 use ipnet::IpNet;
 use url::Url;
 
-use super::{Config, CredentialSource, Tls, validate};
+use super::{Config, CredentialSource, OllamaKeys, Tls, validate};
 
 /// What the command line or the environment says.
 #[derive(Args, Clone, Debug, Default)]
@@ -28,6 +28,10 @@ pub struct Flags {
     /// API keys: one a line, KEY or NAME:KEY. Edits come into force without a restart.
     #[arg(long, env = "CORRAL_API_KEYS", value_name = "FILE", global = true)]
     pub api_keys: Option<PathBuf>,
+    /// Public keys of the ollama CLI (OLLAMA_AUTH=1): `authorized_keys` lines, each with its client's name behind it.
+    /// Edits come into force without a restart.
+    #[arg(long, env = "CORRAL_OLLAMA_KEYS", value_name = "FILE", global = true)]
+    pub ollama_keys: Option<PathBuf>,
     /// Certificate chain for HTTPS (PEM); needs --tls-key. A renewed one comes into force without a restart.
     #[arg(long, env = "CORRAL_TLS_CERT", value_name = "FILE", global = true)]
     pub tls_cert: Option<PathBuf>,
@@ -67,6 +71,16 @@ impl Flags {
         config.tls = self.tls(config.tls);
         config.credentials.basic = self.htpasswd.as_ref().map(source).or(config.credentials.basic);
         config.credentials.api_keys = self.api_keys.as_ref().map(source).or(config.credentials.api_keys);
+        let ollama_keys = |path: &PathBuf| OllamaKeys {
+            path: path.clone(),
+            key: None,
+            clock_skew_seconds: OllamaKeys::DEFAULT_CLOCK_SKEW_SECONDS,
+        };
+        config.credentials.ollama_keys = self
+            .ollama_keys
+            .as_ref()
+            .map(ollama_keys)
+            .or(config.credentials.ollama_keys);
         if !self.allow_cidrs.is_empty() {
             config.network.allowed_cidrs.clone_from(&self.allow_cidrs);
         }

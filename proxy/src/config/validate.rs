@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use thiserror::Error;
 use url::Url;
 
-use super::{AccessRule, Config, Credentials, Model, Tls};
+use super::{AccessRule, Config, Credentials, Model, OllamaKeys, Tls};
 use crate::models::name::CanonicalName;
 
 /// A field that holds something that can't work, and what would be right.
@@ -82,17 +82,16 @@ fn tls(tls: Option<&Tls>) -> Result<(), Invalid> {
 }
 
 fn credentials(credentials: &Credentials) -> Result<(), Invalid> {
-    let Credentials { basic, api_keys } = credentials;
-    let sources = [("basic", basic), ("apiKeys", api_keys)];
-    if sources.iter().all(|(_, source)| source.is_none()) {
+    let sources = credentials.sources();
+    if sources.is_empty() {
         return Err(Invalid::new(
             "credentials",
-            "none are configured, and an open proxy is refused: give --htpasswd FILE, --api-keys FILE, or \
-             credentials in the configuration file",
+            "none are configured, and an open proxy is refused: give --htpasswd FILE, --api-keys FILE, --ollama-keys \
+             FILE, or credentials in the configuration file",
         ));
     }
-    for (name, source) in sources {
-        let Some(source) = source else { continue };
+    for (means, source) in sources {
+        let name = means.name();
         if source.path.as_os_str().is_empty() {
             return Err(Invalid::new(
                 format!("credentials.{name}.path"),
@@ -104,7 +103,18 @@ fn credentials(credentials: &Credentials) -> Result<(), Invalid> {
             return Err(Invalid::new(format!("credentials.{name}.key"), problem));
         }
     }
-    Ok(())
+    clock_skew(credentials.ollama_keys.as_ref())
+}
+
+fn clock_skew(keys: Option<&OllamaKeys>) -> Result<(), Invalid> {
+    const MOST: u32 = OllamaKeys::MOST_CLOCK_SKEW_SECONDS;
+    match keys {
+        Some(keys) if !(1..=MOST).contains(&keys.clock_skew_seconds) => Err(Invalid::new(
+            "credentials.ollamaKeys.clockSkewSeconds",
+            format!("must be 1 to {MOST}: as long, a request that somebody has seen can be sent again"),
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Names of a Secret's entries (Kubernetes API, `Secret.data`). Nothing that leads out of its directory.
@@ -167,8 +177,8 @@ mod tests {
             key: None,
         };
         let credentials = Credentials {
-            basic: None,
             api_keys: Some(source),
+            ..Credentials::default()
         };
         Config {
             credentials,
@@ -182,6 +192,14 @@ mod tests {
             keep_loaded: false,
             insecure: false,
         }
+    }
+
+    fn ollama_keys(key: Option<&str>, clock_skew_seconds: u32) -> Option<OllamaKeys> {
+        Some(OllamaKeys {
+            path: "authorized_keys".into(),
+            key: key.map(Into::into),
+            clock_skew_seconds,
+        })
     }
 
     fn rule(clients: &[&str]) -> Vec<AccessRule> {
@@ -265,6 +283,26 @@ mod tests {
                 "a key that leaves its directory",
                 |config| config.credentials.api_keys.as_mut().unwrap().key = Some("../x".into()),
                 Some("credentials.apiKeys.key"),
+            ),
+            (
+                "keys of the CLI",
+                |config| config.credentials.ollama_keys = ollama_keys(None, 300),
+                None,
+            ),
+            (
+                "a key of theirs that leaves its directory",
+                |config| config.credentials.ollama_keys = ollama_keys(Some("../x"), 30),
+                Some("credentials.ollamaKeys.key"),
+            ),
+            (
+                "no clock skew",
+                |config| config.credentials.ollama_keys = ollama_keys(None, 0),
+                Some("credentials.ollamaKeys.clockSkewSeconds"),
+            ),
+            (
+                "a long clock skew",
+                |config| config.credentials.ollama_keys = ollama_keys(None, 301),
+                Some("credentials.ollamaKeys.clockSkewSeconds"),
             ),
             (
                 "a model",

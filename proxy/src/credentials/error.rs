@@ -134,6 +134,24 @@ pub enum Problem {
         /// The client that has it already.
         client: String,
     },
+    /// Something that is no public key.
+    #[error(
+        "not a public key; a line is `ssh-ed25519 BASE64 NAME`, as in the CLI's ~/.ollama/id_ed25519.pub"
+    )]
+    NoPublicKey,
+    /// A public key of another kind.
+    #[error("only keys of type ssh-ed25519 are accepted: the ollama CLI makes and uses no other")]
+    KeyType,
+    /// A public key with options before it.
+    #[error(
+        "options before the key are not accepted, for they would limit nothing here; begin with ssh-ed25519"
+    )]
+    KeyOptions,
+    /// A public key of the right kind that is cut off or altered.
+    #[error(
+        "a damaged ssh-ed25519 key: it has 68 characters of base64, as in the CLI's ~/.ollama/id_ed25519.pub"
+    )]
+    DamagedPublicKey,
     /// A name that an unnamed key has as well.
     #[error(
         "`{client}` is what the unnamed key in line {line} is called; choose another name or name that key"

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::api_keys::{ParsedKey, parse_key_entries, parse_key_file};
 use super::htpasswd::{ParsedUser, parse_basic_auth, parse_htpasswd};
-use super::{CredentialError, Problem};
+use super::owners::ParsedKey;
+use super::{CredentialError, Problem, api_keys, authorized_keys};
 use crate::digest::Entries;
 use crate::status::Means;
 
@@ -14,6 +14,9 @@ pub const LONGEST_NAME: usize = 253;
 /// The entry that is the htpasswd file when none is named, as ingress-nginx has it.
 const DEFAULT_BASIC_KEY: &str = "auth";
 
+/// The entry that is the file of the CLI's keys when none is named, as sshd has it.
+const DEFAULT_OLLAMA_KEYS_KEY: &str = "authorized_keys";
+
 /// Credentials that are well formed and belong to at least one client.
 pub struct Parsed {
     pub(super) credentials: ParsedCredentials,
@@ -22,6 +25,7 @@ pub struct Parsed {
 pub(super) enum ParsedCredentials {
     Basic(Vec<ParsedUser>),
     ApiKeys(Vec<ParsedKey>),
+    OllamaKeys(Vec<ParsedKey>),
 }
 
 impl Parsed {
@@ -29,13 +33,16 @@ impl Parsed {
     pub fn clients(&self) -> BTreeSet<&str> {
         match &self.credentials {
             ParsedCredentials::Basic(users) => users.iter().map(|user| &*user.name).collect(),
-            ParsedCredentials::ApiKeys(keys) => keys.iter().map(|key| &*key.client).collect(),
+            ParsedCredentials::ApiKeys(keys) | ParsedCredentials::OllamaKeys(keys) => {
+                keys.iter().map(|key| &*key.client).collect()
+            }
         }
     }
 }
 
 /// Parses the entries of a Secret, or the files of a mounted one. `key` names the entry that is the credential file;
-/// without it Basic takes `auth`, or `username` and `password` together, and for API keys each entry is a client.
+/// without it Basic takes `auth`, or `username` and `password` together; the CLI's keys are in `authorized_keys` if there
+/// is such an entry; otherwise, and for API keys, each entry is a client.
 ///
 /// # Errors
 /// One malformed or refused line is enough: nobody is let in by a file that isn't understood to its end.
@@ -43,6 +50,7 @@ pub fn parse(means: Means, key: Option<&str>, entries: &Entries) -> Result<Parse
     let credentials = match means {
         Means::Basic => ParsedCredentials::Basic(parse_basic(key, entries)?),
         Means::ApiKeys => ParsedCredentials::ApiKeys(parse_api_keys(key, entries)?),
+        Means::OllamaKeys => ParsedCredentials::OllamaKeys(parse_ollama_keys(key, entries)?),
     };
     Ok(Parsed { credentials })
 }
@@ -66,15 +74,29 @@ fn parse_basic(key: Option<&str>, entries: &Entries) -> Result<Vec<ParsedUser>, 
 
 fn parse_api_keys(key: Option<&str>, entries: &Entries) -> Result<Vec<ParsedKey>, CredentialError> {
     match key {
-        Some(key) => {
-            let content = entries
-                .get(key)
-                .ok_or_else(|| not_found(entries, || format!("entry `{key}`")))?;
-            parse_key_file(key, content)
-        }
+        Some(key) => api_keys::parse_key_file(key, file(key, entries)?),
         None if entries.is_empty() => Err(not_found(entries, || "one for each client".to_owned())),
-        None => parse_key_entries(entries),
+        None => api_keys::parse_key_entries(entries),
     }
+}
+
+fn parse_ollama_keys(key: Option<&str>, entries: &Entries) -> Result<Vec<ParsedKey>, CredentialError> {
+    let default = entries
+        .contains_key(DEFAULT_OLLAMA_KEYS_KEY)
+        .then_some(DEFAULT_OLLAMA_KEYS_KEY);
+    match key.or(default) {
+        Some(key) => authorized_keys::parse_key_file(key, file(key, entries)?),
+        None if entries.is_empty() => Err(not_found(entries, || {
+            "entry `authorized_keys`, or one for each client".to_owned()
+        })),
+        None => authorized_keys::parse_key_entries(entries),
+    }
+}
+
+/// The entry that is the file.
+fn file<'entries>(key: &str, entries: &'entries Entries) -> Result<&'entries [u8], CredentialError> {
+    let content = entries.get(key).map(Vec::as_slice);
+    content.ok_or_else(|| not_found(entries, || format!("entry `{key}`")))
 }
 
 fn not_found(entries: &Entries, expected: impl Fn() -> String) -> CredentialError {

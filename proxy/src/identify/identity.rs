@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::credentials::{ApiKey, Client, CredentialId, User};
+use crate::credentials::{Client, CredentialId, Key, User};
 use crate::status::Means;
 
 /// A caller who has shown a valid credential. Only [`super::Verifier::identify`] makes one.
@@ -21,7 +21,7 @@ impl Identity {
         }
     }
 
-    pub(super) fn of_key(key: &ApiKey) -> Self {
+    pub(super) fn of_key(key: &Key) -> Self {
         Self {
             client: Arc::clone(&key.client),
             credential: key.credential,
@@ -73,9 +73,12 @@ pub enum Unauthenticated {
     /// A user or key that isn't in force.
     #[error("unknown user or key")]
     Unknown,
-    /// A known user with another password.
-    #[error("wrong password")]
+    /// A known user with another password, or a known key with another request's signature.
+    #[error("wrong password or signature")]
     Wrong,
+    /// Signed too long ago, or later than now.
+    #[error("signed at another time")]
+    Expired,
     /// Too many passwords are being checked already. Worth another try a little later.
     #[error("too many passwords to check")]
     Overloaded,
@@ -90,6 +93,7 @@ impl Unauthenticated {
             Self::Ambiguous => "ambiguous",
             Self::Unknown => "unknown",
             Self::Wrong => "wrong",
+            Self::Expired => "expired",
             Self::Overloaded => "overloaded",
         }
     }

@@ -1,7 +1,7 @@
 //! The credential that a request carries: from headers to exactly one, or to the reason why not. Pure.
 //!
-//! A request may name its credential in one of four ways: `Authorization: Basic` (RFC 7617), `Authorization: Bearer`
-//! (RFC 6750), `X-Ollama-Token` and `x-api-key`. More than one is refused, whatever they are, with one exception: the
+//! A request may name its credential in one of five ways: `Authorization: Basic` (RFC 7617), `Authorization: Bearer`
+//! (RFC 6750), the signature of the stock `ollama` CLI in `Authorization`, `X-Ollama-Token` and `x-api-key`. More than one is refused, whatever they are, with one exception: the
 //! same API key in several of these headers, each at most once, since SDKs that know both OpenAI's and Anthropic's
 //! way send it in both.
 
@@ -12,6 +12,7 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use super::Unauthenticated;
+use super::signature::Signature;
 use crate::credentials::{LONGEST_KEY, LONGEST_NAME};
 
 /// Longest accepted password in bytes. Some hashes take time that grows with it.
@@ -24,6 +25,7 @@ const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 pub(super) enum Presented<'headers> {
     Key(&'headers [u8]),
     Password(NameAndPassword),
+    Signature(Signature),
 }
 
 /// The decoded credential of HTTP Basic.
@@ -108,13 +110,13 @@ fn single<'headers>(
     }
 }
 
-/// A scheme in any case, spaces, and exactly one token (RFC 9110, 11.4).
+/// A scheme in any case, spaces, and exactly one token (RFC 9110, 11.4); or a signature of the CLI's, which has no scheme.
 fn parse_authorization(value: &HeaderValue) -> Result<Presented<'_>, Unauthenticated> {
     let value = value.as_bytes();
-    let space = value
-        .iter()
-        .position(|byte| *byte == b' ')
-        .ok_or(Unauthenticated::Malformed)?;
+    let Some(space) = value.iter().position(|byte| *byte == b' ') else {
+        let signature = Signature::decode(value).map(Presented::Signature);
+        return signature.ok_or(Unauthenticated::Malformed);
+    };
     let (scheme, rest) = value.split_at(space);
     let start = rest
         .iter()
@@ -147,7 +149,11 @@ mod tests {
 
     type Headers<'case> = &'case [(&'case str, &'case [u8])];
 
-    /// What a request shows: a key as it is, a name and password with a bar between.
+    /// A signature as the CLI sends it.
+    const SIGNATURE: &[u8] = b"AAAAC3NzaC1lZDI1NTE5AAAAIAxGSmMrXi+qzIgoLRfNOcaZ8fMnXUvqT4sitE1g1GD3:\
+        O7tvfyIgPTPzXXj/uWhgm7dDVwBF117FSCWzMa+5OpB0JcrYSTgEwH2PFQ/Gnh/3UjMM4x/1wbqDGrbvIc3sAQ==";
+
+    /// What a request shows: a key as it is, a name and password with a bar between, the end of a signature's key.
     fn shown(pairs: Headers<'_>) -> Result<String, Unauthenticated> {
         let mut headers = HeaderMap::new();
         for (name, value) in pairs {
@@ -160,6 +166,7 @@ mod tests {
         presented(&headers).map(|presented| match presented {
             Presented::Key(key) => text(key),
             Presented::Password(shown) => format!("{}|{}", text(shown.name_bytes()), text(shown.password())),
+            Presented::Signature(shown) => hex::encode(&shown.public_key[30..]),
         })
     }
 
@@ -201,6 +208,7 @@ mod tests {
                 "a|b:c:",
             ),
             ("UTF-8", &[("authorization", b"Basic YTrDqQ==")], "a|é"),
+            ("the CLI's signature", &[("authorization", SIGNATURE)], "60f7"),
         ];
         for (name, pairs, expected) in cases {
             assert_eq!(shown(pairs).as_deref(), Ok(*expected), "{name}");
@@ -278,6 +286,13 @@ mod tests {
                 &[(two, b"Bearer sk-1"), ("x-api-key", b"")],
                 Malformed,
             ),
+            (
+                "a signature beside a key",
+                &[(two, SIGNATURE), ("x-api-key", b"sk-1")],
+                Ambiguous,
+            ),
+            ("two signatures", &[(two, SIGNATURE), (two, SIGNATURE)], Ambiguous),
+            ("half a signature", &[(two, &SIGNATURE[..156])], Malformed),
             ("empty", &[(two, b"")], Malformed),
             ("scheme alone", &[(two, b"Bearer")], Malformed),
             ("scheme and space", &[(two, b"Bearer ")], Malformed),

@@ -5,13 +5,15 @@ use std::io;
 use std::sync::Arc;
 
 use hmac::{Hmac, KeyInit, Mac};
-use http::HeaderMap;
+use http::request::Parts;
+use jiff::Timestamp;
 use prometheus_client::metrics::counter::Counter;
 use sha2::Sha256;
 
 use super::outcomes::{Attempt, Outcomes};
 use super::pool::{Asker, HashingLoad, Limits, Pool};
 use super::presented::{NameAndPassword, Presented, presented};
+use super::signature::Signature;
 use super::{Identity, Unauthenticated};
 use crate::address::ClientAddress;
 use crate::credentials::{CredentialSet, User};
@@ -47,7 +49,7 @@ impl Verifier {
         })
     }
 
-    /// Who sends a request with these headers. Waits only where a password has to be hashed that this process hasn't
+    /// Who sends a request with this head. Waits only where a password has to be hashed that this process hasn't
     /// checked before. The answer is that of `credentials`: whoever keeps it for longer than a reload asks
     /// [`CredentialSet::is_in_force`] of the set that follows.
     ///
@@ -56,15 +58,16 @@ impl Verifier {
     pub async fn identify(
         &self,
         credentials: &CredentialSet,
-        headers: &HeaderMap,
+        head: &Parts,
         address: ClientAddress,
     ) -> Result<Identity, Unauthenticated> {
-        let identity = match presented(headers)? {
+        let identity = match presented(&head.headers)? {
             Presented::Key(key) => credentials
-                .key(key)
+                .api_key(key)
                 .map(Identity::of_key)
                 .ok_or(Unauthenticated::Unknown),
             Presented::Password(shown) => self.by_password(credentials, shown, address).await,
+            Presented::Signature(shown) => by_signature(credentials, head, &shown, Timestamp::now()),
         }?;
         identity.client().touch();
         Ok(identity)
@@ -139,6 +142,19 @@ impl Verifier {
     fn name_hash(&self, shown: &NameAndPassword) -> u64 {
         self.names.hash_one(shown.name_bytes())
     }
+}
+
+fn by_signature(
+    credentials: &CredentialSet,
+    head: &Parts,
+    shown: &Signature,
+    now: Timestamp,
+) -> Result<Identity, Unauthenticated> {
+    let key = credentials
+        .ollama_key(shown.public_key)
+        .ok_or(Unauthenticated::Unknown)?;
+    shown.verify(head, now, credentials.clock_skew())?;
+    Ok(Identity::of_key(key))
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ mod models;
 mod patience;
 mod proxy;
 mod reload;
+mod signature;
 mod stream;
 mod tls;
 mod trace;

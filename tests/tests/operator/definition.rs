@@ -23,7 +23,10 @@ async fn a_wrong_spec_is_refused_with_words_that_help() {
             json!({"storage": {"size": "1Gi", "accessModes": ["All"]}}),
             "spec.storage.accessModes",
         ),
-        (json!({"auth": {}}), "auth needs at least one of basic or apiKeys"),
+        (
+            json!({"auth": {}}),
+            "auth needs at least one of basic, apiKeys or ollamaKeys",
+        ),
         (
             json!({"auth": {"basic": {"secretRef": {}}}}),
             "spec.auth.basic.secretRef.name: Required value",

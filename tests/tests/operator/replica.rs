@@ -86,13 +86,12 @@ impl<'a> Replica<'a> {
         let volumes = self.lab.api::<Deployment>().get(&self.service).await.unwrap();
         let volumes = volumes.spec.unwrap().template.spec.unwrap().volumes.unwrap();
         let mut credentials = Vec::new();
-        for (means, volume, configured) in [
-            (Means::Basic, "basic", parsed.credentials.basic),
-            (Means::ApiKeys, "api-keys", parsed.credentials.api_keys),
-        ] {
-            if configured.is_none() {
-                continue;
-            }
+        for (means, _) in parsed.credentials.sources() {
+            let volume = match means {
+                Means::Basic => "basic",
+                Means::ApiKeys => "api-keys",
+                Means::OllamaKeys => "ollama-keys",
+            };
             let volume = volumes.iter().find(|one| one.name == volume).unwrap();
             let secret = volume.secret.as_ref().unwrap().secret_name.clone().unwrap();
             let digest = key.digest(&self.entries(&secret).await);

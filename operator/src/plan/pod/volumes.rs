@@ -64,6 +64,7 @@ pub(super) fn of_proxy(prepared: &Prepared<'_>) -> Vec<VolumeMount> {
         let directory = match source.means {
             Means::Basic => paths::BASIC_DIRECTORY,
             Means::ApiKeys => paths::API_KEYS_DIRECTORY,
+            Means::OllamaKeys => paths::OLLAMA_KEYS_DIRECTORY,
         };
         mounts.push(mount(volume_of(source), directory));
     }
@@ -78,6 +79,7 @@ fn volume_of(source: &Source) -> &'static str {
     match source.means {
         Means::Basic => "basic",
         Means::ApiKeys => "api-keys",
+        Means::OllamaKeys => "ollama-keys",
     }
 }
 

@@ -163,6 +163,116 @@ fn faults_of_api_keys() {
     );
 }
 
+/// Public keys as `ssh-keygen` and the CLI make them.
+const KEYS: [&str; 2] = [
+    "AAAAC3NzaC1lZDI1NTE5AAAAIAxGSmMrXi+qzIgoLRfNOcaZ8fMnXUvqT4sitE1g1GD3",
+    "AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl",
+];
+
+#[test]
+fn clients_of_ollama_keys() {
+    let [one, two] = KEYS.map(|key| format!("ssh-ed25519 {key}"));
+    /// A name, the key, entries, and the clients.
+    type Case<'a> = (&'a str, Option<&'a str>, &'a [(&'a str, String)], &'a [&'a str]);
+    let cases: &[Case<'_>] = &[
+        (
+            "named by their comments",
+            None,
+            &[(
+                "authorized_keys",
+                format!("{one} alice\n# ours\n{two} bob@laptop of bob\n"),
+            )],
+            &["alice", "bob@laptop of bob"],
+        ),
+        (
+            "as the CLI writes it",
+            None,
+            &[("authorized_keys", format!("{one}\n"))],
+            &["ollama-key-1"],
+        ),
+        (
+            "two of one client",
+            None,
+            &[("authorized_keys", format!("{one} alice\r\n{two}\talice"))],
+            &["alice"],
+        ),
+        (
+            "the same twice",
+            None,
+            &[("authorized_keys", format!("{one} alice\n{one} alice"))],
+            &["alice"],
+        ),
+        (
+            "another entry by name",
+            Some("keys"),
+            &[
+                ("keys", format!("{one} alice")),
+                ("authorized_keys", String::new()),
+            ],
+            &["alice"],
+        ),
+        (
+            "an entry for each client",
+            None,
+            &[("bob", format!("{one} whoever")), ("alice", two.clone())],
+            &["alice", "bob"],
+        ),
+    ];
+    for (name, key, entries, expected) in cases {
+        let pairs: Vec<_> = entries
+            .iter()
+            .map(|(entry, text)| (*entry, text.as_str()))
+            .collect();
+        let parsed = parse(Means::OllamaKeys, *key, &self::entries(&pairs))
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(
+            parsed.clients().into_iter().collect::<Vec<_>>(),
+            *expected,
+            "{name}"
+        );
+    }
+}
+
+#[test]
+#[rustfmt::skip] // one case a line
+fn faults_of_ollama_keys() {
+    let [one, _] = KEYS;
+    let rsa = "AAAAB3NzaC1yc2EAAAADAQABAAAAQQC7";
+    let cases: &[(&str, String, &str)] = &[
+        ("nothing", String::new(), "entry `authorized_keys` holds no credential"),
+        ("another type", format!("ssh-ed25519 {one} a\nssh-rsa {rsa} b"), "line 2: only keys of type ssh-ed25519"),
+        ("a hardware key", format!("sk-ssh-ed25519@openssh.com {one}"), "line 1: only keys of type ssh-ed25519"),
+        ("a curve of NIST", format!("ecdsa-sha2-nistp256 {one}"), "line 1: only keys of type ssh-ed25519"),
+        ("options", format!("no-pty,from=\"10.0.0.0/8\" ssh-ed25519 {one} a"), "line 1: options before the key"),
+        ("the key alone", one.to_owned(), "line 1: not a public key"),
+        ("a private key", "-----BEGIN OPENSSH PRIVATE KEY-----\nb3Bl".to_owned(), "line 1: not a public key"),
+        ("no key", "ssh-ed25519".to_owned(), "line 1: a damaged ssh-ed25519 key"),
+        ("cut off", format!("ssh-ed25519 {}", &one[..64]), "line 1: a damaged ssh-ed25519 key"),
+        ("another type inside", format!("ssh-ed25519 {}", one.replace("C3Nz", "C3NA")), "line 1: a damaged"),
+        ("another length inside", format!("ssh-ed25519 {}", one.replace("AAAAIA", "AAAAHA")), "line 1: a damaged"),
+        ("no base64", format!("ssh-ed25519 {}", one.replace('+', "-")), "line 1: a damaged ssh-ed25519 key"),
+        ("a control character", format!("ssh-ed25519 {one} a\u{7}"), "line 1: a name has"),
+        ("a key of two", format!("ssh-ed25519 {one} a\nssh-ed25519 {one} b"), "line 2: the same key as that of client `a`"),
+        ("an unnamed key's name", format!("ssh-ed25519 {one}\nssh-ed25519 {} ollama-key-1", KEYS[1]),
+            "line 2: `ollama-key-1` is what the unnamed key in line 1"),
+    ];
+    for (name, content, expected) in cases {
+        let message = parse(Means::OllamaKeys, None, &entries(&[("authorized_keys", content)]))
+            .err()
+            .unwrap_or_else(|| panic!("{name}: accepted"))
+            .to_string();
+        assert!(message.contains(expected) && !message.contains(one), "{name}: {message}");
+    }
+    check_errors(
+        Means::OllamaKeys,
+        &[
+            ("no entry", None, &[], "there is no entry; entry `authorized_keys`, or one for each client"),
+            ("another key", Some("x"), &[("authorized_keys", "")], "no entry `x`, but `authorized_keys`"),
+            ("a client without a key", None, &[("alice", "")], "entry `alice` holds no credential"),
+        ],
+    );
+}
+
 #[test]
 fn a_message_names_a_few_entries_only() {
     let many = (0..500)

@@ -1,11 +1,13 @@
 use std::fs;
 use std::path::Path;
 
-use http::HeaderMap;
+use http::Request;
 use prometheus_client::metrics::counter::Counter;
 
 use super::*;
 use crate::address::ClientAddress;
+use crate::config::CredentialSource;
+use crate::digest::Entries;
 use crate::identify::Verifier;
 
 const HASH: &str = "{SHA}F2GPAaOiG5EcklvLUlodIavTBnM=";
@@ -29,6 +31,7 @@ impl Files {
         let configuration = Credentials {
             basic: source("users"),
             api_keys: source("keys"),
+            ..Credentials::default()
         };
         let files = Self {
             directory,
@@ -54,14 +57,13 @@ impl Files {
 
 /// Who is let in with this `Authorization`.
 fn identity(set: &CredentialSet, authorization: &str) -> Option<Identity> {
-    let headers: HeaderMap = [(http::header::AUTHORIZATION, authorization.parse().unwrap())]
-        .into_iter()
-        .collect();
+    let request = Request::get("/").header(http::header::AUTHORIZATION, authorization);
+    let head = request.body(()).unwrap().into_parts().0;
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime
         .block_on(Verifier::new(Counter::default()).unwrap().identify(
             set,
-            &headers,
+            &head,
             ClientAddress::of_test("192.0.2.1"),
         ))
         .ok()
@@ -129,8 +131,8 @@ fn a_mounted_secret_without_key_has_a_client_for_each_entry() {
     };
     let set = CredentialSet::load(
         &Credentials {
-            basic: None,
             api_keys: Some(source),
+            ..Credentials::default()
         },
         None,
     );

@@ -27,7 +27,7 @@ impl Users {
         let path = directory.path().join("users");
         let configuration = Credentials {
             basic: Some(CredentialSource { path, key: None }),
-            api_keys: None,
+            ..Credentials::default()
         };
         let mut users = Self {
             directory,
@@ -45,11 +45,10 @@ impl Users {
     }
 }
 
-fn headers(name: &str, password: &str) -> HeaderMap {
+fn head(name: &str, password: &str) -> Parts {
     let value = format!("Basic {}", STANDARD.encode(format!("{name}:{password}")));
-    [(http::header::AUTHORIZATION, value.parse().unwrap())]
-        .into_iter()
-        .collect()
+    let request = http::Request::get("/").header(http::header::AUTHORIZATION, value);
+    request.body(()).unwrap().into_parts().0
 }
 
 /// Who it is, or why nobody.
@@ -71,7 +70,7 @@ async fn identify_from(
 ) -> Result<String, Unauthenticated> {
     let address = ClientAddress::of_test(address);
     let identity = verifier
-        .identify(&users.set, &headers(name, password), address)
+        .identify(&users.set, &head(name, password), address)
         .await;
     identity.map(|identity| identity.name().to_string())
 }
