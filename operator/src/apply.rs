@@ -1,8 +1,8 @@
-//! Every write but the status: server-side apply by one field manager.
+//! Every write but the status: server-side apply by one field manager, and the end of what is no longer wanted.
 
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::Client;
-use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
+use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions};
 use serde_json::{Value, json};
 
 use crate::changes::Change;
@@ -67,6 +67,7 @@ impl Writer<'_> {
                     claim = self.update(child, uid, object).await;
                 }
                 Change::Update { child, uid, object } => self.update(child, uid, object).await?,
+                Change::Delete { kind, name, uid } => self.delete(*kind, name, uid).await?,
             }
         }
         claim
@@ -109,6 +110,26 @@ impl Writer<'_> {
         object["metadata"]["uid"] = uid.into();
         self.patch(child, &object, &PatchParams::apply(MANAGER).force())
             .await
+    }
+
+    /// With the uid. One that is gone, or that another has replaced, is not there to be deleted.
+    async fn delete(&self, kind: Kind, name: &str, uid: &str) -> Result<(), ApplyError> {
+        self.metrics.write(kind.name(), "delete");
+        let parameters = DeleteParams {
+            preconditions: Some(Preconditions {
+                uid: Some(uid.to_owned()),
+                resource_version: None,
+            }),
+            ..DeleteParams::default()
+        };
+        let api: Api<DynamicObject> =
+            Api::namespaced_with(self.client.clone(), self.namespace, &kind.resource());
+        match api.delete(name, &parameters).await {
+            Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(()),
+            outcome => outcome
+                .map(drop)
+                .map_err(|source| refused(kind.name(), name, source)),
+        }
     }
 
     async fn patch(&self, child: &Child, object: &Value, parameters: &PatchParams) -> Result<(), ApplyError> {

@@ -1,13 +1,11 @@
 //! The difference between what should be and what there is: pure.
 
-use std::collections::BTreeMap;
-
 use kube::ResourceExt;
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
 use crate::compare::{covers, quantity};
-use crate::observe::{Children, GeneratedState, Live};
+use crate::observe::{GeneratedState, Live, Observed};
 use crate::plan::{Child, GeneratedSecret, Kind, Plan, service_of};
 
 /// Something to write.
@@ -25,6 +23,15 @@ pub enum Change<'a> {
         uid: String,
         /// What it says of its size, where that has grown beyond the plan.
         object: Value,
+    },
+    /// A child of an optional kind that the plan no longer has.
+    Delete {
+        /// Its kind.
+        kind: Kind,
+        /// Its name.
+        name: String,
+        /// Which object it must still be.
+        uid: String,
     },
 }
 
@@ -45,14 +52,13 @@ pub struct Collision {
 /// When an object of a child's name belongs to something else.
 pub fn changes<'a>(
     plan: &'a Plan,
-    children: &Children,
-    generated: &BTreeMap<String, GeneratedState>,
+    observed: &Observed,
     uid: &str,
 ) -> Result<Vec<Change<'a>>, Vec<Collision>> {
     let mut collisions = Vec::new();
     let mut changes = Vec::new();
     for secret in &plan.generated {
-        match generated.get(secret.name()) {
+        match observed.generated.get(secret.name()) {
             Some(GeneratedState::Ours) => {}
             Some(GeneratedState::Foreign { deleting }) => {
                 collisions.push(Collision {
@@ -65,16 +71,23 @@ pub fn changes<'a>(
         }
     }
     for child in &plan.children {
-        match children.get(&child.kind) {
+        match observed.children.get(&child.kind) {
             Some(live) if !is_ours(live, uid) => collisions.push(Collision {
                 kind: child.kind.name(),
                 name: child.name.clone(),
                 deleting: live.metadata.deletion_timestamp.is_some(),
             }),
             Some(live) => changes.extend(update(child, live)),
+            // Nothing can be made of a kind that isn't there; the status says so.
+            None if observed.unserved.contains(&child.kind) => {}
             None => changes.push(Change::Create(child)),
         }
     }
+    changes.extend(observed.surplus.iter().map(|(kind, live)| Change::Delete {
+        kind: *kind,
+        name: live.name_any(),
+        uid: live.uid().unwrap_or_default(),
+    }));
     if collisions.is_empty() {
         Ok(changes)
     } else {

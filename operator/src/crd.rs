@@ -7,12 +7,21 @@
     unreachable_pub,
     reason = "KubeSchema repeats each struct inside a function, where nothing reaches it"
 )]
+mod exposure;
+#[expect(
+    unreachable_pub,
+    reason = "KubeSchema repeats each struct inside a function, where nothing reaches it"
+)]
 mod spec;
 mod status;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
 
+pub use exposure::{
+    HttpRoute, HttpRouteTimeouts, Ingress, ParentRef, ServiceExposure, ServiceType, SessionAffinity,
+    TrafficPolicy,
+};
 pub use spec::{
     ApiKeysAuth, Auth, BasicAuth, EphemeralStorage, Gpu, GpuVendor, Image, Model, Network, NetworkTls,
     OllamaKeysAuth, OllamaService, OllamaServiceSpec, PullPolicy, Resources, Runtime, SecretRef, Storage,

@@ -1,8 +1,9 @@
 //! The Kubernetes operator of Corral: turns each `OllamaService` into an Ollama that nobody reaches without a credential.
 //!
 //! # Privileges
-//! The operator uses these verbs and no others; the chart grants exactly them. It deletes nothing: what it makes carries an
-//! owner reference, so that Kubernetes deletes it with its OllamaService.
+//! The operator uses these verbs and no others; the chart grants exactly them. What it makes carries an owner reference, so
+//! that Kubernetes deletes it with its OllamaService. By itself it deletes only kinds that hold nothing, when the spec no
+//! longer asks for them, and only the very object that it made.
 //!
 //! | group | resources | verbs | for |
 //! |---|---|---|---|
@@ -11,6 +12,8 @@
 //! | core | serviceaccounts, services, configmaps, persistentvolumeclaims | get, list, watch, create, patch | children; create goes with patch in server-side apply |
 //! | apps | deployments | get, list, watch, create, patch | children |
 //! | networking.k8s.io | networkpolicies | get, list, watch, create, patch | children |
+//! | networking.k8s.io | ingresses | get, list, watch, create, patch, delete | `network.ingress` |
+//! | gateway.networking.k8s.io | httproutes | get, list, watch, create, patch, delete | `network.httpRoute` |
 //! | core | pods | list, watch, patch | why a Pod doesn't run; the annotation that makes the kubelet refresh mounts |
 //! | core | secrets | get, list, watch, create | `--secrets=read` only: metadata is watched, Secrets are read by name |
 //! | events.k8s.io | events | create, patch | |

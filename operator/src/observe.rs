@@ -6,16 +6,17 @@
 mod certificate;
 mod credentials;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use http::StatusCode;
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::api::{Api, DynamicObject, PartialObjectMeta};
 use kube::core::ObjectMeta;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Client, ResourceExt};
 
-use crate::plan::{Child, Plan, instance_of, service_of};
+use crate::plan::{Child, Kind, Plan, instance_of, service_of};
 use crate::watch::Stores;
 
 pub use certificate::CertificateState;
@@ -24,7 +25,7 @@ pub use credentials::{Content, Readings, SecretState};
 /// A child that there is.
 pub type Live = Arc<DynamicObject>;
 /// The children that there are: an OllamaService has at most one of each kind.
-pub type Children = BTreeMap<crate::plan::Kind, Live>;
+pub type Children = BTreeMap<Kind, Live>;
 
 /// Whose a Secret is that has the name of a generated one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +44,10 @@ pub enum GeneratedState {
 pub struct Observed {
     /// The children of the plan that there are.
     pub children: Children,
+    /// Kinds of the plan that this cluster doesn't have.
+    pub unserved: BTreeSet<Kind>,
+    /// Children of optional kinds that the plan no longer has.
+    pub surplus: Vec<(Kind, Live)>,
     /// The generated Secrets of the plan that there are, by name.
     pub generated: BTreeMap<String, GeneratedState>,
     /// For each source of the plan, in its order, the state of its Secret.
@@ -79,9 +84,12 @@ pub async fn observe(place: Place<'_>, plan: &Plan) -> Result<Observed, kube::Er
     let secrets = credentials::secrets(place, plan).await?;
     let certificate = certificate::certificate(place, plan).await?;
     let mut children = Children::new();
+    let mut unserved = BTreeSet::new();
     for child in &plan.children {
-        if let Some(live) = place.child(child).await? {
-            children.insert(child.kind, live);
+        match place.child(child).await? {
+            Found::Live(live) => drop(children.insert(child.kind, live)),
+            Found::Nothing => {}
+            Found::NoSuchKind => drop(unserved.insert(child.kind)),
         }
     }
     let mut generated = BTreeMap::new();
@@ -92,6 +100,8 @@ pub async fn observe(place: Place<'_>, plan: &Plan) -> Result<Observed, kube::Er
     }
     Ok(Observed {
         children,
+        unserved,
+        surplus: place.surplus(plan),
         generated,
         secrets,
         certificate,
@@ -99,8 +109,15 @@ pub async fn observe(place: Place<'_>, plan: &Plan) -> Result<Observed, kube::Er
     })
 }
 
+/// What there is where a child should be.
+enum Found {
+    Live(Live),
+    Nothing,
+    NoSuchKind,
+}
+
 impl Place<'_> {
-    async fn child(&self, child: &Child) -> Result<Option<Live>, kube::Error> {
+    async fn child(&self, child: &Child) -> Result<Found, kube::Error> {
         let resource = child.kind.resource();
         let reference = ObjectRef::new_with(&child.name, resource.clone()).within(self.namespace);
         if let Some(known) = self
@@ -109,10 +126,42 @@ impl Place<'_> {
             .get(&child.kind)
             .and_then(|store| store.get(&reference))
         {
-            return Ok(Some(known));
+            return Ok(Found::Live(known));
         }
         let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), self.namespace, &resource);
-        Ok(api.get_opt(&child.name).await?.map(Arc::new))
+        match api.get(&child.name).await {
+            Ok(live) => Ok(Found::Live(Arc::new(live))),
+            Err(kube::Error::Api(answer)) if answer.code == StatusCode::NOT_FOUND.as_u16() => {
+                // An answer about an object names it; one about a kind that nobody serves is not even JSON.
+                let about_object = answer.details.is_some_and(|details| !details.name.is_empty());
+                Ok(if child.kind.may_be_unserved() && !about_object {
+                    Found::NoSuchKind
+                } else {
+                    Found::Nothing
+                })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Owned by this very OllamaService, by its uid: not by one of the same name that is gone.
+    fn surplus(&self, plan: &Plan) -> Vec<(Kind, Live)> {
+        let unplanned = Kind::OPTIONAL
+            .into_iter()
+            .filter(|kind| plan.children.iter().all(|child| child.kind != *kind));
+        let mut surplus = Vec::new();
+        for kind in unplanned {
+            let Some(store) = self.stores.children.get(&kind) else {
+                continue;
+            };
+            let ours = store.state_filter(|live| {
+                live.metadata.namespace.as_deref() == Some(self.namespace)
+                    && live.metadata.deletion_timestamp.is_none()
+                    && service_of(&live.metadata).is_some_and(|(_, uid)| uid == self.uid)
+            });
+            surplus.extend(ours.into_iter().map(|live| (kind, live)));
+        }
+        surplus
     }
 
     /// The metadata of a Secret; none as well where the operator may not touch Secrets.

@@ -6,6 +6,7 @@ mod child;
 mod configuration;
 mod credentials;
 mod deployment;
+mod exposure;
 mod names;
 mod network;
 mod pod;
@@ -62,13 +63,19 @@ pub fn plan(service: &OllamaService, options: &PlanOptions) -> Result<Plan, Plan
     let mut children = vec![
         Child::new(Kind::ServiceAccount, &network::service_account(&prepared))?,
         Child::new(Kind::ConfigMap, &configuration.config_map)?,
-        Child::new(Kind::Service, &network::service(&prepared))?,
+        Child::new(Kind::Service, &exposure::service(&prepared))?,
         Child::new(Kind::NetworkPolicy, &network::network_policy(&prepared, options))?,
     ];
     if let Some(claim) = storage::claim(&prepared) {
         children.push(Child::new(Kind::PersistentVolumeClaim, &claim)?);
     }
     children.push(Child::new(Kind::Deployment, &deployment::deployment(&prepared))?);
+    if let Some(ingress) = exposure::ingress(&prepared) {
+        children.push(Child::new(Kind::Ingress, &ingress)?);
+    }
+    if let Some(route) = exposure::http_route(&prepared) {
+        children.push(Child::new(Kind::HttpRoute, &route)?);
+    }
     Ok(Plan {
         children,
         generated: credentials::generated(&prepared),

@@ -136,7 +136,7 @@ impl<'a> One<'a> {
         let observed = observe(self.place(), &plan)
             .await
             .map_err(ReconcileError::Observe)?;
-        let changes = match changes(&plan, &observed.children, &observed.generated, &self.uid) {
+        let changes = match changes(&plan, &observed, &self.uid) {
             Ok(changes) => changes,
             Err(collisions) => return self.blocked(&Blocked::Taken(collisions)).await,
         };
@@ -154,6 +154,8 @@ impl<'a> One<'a> {
                 certificate: observed.certificate.as_ref(),
                 deployment: deployment.as_ref(),
                 pods: &observed.pods,
+                children: &observed.children,
+                unserved: &observed.unserved,
                 replicas: &replicas,
                 progress: &progress,
                 refused: written.as_ref().err().map(ToString::to_string).as_deref(),

@@ -3,12 +3,14 @@
 mod certificate;
 mod conditions;
 mod credentials;
+mod exposure;
 mod models;
 mod pods;
 #[cfg(test)]
 mod tests;
 mod verdict;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use k8s_openapi::api::apps::v1::DeploymentStatus;
@@ -17,8 +19,8 @@ use k8s_openapi::jiff::Timestamp;
 
 use crate::changes::Collision;
 use crate::crd::{CredentialsStatus, OllamaService, OllamaServiceStatus, SecretStatus};
-use crate::observe::{CertificateState, SecretState};
-use crate::plan::{Plan, endpoint, selector};
+use crate::observe::{CertificateState, Children, SecretState};
+use crate::plan::{Kind, Plan, endpoint, selector};
 use crate::replicas::Replica;
 use crate::rotation::{Progress, revision, versions_in_force};
 
@@ -49,6 +51,10 @@ pub struct Known<'a> {
     pub deployment: Option<&'a DeploymentStatus>,
     /// Its Pods.
     pub pods: &'a [Arc<Pod>],
+    /// The children that there are.
+    pub children: &'a Children,
+    /// Kinds of the plan that this cluster doesn't have.
+    pub unserved: &'a BTreeSet<Kind>,
     /// What the proxies say.
     pub replicas: &'a [Replica],
     /// How far the newest credentials and configuration have come.
@@ -74,6 +80,7 @@ pub fn status(
         credentials: credentials::synced(service, known),
         certificate: certificate::problem(service, known),
         models: models::ready(service, known, &models),
+        exposure: exposure::exposed(known),
         blocked: known.refused.map(|refused| Verdict::no("ApplyRefused", refused)),
     };
     let ready_models = models.iter().filter(|model| model.state == models::READY).count();

@@ -79,7 +79,7 @@ impl Watches {
         }
     }
 
-    /// Waits until every store has been filled once.
+    /// Waits until every store has been filled once, but for those of kinds that the cluster may be without.
     ///
     /// # Errors
     /// When a watch has ended, which only the end of the process brings about.
@@ -91,7 +91,8 @@ impl Watches {
             secrets,
         } = &*self.stores;
         services.wait_until_ready().await?;
-        for store in children.values() {
+        let served = children.iter().filter(|(kind, _)| !kind.may_be_unserved());
+        for (_, store) in served {
             store.wait_until_ready().await?;
         }
         pods.wait_until_ready().await?;
@@ -119,9 +120,14 @@ struct Starting<'a> {
 impl Starting<'_> {
     fn services(&mut self, writer: Writer<Guarded>) {
         let api = self.api::<Guarded>();
-        self.follow(api, watcher::Config::default(), writer, strip, |_, service| {
-            vec![ObjectRef::from_obj(service)]
-        });
+        self.follow(
+            api,
+            watcher::Config::default(),
+            writer,
+            strip,
+            complain,
+            |_, service| vec![ObjectRef::from_obj(service)],
+        );
     }
 
     fn children(&mut self, kind: Kind) -> Store<DynamicObject> {
@@ -132,7 +138,8 @@ impl Starting<'_> {
         };
         let writer = Writer::new(resource);
         let store = writer.as_reader();
-        self.follow(api, ours(), writer, strip, concerned::by_owner);
+        let complain = if kind.may_be_unserved() { note } else { complain };
+        self.follow(api, ours(), writer, strip, complain, concerned::by_owner);
         store
     }
 
@@ -143,7 +150,7 @@ impl Starting<'_> {
             strip(pod);
             pod.spec = None;
         };
-        self.follow(api, ours(), writer, strip_pod, concerned::by_label);
+        self.follow(api, ours(), writer, strip_pod, complain, concerned::by_label);
         store
     }
 
@@ -157,7 +164,14 @@ impl Starting<'_> {
         };
         // Helm's records are large in number and never credentials.
         let others = watcher::Config::default().fields("type!=helm.sh/release.v1");
-        self.follow(api, others, writer, strip_secret, concerned::by_reference);
+        self.follow(
+            api,
+            others,
+            writer,
+            strip_secret,
+            complain,
+            concerned::by_reference,
+        );
         store
     }
 
@@ -174,6 +188,7 @@ impl Starting<'_> {
         config: watcher::Config,
         writer: Writer<K>,
         strip: impl FnMut(&mut K) + Send + 'static,
+        failed: fn(&watcher::Error),
         concerned: impl Fn(&Store<Guarded>, &K) -> Vec<ObjectRef<Guarded>> + Send + 'static,
     ) where
         K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
@@ -182,8 +197,7 @@ impl Starting<'_> {
         let (services, queue) = (self.services.clone(), self.queue.clone());
         self.tasks.spawn(async move {
             let events = reflector(writer, watcher(api, config).default_backoff().modify(strip));
-            let mut events =
-                pin!(events.map_err(|error| tracing::warn!(%error, "a watch failed; it starts again")));
+            let mut events = pin!(events.map_err(|error| failed(&error)));
             while let Some(event) = events.next().await {
                 for service in event
                     .map(|event| touched(&services, &event, &concerned))
@@ -212,6 +226,15 @@ fn touched<K>(
             .map(|service| ObjectRef::from_obj(&**service))
             .collect(),
     }
+}
+
+fn complain(error: &watcher::Error) {
+    tracing::warn!(%error, "a watch failed; it starts again");
+}
+
+/// A kind that the cluster may be without is asked for again and again, at most twice a minute, until it is there.
+fn note(error: &watcher::Error) {
+    tracing::debug!(%error, "a kind that the cluster may be without can't be watched");
 }
 
 fn ours() -> watcher::Config {

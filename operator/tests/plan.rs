@@ -144,6 +144,12 @@ fn what_is_wrong_is_named() {
             "spec.runtime.env: the operator owns OLLAMA_HOST",
         ),
         ("{gpu: {vendor: other}}", "unknown variant `other`"),
+        ("{service: {nodePort: 30000}}", "spec.service: nodePort"),
+        (
+            "{service: {type: NodePort, loadBalancerClass: x}}",
+            "spec.service: loadBalancerClass",
+        ),
+        ("{network: {ingress: {hosts: []}}}", "spec.network.ingress.hosts"),
     ];
     for (spec, expected) in cases {
         let text = format!(

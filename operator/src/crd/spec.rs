@@ -9,6 +9,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::exposure::{HttpRoute, Ingress, ServiceExposure};
 use super::status::OllamaServiceStatus;
 
 /// A running Ollama that nobody reaches without a credential.
@@ -80,9 +81,13 @@ pub struct OllamaServiceSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256))]
     pub access: Vec<AccessRule>,
-    /// How clients reach the service: which addresses may call, and whether by HTTPS.
+    /// How clients reach the service: which addresses may call, whether by HTTPS, and how it is found from outside the
+    /// cluster.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network: Option<Network>,
+    /// The Service that clients connect to. Without it, one of type ClusterIP.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service: Option<ServiceExposure>,
     /// Labels of the nodes that may run the Pods.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub node_selector: BTreeMap<String, String>,
@@ -366,6 +371,13 @@ pub struct Network {
     /// HTTPS in place of HTTP, on the same port.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<NetworkTls>,
+    /// An Ingress of the same name. Name its controller's addresses in trustedProxies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ingress: Option<Ingress>,
+    /// An HTTPRoute of the same name, where the cluster has the Gateway API. Name the Gateway's addresses in trustedProxies.
+    /// With `tls` the Gateway needs a BackendTLSPolicy of yours too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http_route: Option<HttpRoute>,
 }
 
 /// The certificate that clients see.

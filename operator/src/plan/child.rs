@@ -22,18 +22,28 @@ pub enum Kind {
     PersistentVolumeClaim,
     /// The Pods.
     Deployment,
+    /// How a controller of Ingresses leads clients to the Service.
+    Ingress,
+    /// How a Gateway leads clients to the Service; not every cluster has the kind.
+    HttpRoute,
 }
 
 impl Kind {
     /// All of them, in the order in which they are applied.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::ServiceAccount,
         Self::ConfigMap,
         Self::Service,
         Self::NetworkPolicy,
         Self::PersistentVolumeClaim,
         Self::Deployment,
+        Self::Ingress,
+        Self::HttpRoute,
     ];
+
+    /// Those that hold nothing and are made only where the spec asks for them. When it no longer does they are deleted;
+    /// no other kind ever is.
+    pub const OPTIONAL: [Self; 2] = [Self::Ingress, Self::HttpRoute];
 
     /// The kind's name in the API.
     pub const fn name(self) -> &'static str {
@@ -44,7 +54,14 @@ impl Kind {
             Self::NetworkPolicy => "NetworkPolicy",
             Self::PersistentVolumeClaim => "PersistentVolumeClaim",
             Self::Deployment => "Deployment",
+            Self::Ingress => "Ingress",
+            Self::HttpRoute => "HTTPRoute",
         }
+    }
+
+    /// Whether a cluster may be without the kind: it is no part of Kubernetes.
+    pub const fn may_be_unserved(self) -> bool {
+        matches!(self, Self::HttpRoute)
     }
 
     const fn group_and_plural(self) -> (&'static str, &'static str) {
@@ -55,6 +72,8 @@ impl Kind {
             Self::NetworkPolicy => ("networking.k8s.io", "networkpolicies"),
             Self::PersistentVolumeClaim => ("", "persistentvolumeclaims"),
             Self::Deployment => ("apps", "deployments"),
+            Self::Ingress => ("networking.k8s.io", "ingresses"),
+            Self::HttpRoute => ("gateway.networking.k8s.io", "httproutes"),
         }
     }
 

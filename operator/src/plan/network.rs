@@ -1,7 +1,7 @@
-//! How the Pods are reached: ServiceAccount, Service and NetworkPolicy.
+//! Who the Pods are and who reaches which of their ports: ServiceAccount and NetworkPolicy.
 
-use corral_proxy::config::{ADMIN_PORT, OLLAMA_PORT, PROXY_PORT};
-use k8s_openapi::api::core::v1::{Service, ServiceAccount, ServicePort, ServiceSpec};
+use corral_proxy::config::{ADMIN_PORT, PROXY_PORT};
+use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::networking::v1::{
     NetworkPolicy, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicySpec,
 };
@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::Prepared;
-use super::names::{metadata, scheme, selector_labels};
+use super::names::{metadata, selector_labels};
 use crate::cli::PlanOptions;
 
 pub(super) fn service_account(prepared: &Prepared<'_>) -> ServiceAccount {
@@ -17,26 +17,6 @@ pub(super) fn service_account(prepared: &Prepared<'_>) -> ServiceAccount {
         metadata: metadata(prepared, prepared.name),
         automount_service_account_token: Some(false),
         ..ServiceAccount::default()
-    }
-}
-
-pub(super) fn service(prepared: &Prepared<'_>) -> Service {
-    Service {
-        metadata: metadata(prepared, prepared.name),
-        spec: Some(ServiceSpec {
-            type_: Some("ClusterIP".to_owned()),
-            selector: Some(selector_labels(prepared.name)),
-            ports: Some(vec![ServicePort {
-                name: Some(scheme(prepared.tls_secret).to_owned()),
-                port: OLLAMA_PORT.into(),
-                target_port: Some(IntOrString::Int(PROXY_PORT.into())),
-                protocol: Some("TCP".to_owned()),
-                app_protocol: Some(scheme(prepared.tls_secret).to_owned()),
-                ..ServicePort::default()
-            }]),
-            ..ServiceSpec::default()
-        }),
-        ..Service::default()
     }
 }
 

@@ -10,7 +10,7 @@ use super::credentials::{Source, sources, tls_secret};
 use crate::cli::{PlanOptions, SecretsMode};
 use crate::crd::{
     Auth, GpuVendor, Image, MAXIMUM_NAME_LENGTH, Network, OWNED_VARIABLES, OllamaService, OllamaServiceSpec,
-    PullPolicy, Storage,
+    PullPolicy, ServiceType, Storage,
 };
 
 /// An OllamaService that has been checked and parsed.
@@ -59,6 +59,7 @@ pub(super) fn prepare<'a>(
     check_storage(spec.storage.as_ref(), &mut problems);
     check_environment(spec, &mut problems);
     check_auth(spec, &mut problems);
+    check_exposure(spec, &mut problems);
     let network = parse_network(spec.network.as_ref(), &mut problems);
     if !problems.is_empty() {
         return Err(problems);
@@ -132,11 +133,36 @@ fn check_auth(spec: &OllamaServiceSpec, problems: &mut Vec<String>) {
     }
 }
 
+fn check_exposure(spec: &OllamaServiceSpec, problems: &mut Vec<String>) {
+    let network = spec.network.as_ref();
+    let ingress = network.and_then(|network| network.ingress.as_ref());
+    if ingress.is_some_and(|ingress| ingress.hosts.is_empty()) {
+        problems.push("spec.network.ingress.hosts: at least one".to_owned());
+    }
+    let Some(service) = &spec.service else { return };
+    let inside = service.kind == ServiceType::ClusterIP;
+    if inside && (service.node_port.is_some() || service.external_traffic_policy.is_some()) {
+        problems.push(
+            "spec.service: nodePort and externalTrafficPolicy go with type NodePort or LoadBalancer"
+                .to_owned(),
+        );
+    }
+    let balanced = service.load_balancer_class.is_some() || !service.load_balancer_source_ranges.is_empty();
+    if balanced && service.kind != ServiceType::LoadBalancer {
+        problems.push(
+            "spec.service: loadBalancerClass and loadBalancerSourceRanges go with type LoadBalancer"
+                .to_owned(),
+        );
+    }
+}
+
 fn parse_network(network: Option<&Network>, problems: &mut Vec<String>) -> config::Network {
     let Some(Network {
         allowed_cidrs,
         trusted_proxies,
         tls: _,
+        ingress: _,
+        http_route: _,
     }) = network
     else {
         return config::Network::default();

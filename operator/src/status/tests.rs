@@ -23,6 +23,9 @@ struct Case {
     pod: Value,
     replicas: Vec<Replica>,
     refused: Option<&'static str>,
+    /// What the Gateways say of the HTTPRoute, where there is one.
+    route: Option<Value>,
+    unserved: &'static [Kind],
 }
 
 impl Default for Case {
@@ -35,6 +38,8 @@ impl Default for Case {
             pod: json!({}),
             replicas: vec![replica(|_| {})],
             refused: None,
+            route: None,
+            unserved: &[],
         }
     }
 }
@@ -97,6 +102,14 @@ fn service(spec: &Value) -> OllamaService {
 }
 
 impl Case {
+    fn children(&self) -> Children {
+        let route = self.route.iter().map(|status| {
+            let object = json!({"metadata": {"name": "x"}, "status": status});
+            (Kind::HttpRoute, Arc::new(serde_json::from_value(object).unwrap()))
+        });
+        route.collect()
+    }
+
     fn status(&self, before: &OllamaServiceStatus, now: Timestamp) -> OllamaServiceStatus {
         let Command::Render(options) = <Cli as clap::Parser>::parse_from(["operator", "render", "-"]).command
         else {
@@ -119,12 +132,19 @@ impl Case {
             certificate: self.certificate.as_ref(),
             deployment: Some(&deployment),
             pods: &pods,
+            children: &self.children(),
+            unserved: &self.unserved.iter().copied().collect(),
             replicas: &self.replicas,
             progress: &Progress::of(&plan, &secrets, &self.replicas, false),
             refused: self.refused,
         };
         status(&service, before, &known, now)
     }
+}
+
+fn route(accepted: &str) -> Value {
+    json!({"parents": [{"parentRef": {"name": "public"}, "conditions": [
+        {"type": "Accepted", "status": accepted, "reason": "NotAllowedByListeners", "message": "words"}]}]})
 }
 
 /// Each condition as `Type=Status/Reason`, in order.
@@ -400,6 +420,33 @@ fn conditions_say_what_is_known() {
             },
             "Ready=False/ApplyRefused Available=True/ReplicasReady CredentialsSynced=True/InForce ModelsReady=True/NoneAsked \
              Degraded=True/ApplyRefused",
+        ),
+        (
+            "the cluster has no Gateway API",
+            Case {
+                unserved: &[Kind::HttpRoute],
+                ..Case::default()
+            },
+            "Ready=True/Ready Available=True/ReplicasReady CredentialsSynced=True/InForce ModelsReady=True/NoneAsked \
+             Degraded=True/GatewayAPIMissing",
+        ),
+        (
+            "a Gateway refuses the route",
+            Case {
+                route: Some(route("False")),
+                ..Case::default()
+            },
+            "Ready=True/Ready Available=True/ReplicasReady CredentialsSynced=True/InForce ModelsReady=True/NoneAsked \
+             Degraded=True/RouteRefused",
+        ),
+        (
+            "a Gateway accepts the route",
+            Case {
+                route: Some(route("True")),
+                ..Case::default()
+            },
+            "Ready=True/Ready Available=True/ReplicasReady CredentialsSynced=True/InForce ModelsReady=True/NoneAsked \
+             Degraded=False/AsExpected",
         ),
     ];
     for (name, case, expected) in cases {

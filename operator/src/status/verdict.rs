@@ -97,6 +97,8 @@ pub(super) struct Verdicts {
     pub(super) models: Verdict,
     /// What is wrong with the certificate.
     pub(super) certificate: Option<Verdict>,
+    /// The way from outside the cluster is not there. It doesn't keep a service from being ready: inside, it answers.
+    pub(super) exposure: Option<Verdict>,
     /// The API server refused a child.
     pub(super) blocked: Option<Verdict>,
 }
@@ -110,6 +112,7 @@ impl Verdicts {
             self.certificate.as_ref(),
             Some(&self.available),
             Some(&self.models),
+            self.exposure.as_ref(),
         ];
         let wrong: Vec<_> = all
             .into_iter()

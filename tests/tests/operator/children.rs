@@ -18,6 +18,8 @@ fn full() -> serde_json::Value {
         "models": [{"name": "gemma3:270m"}],
         "storage": {"size": "1024Mi"},
         "runtime": {"env": [{"name": "OLLAMA_FLASH_ATTENTION", "value": ""}]},
+        "service": {"type": "LoadBalancer", "annotations": {"a": "b"}, "loadBalancerSourceRanges": ["10.0.0.0/8"]},
+        "network": {"ingress": {"hosts": ["ollama.example"], "tlsSecretName": "certificate"}},
     })
 }
 
@@ -39,6 +41,7 @@ async fn all_children_come_and_then_nothing_is_written() {
         "ConfigMap smallest",
         "Deployment full",
         "Deployment smallest",
+        "Ingress full",
         "NetworkPolicy full",
         "NetworkPolicy smallest",
         "OllamaService full",

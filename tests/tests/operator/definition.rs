@@ -88,6 +88,46 @@ async fn a_wrong_spec_is_refused_with_words_that_help() {
             "supported values: \"Health\"",
         ),
         (json!({"replicas": -1}), "greater than or equal to 0"),
+        (
+            json!({"service": {"nodePort": 30000}}),
+            "service.nodePort goes with type NodePort or LoadBalancer",
+        ),
+        (
+            json!({"service": {"externalTrafficPolicy": "Local"}}),
+            "service.externalTrafficPolicy goes with type NodePort or LoadBalancer",
+        ),
+        (
+            json!({"service": {"type": "NodePort", "loadBalancerSourceRanges": ["10.0.0.0/8"]}}),
+            "go with type LoadBalancer",
+        ),
+        (
+            json!({"service": {"type": "LoadBalancer", "loadBalancerSourceRanges": ["10.0.0.1"]}}),
+            "loadBalancerSourceRanges must be networks",
+        ),
+        (
+            json!({"service": {"labels": {"app.kubernetes.io/name": "x"}}}),
+            "are the operator's",
+        ),
+        (
+            json!({"service": {"annotations": {"corral.dev/plan": "x"}}}),
+            "are the operator's",
+        ),
+        (
+            json!({"network": {"ingress": {"hosts": []}}}),
+            "spec.network.ingress.hosts",
+        ),
+        (
+            json!({"network": {"ingress": {"hosts": ["Ollama_1"]}}}),
+            "spec.network.ingress.hosts[0]",
+        ),
+        (
+            json!({"network": {"httpRoute": {"parentRefs": []}}}),
+            "spec.network.httpRoute.parentRefs",
+        ),
+        (
+            json!({"network": {"httpRoute": {"parentRefs": [{"name": "g"}], "timeouts": {"request": "for ever"}}}}),
+            "spec.network.httpRoute.timeouts.request",
+        ),
         (json!({"version": "not a tag"}), "spec.version"),
     ];
     for (spec, expected) in cases {

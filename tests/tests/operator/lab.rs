@@ -123,12 +123,13 @@ impl Lab {
             ("PersistentVolumeClaim", "api/v1"),
             ("Deployment", "apis/apps/v1"),
             ("NetworkPolicy", "apis/networking.k8s.io/v1"),
+            ("Ingress", "apis/networking.k8s.io/v1"),
             ("OllamaService", "apis/corral.dev/v1alpha1"),
         ] {
-            let plural = if kind == "NetworkPolicy" {
-                "networkpolicies".to_owned()
-            } else {
-                format!("{}s", kind.to_lowercase())
+            let plural = match kind {
+                "NetworkPolicy" => "networkpolicies".to_owned(),
+                "Ingress" => "ingresses".to_owned(),
+                kind => format!("{}s", kind.to_lowercase()),
             };
             let path = format!("/{path}/namespaces/{}/{plural}", self.namespace);
             let list: Value = self

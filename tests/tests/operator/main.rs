@@ -6,6 +6,7 @@ mod conditions;
 mod crowd;
 mod definition;
 mod election;
+mod exposure;
 mod lab;
 mod replica;
 mod rotation;

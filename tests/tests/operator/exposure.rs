@@ -1,0 +1,199 @@
+//! How clients outside the cluster find a service, and what goes when it is no longer asked for.
+
+use corral_operator::crd::OllamaService;
+use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::networking::v1::Ingress;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::ResourceExt;
+use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, Patch, PatchParams};
+use serde_json::{Value, json};
+
+use crate::lab::{Lab, eventually};
+
+async fn patch(lab: &Lab, spec: Value) {
+    let patch = Patch::Merge(json!({"spec": spec}));
+    lab.api::<OllamaService>()
+        .patch("x", &PatchParams::default(), &patch)
+        .await
+        .unwrap();
+}
+
+async fn gone(lab: &Lab, what: &str) {
+    eventually(what, || async {
+        match lab.api::<Ingress>().get_opt("x").await.unwrap() {
+            None => Ok(()),
+            Some(ingress) => Err(format!("{:?}", ingress.metadata)),
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_ingress_comes_is_kept_and_goes_with_the_field() {
+    let lab = Lab::new("ingress").await;
+    let _operator = lab.operator(&[]).await;
+    lab.create("x", json!({"network": {"ingress": {"hosts": ["a.example"]}}}))
+        .await;
+    lab.condition("x", "Available", "False", "Starting").await;
+    let ingresses = lab.api::<Ingress>();
+    let made = ingresses.get("x").await.unwrap();
+    assert_eq!(
+        made.annotations()["nginx.ingress.kubernetes.io/proxy-buffering"],
+        "off"
+    );
+
+    let edit = json!({"spec": {"rules": [{"host": "elsewhere.example"}]}});
+    ingresses
+        .patch("x", &PatchParams::default(), &Patch::Merge(edit))
+        .await
+        .unwrap();
+    eventually("the host is set right", || async {
+        let now = ingresses.get("x").await.unwrap();
+        if now.spec == made.spec {
+            Ok(())
+        } else {
+            Err(format!("{:?}", now.spec))
+        }
+    })
+    .await;
+
+    let mark = lab.cluster.audit().mark().unwrap();
+    patch(&lab, json!({"network": {"ingress": null}})).await;
+    gone(&lab, "the Ingress goes").await;
+    lab.settled().await;
+    let writes = lab.cluster.audit().writes_since(mark).unwrap();
+    let deleted: Vec<_> = writes
+        .iter()
+        .filter(|write| write.namespace == lab.namespace && write.verb.starts_with("delete"))
+        .map(|write| format!("{} {}", write.resource, write.name))
+        .collect();
+    assert_eq!(deleted, ["ingresses x"], "nothing else is ever deleted");
+}
+
+#[tokio::test]
+async fn what_others_made_under_that_name_is_not_deleted() {
+    let lab = Lab::new("theirs").await;
+    let _operator = lab.operator(&[]).await;
+    let labels = json!({"app.kubernetes.io/managed-by": "corral-operator", "app.kubernetes.io/name": "ollamaservice",
+        "app.kubernetes.io/instance": "x"});
+    let theirs = json!({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": "x", "labels": labels},
+        "spec": {"rules": [{"host": "theirs.example"}]}});
+    let theirs: Ingress = lab.apply("x", theirs).await;
+    lab.create("x", json!({})).await;
+    lab.condition("x", "Available", "False", "Starting").await;
+    lab.settled().await;
+    assert_eq!(lab.api::<Ingress>().get("x").await.unwrap(), theirs);
+
+    patch(&lab, json!({"network": {"ingress": {"hosts": ["a.example"]}}})).await;
+    let message = lab.condition("x", "Ready", "False", "NameTaken").await;
+    assert!(message.contains("Ingress x is there"), "{message}");
+    lab.api::<Ingress>()
+        .delete("x", &DeleteParams::default())
+        .await
+        .unwrap();
+    lab.condition("x", "Available", "False", "Starting").await;
+}
+
+#[tokio::test]
+async fn the_service_becomes_what_is_asked_for_and_goes_back() {
+    let lab = Lab::new("service").await;
+    let _operator = lab.operator(&[]).await;
+    let service = json!({"type": "LoadBalancer", "annotations": {"a": "b"}, "labels": {"c": "d"},
+        "externalTrafficPolicy": "Local", "loadBalancerSourceRanges": ["10.0.0.0/8"]});
+    lab.create("x", json!({"service": service})).await;
+    lab.condition("x", "Available", "False", "Starting").await;
+    let services = lab.api::<Service>();
+    let made = services.get("x").await.unwrap();
+    assert_eq!(
+        (&*made.annotations()["a"], &*made.labels()["c"]),
+        ("b", "d"),
+        "{:?}",
+        made.metadata
+    );
+    assert_eq!(made.spec.unwrap().type_.as_deref(), Some("LoadBalancer"));
+
+    patch(&lab, json!({"service": null})).await;
+    eventually("it is of type ClusterIP again, without a node's port", || async {
+        let now = services.get("x").await.unwrap();
+        let plain = !now.annotations().contains_key("a") && !now.labels().contains_key("c");
+        let spec = now.spec.unwrap();
+        let port = spec.ports.unwrap_or_default()[0].node_port;
+        if plain && spec.type_.as_deref() == Some("ClusterIP") && port.is_none() {
+            Ok(())
+        } else {
+            Err(format!("{:?} {port:?}", spec.type_))
+        }
+    })
+    .await;
+    lab.settled().await;
+    lab.condition("x", "Degraded", "False", "AsExpected").await;
+}
+
+/// The kind's name and no more of it: the fields are the Gateway API's own matter.
+fn gateway_api() -> CustomResourceDefinition {
+    let version = json!({"name": "v1", "served": true, "storage": true, "subresources": {"status": {}},
+        "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}}});
+    let definition = json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "httproutes.gateway.networking.k8s.io",
+            "annotations": {"api-approved.kubernetes.io": "unapproved, for a test"}},
+        "spec": {"group": "gateway.networking.k8s.io", "scope": "Namespaced", "versions": [version],
+            "names": {"kind": "HTTPRoute", "plural": "httproutes", "singular": "httproute"}}});
+    serde_json::from_value(definition).unwrap()
+}
+
+#[tokio::test]
+async fn an_http_route_waits_for_the_gateway_api() {
+    let lab = Lab::new("route").await;
+    let _operator = lab.operator(&[]).await;
+    let route = json!({"parentRefs": [{"name": "public"}], "hostnames": ["a.example"]});
+    lab.create("x", json!({"network": {"httpRoute": route}})).await;
+    let message = lab.condition("x", "Degraded", "True", "GatewayAPIMissing").await;
+    assert!(message.contains("spec.network.httpRoute"), "{message}");
+    lab.condition("x", "Available", "False", "Starting").await;
+
+    let definitions: Api<CustomResourceDefinition> = Api::all(lab.client.clone());
+    let definition = gateway_api();
+    definitions
+        .patch(
+            &definition.name_any(),
+            &PatchParams::apply("test"),
+            &Patch::Apply(&definition),
+        )
+        .await
+        .unwrap();
+    lab.condition("x", "Degraded", "False", "AsExpected").await;
+    let resource = ApiResource {
+        group: "gateway.networking.k8s.io".to_owned(),
+        version: "v1".to_owned(),
+        api_version: "gateway.networking.k8s.io/v1".to_owned(),
+        kind: "HTTPRoute".to_owned(),
+        plural: "httproutes".to_owned(),
+    };
+    let routes: Api<DynamicObject> = Api::namespaced_with(lab.client.clone(), &lab.namespace, &resource);
+    let made = routes.get("x").await.unwrap();
+    let rule = &made.data["spec"]["rules"][0];
+    assert_eq!(rule["timeouts"], json!({"request": "0s"}));
+    assert_eq!(rule["backendRefs"], json!([{"name": "x", "port": 11434}]));
+
+    let refused = json!({"status": {"parents": [{"parentRef": {"name": "public"}, "conditions": [{"type": "Accepted",
+        "status": "False", "reason": "NoMatchingParent", "message": "no listener of that name"}]}]}});
+    routes
+        .patch_status("x", &PatchParams::default(), &Patch::Merge(refused))
+        .await
+        .unwrap();
+    let message = lab.condition("x", "Degraded", "True", "RouteRefused").await;
+    assert!(
+        message.contains("Gateway public") && message.contains("no listener of that name"),
+        "{message}"
+    );
+
+    patch(&lab, json!({"network": {"httpRoute": null}})).await;
+    eventually("the HTTPRoute goes", || async {
+        match routes.get_opt("x").await.unwrap() {
+            None => Ok(()),
+            Some(route) => Err(format!("{:?}", route.metadata)),
+        }
+    })
+    .await;
+    lab.condition("x", "Degraded", "False", "AsExpected").await;
+}
