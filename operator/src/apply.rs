@@ -32,6 +32,28 @@ pub enum ApplyError {
     },
 }
 
+impl ApplyError {
+    /// Whether it was refused because its namespace is being deleted.
+    pub fn namespace_goes(&self) -> bool {
+        match self {
+            Self::Refused { source, .. } => namespace_goes(source),
+            Self::Randomness { .. } => false,
+        }
+    }
+}
+
+/// Whether something can't be made because its namespace is being deleted. The API server tells this refusal from others by
+/// its cause (k8s.io/api/core/v1, NamespaceTerminatingCause).
+pub fn namespace_goes(error: &kube::Error) -> bool {
+    let kube::Error::Api(status) = error else {
+        return false;
+    };
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    causes
+        .into_iter()
+        .any(|cause| cause.reason == "NamespaceTerminating")
+}
+
 /// What the API server says, without the differences that it may print below.
 pub fn words(error: &kube::Error) -> String {
     match error {

@@ -23,6 +23,8 @@ struct Remembered {
     failures: u32,
     lagging: Option<Lagging>,
     status: Option<(String, OllamaServiceStatus)>,
+    /// The uid of one that goes with its namespace.
+    leaves: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -85,6 +87,16 @@ impl Memory {
                 nudges: due.then_some(state.nudges),
             }
         })
+    }
+
+    /// Whether the one of that uid goes with its namespace.
+    pub fn leaves(&self, key: &Key, uid: &str) -> bool {
+        self.with(key, |remembered| remembered.leaves.as_deref() == Some(uid))
+    }
+
+    /// Notes that the one of that uid goes with its namespace; a namespace that is being deleted never comes back.
+    pub fn left(&self, key: &Key, uid: &str) {
+        self.with(key, |remembered| remembered.leaves = Some(uid.to_owned()));
     }
 
     /// The status last written for that uid: a store may not have it yet.
@@ -168,5 +180,19 @@ mod tests {
         memory.wrote_status(&key("a"), "1", OllamaServiceStatus::default());
         assert!(memory.status(&key("a"), "1").is_some());
         assert!(memory.status(&key("a"), "2").is_none());
+    }
+
+    #[test]
+    fn what_goes_with_its_namespace_is_that_of_one_uid() {
+        let memory = Memory::default();
+        assert!(!memory.leaves(&key("a"), "1"));
+        memory.left(&key("a"), "1");
+        assert!(memory.leaves(&key("a"), "1"));
+        assert!(
+            !memory.leaves(&key("a"), "2"),
+            "one of the same name in a new namespace"
+        );
+        memory.forget(&key("a"));
+        assert!(!memory.leaves(&key("a"), "1"));
     }
 }

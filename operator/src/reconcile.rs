@@ -76,7 +76,9 @@ pub enum ReconcileError {
 pub async fn reconcile(service: Arc<Guarded>, context: Arc<Context>) -> Result<Action, ReconcileError> {
     let started = Instant::now();
     let outcome = match &service.0 {
-        _ if service.meta().deletion_timestamp.is_some() => Ok((Outcome::Done, Action::await_change())),
+        _ if service.meta().deletion_timestamp.is_some() || leaves(&service, &context) => {
+            Ok((Outcome::Done, Action::await_change()))
+        }
         Ok(service) => One::new(service, &context).reconcile().await,
         Err(invalid) => unreadable(invalid, &context).await,
     };
@@ -93,6 +95,12 @@ pub fn pause(service: Arc<Guarded>, error: &ReconcileError, context: Arc<Context
     let pause = context.memory.failed(&key_of(&service));
     tracing::warn!(service = %service.name_any(), namespace = service.namespace(), %error, ?pause, "tried again after a pause");
     Action::requeue(pause)
+}
+
+/// Whether it is known to go with its namespace: what is deleted before it can't be made again.
+fn leaves(service: &Guarded, context: &Context) -> bool {
+    let uid = service.meta().uid.as_deref().unwrap_or_default();
+    context.memory.leaves(&key_of(service), uid)
 }
 
 /// The key under which an OllamaService is remembered.
@@ -141,6 +149,10 @@ impl<'a> One<'a> {
             Err(collisions) => return self.blocked(&Blocked::Taken(collisions)).await,
         };
         let applied = self.writer().apply(&changes).await;
+        if applied.as_ref().is_err_and(ApplyError::namespace_goes) {
+            self.context.memory.left(&self.key, &self.uid);
+            return Ok((Outcome::Done, Action::await_change()));
+        }
         let nudge = nudge_value(&plan, &observed);
         let nudged = self.nudge(&to_nudge(&observed, &nudge), &nudge).await;
         let written = applied.and(nudged);

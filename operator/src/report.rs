@@ -7,6 +7,7 @@ use kube::runtime::events::{Event, EventType, Recorder};
 use kube::{Client, Resource};
 use serde_json::json;
 
+use crate::apply::namespace_goes;
 use crate::crd::{OllamaService, OllamaServiceStatus};
 use crate::metrics::Metrics;
 use crate::plan::MANAGER;
@@ -68,8 +69,11 @@ impl Reporter {
                 action: change.condition,
                 secondary: None,
             };
-            if let Err(error) = self.recorder.publish(&event, &service.object_ref(&())).await {
-                tracing::warn!(%error, "an event could not be made");
+            match self.recorder.publish(&event, &service.object_ref(&())).await {
+                // Nobody is left to read it.
+                Err(error) if namespace_goes(&error) => return,
+                Err(error) => tracing::warn!(%error, "an event could not be made"),
+                Ok(()) => {}
             }
         }
     }

@@ -8,5 +8,6 @@ mod definition;
 mod election;
 mod exposure;
 mod lab;
+mod namespace;
 mod replica;
 mod rotation;
