@@ -10,8 +10,7 @@ use std::task::{Context, Poll};
 use futures::task::AtomicWaker;
 
 use crate::address::ClientAddress;
-use crate::authorize::Permit;
-use crate::config::RouteClass;
+use crate::authorize::{Act, Permit};
 use crate::identify::Identity;
 use crate::in_force::{InForce, NoLonger};
 use crate::target::Target;
@@ -28,7 +27,7 @@ pub struct InFlightRequests {
 pub struct InFlight {
     identity: Identity,
     address: ClientAddress,
-    class: RouteClass,
+    act: Act,
     cut: OnceLock<NoLonger>,
     /// The task that drives the client's connection.
     waker: AtomicWaker,
@@ -41,6 +40,7 @@ pub struct InFlight {
 struct Upload {
     complete: AtomicBool,
     broken: AtomicBool,
+    too_large: AtomicBool,
 }
 
 /// The right to be forwarded, for as long as it is held. Only [`admit`] makes one.
@@ -73,11 +73,11 @@ pub fn admit(
 
 impl InFlightRequests {
     fn enter(self: &Arc<Self>, permit: Permit) -> Admission {
-        let (identity, address, target) = permit.into_parts();
+        let (identity, address, target, act) = permit.into_parts();
         let in_flight = Arc::new(InFlight {
             identity,
             address,
-            class: target.class(),
+            act,
             cut: OnceLock::new(),
             waker: AtomicWaker::new(),
             received: AtomicU64::new(0),
@@ -114,7 +114,7 @@ impl InFlightRequests {
 
 impl InFlight {
     fn judged_by(&self, in_force: &InForce) -> Result<(), NoLonger> {
-        in_force.judge_again(&self.identity, self.address, self.class)
+        in_force.judge_again(&self.identity, self.address, &self.act)
     }
 
     fn cut_unless_allowed(&self, in_force: &InForce) -> bool {
@@ -139,6 +139,11 @@ impl InFlight {
     /// The request's body breaks HTTP's rules, or ends too early.
     pub fn note_upload_broken(&self) {
         self.upload.broken.store(true, Ordering::Release);
+    }
+
+    /// The request's body is larger than its class' may be.
+    pub fn note_upload_too_large(&self) {
+        self.upload.too_large.store(true, Ordering::Release);
     }
 }
 
@@ -166,6 +171,11 @@ impl Admission {
     /// Whether the request's body broke HTTP's rules.
     pub fn upload_is_broken(&self) -> bool {
         self.in_flight.upload.broken.load(Ordering::Acquire)
+    }
+
+    /// Whether the request's body was larger than its class' may be.
+    pub fn upload_is_too_large(&self) -> bool {
+        self.in_flight.upload.too_large.load(Ordering::Acquire)
     }
 
     /// Ready once the request is cut. Only the task that drives the client's connection may ask.

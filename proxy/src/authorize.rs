@@ -1,13 +1,21 @@
-//! What a known client may do. Pure: the rules see an identity and a canonical target, and nothing else.
+//! What a known client may do. Pure: the rules see an identity, an address, a canonical target, the time and what the
+//! body asks for, and nothing else.
 
+use std::fmt;
 use std::sync::Arc;
 
+use ipnet::IpNet;
+use jiff::Timestamp;
 use thiserror::Error;
 use wildmatch::WildMatchPattern;
 
 use crate::address::ClientAddress;
+use crate::ask::Ask;
 use crate::config::{AccessRule, RouteClass};
 use crate::identify::Identity;
+use crate::models::name::CanonicalName;
+use crate::models::pattern::ModelPattern;
+use crate::routes::Content;
 use crate::target::Target;
 
 /// `*` stands for any characters; nothing stands for one character, for NUL is in no name.
@@ -16,157 +24,311 @@ type Pattern = WildMatchPattern<'*', '\0'>;
 /// The access rules, ready to be asked.
 #[derive(Debug)]
 pub struct Authorizer {
-    rules: Vec<Rule>,
+    rules: Vec<(Vec<Pattern>, Arc<Terms>)>,
+    others: Arc<Terms>,
 }
 
+/// What the clients of a rule may do.
 #[derive(Debug)]
-struct Rule {
-    clients: Vec<Pattern>,
+struct Terms {
     allow: Vec<RouteClass>,
+    models: Option<Vec<ModelPattern>>,
+    networks: Option<Vec<IpNet>>,
+    not_after: Option<Timestamp>,
+}
+
+/// What a request does, as far as rules look at it.
+#[derive(Clone, Debug)]
+pub struct Act {
+    class: RouteClass,
+    content: Content,
+    /// None where no rule needed it, so that nobody has read it.
+    ask: Option<Ask>,
 }
 
 /// A client asked for what no rule gives it.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error("client \"{client}\" may not use this route: it needs {}", class.name())]
+#[error("client \"{client}\" {cause}")]
 pub struct Forbidden {
     /// The client.
     pub client: Arc<str>,
-    /// What a rule would have to allow.
-    pub class: RouteClass,
+    /// What stands against it.
+    pub cause: Cause,
 }
 
-/// A request that may be forwarded. Only [`Authorizer::authorize`] makes one.
+/// What stands against a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The route's class, which a rule would have to allow.
+    Class(RouteClass),
+    /// The address, for this client.
+    Address,
+    /// The time: the client's access has ended.
+    Expired(Timestamp),
+    /// The model.
+    Model(CanonicalName),
+    /// No model is named, or nobody has read which.
+    NoModel,
+    /// The model is named in a form, which two readers can read differently.
+    Form,
+    /// Nothing but the unloading of a model, which is a change.
+    Unload,
+}
+
+impl Cause {
+    /// The name, in log and metrics.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Class(_) => "forbidden",
+            Self::Address => "address",
+            Self::Expired(_) => "expired",
+            Self::Model(_) | Self::NoModel | Self::Form => "model",
+            Self::Unload => "unload",
+        }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Class(class) => write!(formatter, "may not use this route: it needs {}", class.name()),
+            Self::Address => formatter.write_str("may not call from this address"),
+            Self::Expired(time) => write!(formatter, "may not call any more: its access ended at {time}"),
+            Self::Model(model) => write!(formatter, "may not use the model {}", model.shortest()),
+            Self::NoModel => formatter.write_str("may use certain models only, and the request names none"),
+            Self::Form => formatter.write_str("may use certain models only, and none on this route"),
+            Self::Unload => formatter.write_str("may not unload a model: that needs Manage"),
+        }
+    }
+}
+
+/// How far the head of a request leads.
+#[derive(Debug)]
+pub enum Clearance {
+    /// To the end: no rule looks at the body.
+    Given(Permit),
+    /// To the body.
+    Pending(Pending),
+}
+
+/// A request that may be forwarded if its body asks for nothing that a rule denies.
+#[derive(Debug)]
+pub struct Pending {
+    permit: Permit,
+    terms: Arc<Terms>,
+}
+
+/// A request that may be forwarded. Only [`Authorizer::authorize`] and [`Pending::permit`] make one.
 #[derive(Debug)]
 pub struct Permit {
     identity: Identity,
     address: ClientAddress,
     target: Target,
+    act: Act,
 }
 
 impl Authorizer {
     /// The rules of the configuration, first match first.
     pub fn new(rules: &[AccessRule]) -> Self {
-        let rule = |AccessRule { clients, allow }: &AccessRule| Rule {
-            clients: clients.iter().map(|pattern| Pattern::new(pattern)).collect(),
-            allow: allow.clone(),
-        };
+        let patterns = |rule: &AccessRule| rule.clients.iter().map(|name| Pattern::new(name)).collect();
         Self {
-            rules: rules.iter().map(rule).collect(),
+            rules: rules
+                .iter()
+                .map(|rule| (patterns(rule), Arc::new(Terms::of(rule))))
+                .collect(),
+            others: Arc::new(Terms {
+                allow: AccessRule::DEFAULT.to_vec(),
+                models: None,
+                networks: None,
+                not_after: None,
+            }),
         }
     }
 
-    /// Judges a request.
+    /// Judges the head of a request.
     ///
     /// # Errors
-    /// The first rule that names the client, or the default, lacks the route's class.
+    /// The first rule that names the client, or the default, lets it do less.
     pub fn authorize(
         &self,
         identity: Identity,
         address: ClientAddress,
         target: Target,
-    ) -> Result<Permit, Forbidden> {
-        self.judge(identity.name(), target.class())?;
-        Ok(Permit {
+        now: Timestamp,
+    ) -> Result<Clearance, Forbidden> {
+        let terms = self.terms(identity.name());
+        let act = Act::of_head(&target);
+        let name = Arc::clone(identity.name());
+        let forbidden = |cause| Forbidden { client: name, cause };
+        let permit = Permit {
             identity,
             address,
             target,
-        })
+            act,
+        };
+        let Permit { act, .. } = &permit;
+        match terms.admit(address, act.class, now) {
+            Err(cause) => Err(forbidden(cause)),
+            Ok(()) if terms.needs_ask(act) => Ok(Clearance::Pending(Pending {
+                permit,
+                terms: Arc::clone(terms),
+            })),
+            Ok(()) => match terms.allow_ask(act) {
+                Err(cause) => Err(forbidden(cause)),
+                Ok(()) => Ok(Clearance::Given(permit)),
+            },
+        }
     }
 
-    /// Whether a client may use routes of a class.
+    /// Judges what a client does, which an earlier judgement let in.
     ///
     /// # Errors
-    /// As [`Self::authorize`].
-    pub fn judge(&self, client: &Arc<str>, class: RouteClass) -> Result<(), Forbidden> {
-        if class == RouteClass::Health || self.allowed(client).contains(&class) {
-            return Ok(());
-        }
-        Err(Forbidden {
-            client: Arc::clone(client),
-            class,
-        })
+    /// As [`Self::authorize`]; also where a rule has come to look at a body that nobody has read.
+    pub fn judge(
+        &self,
+        client: &Arc<str>,
+        address: ClientAddress,
+        act: &Act,
+        now: Timestamp,
+    ) -> Result<(), Forbidden> {
+        let terms = self.terms(client);
+        let judged = terms.admit(address, act.class, now);
+        judged
+            .and_then(|()| terms.allow_ask(act))
+            .map_err(|cause| Forbidden {
+                client: Arc::clone(client),
+                cause,
+            })
     }
 
-    fn allowed(&self, client: &str) -> &[RouteClass] {
-        let names = |rule: &&Rule| rule.clients.iter().any(|pattern| pattern.matches(client));
+    /// Whether a client's access ended between two moments.
+    pub fn expires_between(&self, earlier: Timestamp, later: Timestamp) -> bool {
+        let mut ends = self.rules.iter().filter_map(|(_, terms)| terms.not_after);
+        ends.any(|end| earlier < end && end <= later)
+    }
+
+    fn terms(&self, client: &str) -> &Arc<Terms> {
+        let names =
+            |(patterns, _): &&(Vec<Pattern>, _)| patterns.iter().any(|pattern| pattern.matches(client));
         self.rules
             .iter()
             .find(names)
-            .map_or(AccessRule::DEFAULT, |rule| rule.allow.as_slice())
+            .map_or(&self.others, |(_, terms)| terms)
+    }
+}
+
+impl Terms {
+    /// Patterns that match nothing are left out: validation has refused them before, and less is allowed without them.
+    fn of(rule: &AccessRule) -> Self {
+        let AccessRule {
+            clients: _,
+            allow,
+            models,
+            allowed_cidrs,
+            not_after,
+        } = rule;
+        let parse = |patterns: &Vec<String>| {
+            patterns
+                .iter()
+                .filter_map(|pattern| ModelPattern::parse(pattern))
+                .collect()
+        };
+        Self {
+            allow: allow.clone(),
+            models: models.as_ref().map(parse),
+            networks: allowed_cidrs.clone(),
+            not_after: *not_after,
+        }
+    }
+
+    fn admit(&self, address: ClientAddress, class: RouteClass, now: Timestamp) -> Result<(), Cause> {
+        if let Some(end) = self.not_after.filter(|end| now >= *end) {
+            return Err(Cause::Expired(end));
+        }
+        let from_here =
+            |networks: &Vec<IpNet>| networks.iter().any(|network| network.contains(&address.get()));
+        if !self.networks.as_ref().is_none_or(from_here) {
+            return Err(Cause::Address);
+        }
+        if class == RouteClass::Health || self.allow.contains(&class) {
+            return Ok(());
+        }
+        Err(Cause::Class(class))
+    }
+
+    /// Whether the body must be read. Who may change models may unload them too.
+    fn needs_ask(&self, act: &Act) -> bool {
+        match act.content {
+            Content::Nothing | Content::Path | Content::Blob | Content::Form => false,
+            Content::Inference(_) => self.models.is_some() || !self.allow.contains(&RouteClass::Manage),
+            Content::Compatible | Content::Named | Content::Create | Content::Copy => self.models.is_some(),
+        }
+    }
+
+    fn allow_ask(&self, act: &Act) -> Result<(), Cause> {
+        let unloads = act.ask.as_ref().is_some_and(|ask| ask.unloads);
+        if unloads && !self.allow.contains(&RouteClass::Manage) {
+            return Err(Cause::Unload);
+        }
+        let Some(patterns) = &self.models else {
+            return Ok(());
+        };
+        match act.content {
+            Content::Nothing | Content::Blob => return Ok(()),
+            Content::Form if patterns.contains(&ModelPattern::Every) => return Ok(()),
+            Content::Form => return Err(Cause::Form),
+            _ => {}
+        }
+        let models = act.ask.iter().flat_map(|ask| &ask.models);
+        let allowed = |model: &&CanonicalName| patterns.iter().any(|pattern| pattern.matches(model));
+        match models.clone().find(|model| !allowed(model)) {
+            Some(denied) => Err(Cause::Model(denied.clone())),
+            None if models.count() == 0 => Err(Cause::NoModel),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Act {
+    fn of_head(target: &Target) -> Self {
+        let content = target.content();
+        Self {
+            class: target.class(),
+            content,
+            ask: (content == Content::Path).then(|| Ask::of_path(target.model())),
+        }
+    }
+}
+
+impl Pending {
+    /// What the body is, as far as rules look at it.
+    pub const fn content(&self) -> Content {
+        self.permit.act.content
+    }
+
+    /// Judges what the body asks for.
+    ///
+    /// # Errors
+    /// The client may not.
+    pub fn permit(self, ask: Ask) -> Result<Permit, Forbidden> {
+        let Self { mut permit, terms } = self;
+        permit.act.ask = Some(ask);
+        match terms.allow_ask(&permit.act) {
+            Ok(()) => Ok(permit),
+            Err(cause) => Err(Forbidden {
+                client: Arc::clone(permit.identity.name()),
+                cause,
+            }),
+        }
     }
 }
 
 impl Permit {
     /// What it was given for, and to whom.
-    pub(crate) fn into_parts(self) -> (Identity, ClientAddress, Target) {
-        (self.identity, self.address, self.target)
+    pub(crate) fn into_parts(self) -> (Identity, ClientAddress, Target, Act) {
+        (self.identity, self.address, self.target, self.act)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use RouteClass::{Account, Health, Inference, Manage, Read};
-
-    fn rule(clients: &[&str], allow: &[RouteClass]) -> AccessRule {
-        AccessRule {
-            clients: clients.iter().map(|&client| client.into()).collect(),
-            allow: allow.to_vec(),
-        }
-    }
-
-    #[test]
-    fn the_first_rule_that_names_the_client_decides() {
-        let rules = [
-            rule(&["admin"], &[Inference, Read, Manage]),
-            rule(&["ci-*", "bot?"], &[Inference]),
-            rule(&["ci-2"], &[Manage]),
-            rule(&["gone"], &[]),
-            rule(&["*-root"], &[Account]),
-        ];
-        let cases = [
-            ("anybody", Inference, true),
-            ("anybody", Read, true),
-            ("anybody", Health, true),
-            ("anybody", Manage, false),
-            ("anybody", Account, false),
-            ("admin", Manage, true),
-            ("admin", Account, false),
-            ("Admin", Manage, false),
-            ("ci-1", Inference, true),
-            ("ci-1", Read, false),
-            ("ci-1", Health, true),
-            ("ci-2", Manage, false),
-            ("xci-1", Read, true),
-            ("bots", Read, true),
-            ("bot?", Read, false),
-            ("gone", Inference, false),
-            ("gone", Health, true),
-            ("a-root", Account, true),
-            ("", Inference, true),
-        ];
-        let authorizer = Authorizer::new(&rules);
-        for (client, class, allowed) in cases {
-            assert_eq!(
-                authorizer.judge(&client.into(), class).is_ok(),
-                allowed,
-                "{client} {class:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn without_rules_models_are_used_and_not_changed() {
-        let authorizer = Authorizer::new(&[]);
-        let cases = [
-            (Health, true),
-            (Read, true),
-            (Inference, true),
-            (Manage, false),
-            (Account, false),
-        ];
-        for (class, allowed) in cases {
-            assert_eq!(authorizer.judge(&"a".into(), class).is_ok(), allowed, "{class:?}");
-        }
-    }
-}
+mod tests;

@@ -1,55 +1,73 @@
 //! Bodies on their way through: each frame is passed on as it comes.
 
 use std::convert::Infallible;
+use std::error::Error;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::{Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use thiserror::Error;
 
 use crate::account::{Outcome, Record};
 use crate::admit::{Admission, InFlight};
 use crate::in_force::NoLonger;
+use crate::inspect::{Payload, Place};
 use crate::upstream::Lease;
 
 /// The body of a request to the upstream.
 #[derive(Debug)]
 pub enum RequestBody {
     /// What a client sends, as it comes.
-    Client(Incoming, Arc<InFlight>),
+    Client(Limited<Incoming>, Arc<InFlight>),
+    /// What a client has sent, every byte as it came, and its place in memory.
+    Held(Full<Bytes>, Place),
     /// The proxy's own.
-    Own(http_body_util::Full<Bytes>),
+    Own(Full<Bytes>),
 }
 
 impl RequestBody {
     /// The body that a client sends.
-    pub fn client(incoming: Incoming, in_flight: Arc<InFlight>) -> Self {
-        if incoming.is_end_stream() {
-            in_flight.note_upload_complete();
+    pub fn client(payload: Payload, in_flight: Arc<InFlight>) -> Self {
+        match payload {
+            Payload::Streamed(incoming, limit) => {
+                if incoming.is_end_stream() {
+                    in_flight.note_upload_complete();
+                }
+                let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+                Self::Client(Limited::new(incoming, limit), in_flight)
+            }
+            Payload::Held(bytes, place) => {
+                in_flight.note_received(bytes.len());
+                in_flight.note_upload_complete();
+                Self::Held(Full::new(bytes), place)
+            }
         }
-        Self::Client(incoming, in_flight)
     }
 
     /// A body of the proxy's own.
     pub fn own(bytes: impl Into<Bytes>) -> Self {
-        Self::Own(http_body_util::Full::new(bytes.into()))
+        Self::Own(Full::new(bytes.into()))
     }
 }
 
+/// What ends an upload early.
+type UploadError = Box<dyn Error + Send + Sync>;
+
 impl Body for RequestBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = UploadError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
         match self.get_mut() {
             Self::Client(incoming, in_flight) => poll_client(incoming, in_flight, context),
-            Self::Own(full) => Pin::new(full)
+            Self::Held(full, _) | Self::Own(full) => Pin::new(full)
                 .poll_frame(context)
                 .map(|frame| frame.map(|frame| frame.map_err(|never: Infallible| match never {}))),
         }
@@ -58,24 +76,24 @@ impl Body for RequestBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Client(incoming, _) => incoming.is_end_stream(),
-            Self::Own(full) => full.is_end_stream(),
+            Self::Held(full, _) | Self::Own(full) => full.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Client(incoming, _) => incoming.size_hint(),
-            Self::Own(full) => full.size_hint(),
+            Self::Held(full, _) | Self::Own(full) => full.size_hint(),
         }
     }
 }
 
 /// Trailers end here: no route of Ollama's reads any, and they could carry what headers may not.
 fn poll_client(
-    incoming: &mut Incoming,
+    incoming: &mut Limited<Incoming>,
     in_flight: &InFlight,
     context: &mut Context<'_>,
-) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
     let frame = loop {
         match ready!(Pin::new(&mut *incoming).poll_frame(context)) {
             Some(Ok(frame)) if frame.is_trailers() => {}
@@ -84,6 +102,7 @@ fn poll_client(
     };
     match &frame {
         Some(Ok(frame)) => in_flight.note_received(frame.data_ref().map_or(0, Bytes::len)),
+        Some(Err(error)) if error.is::<LengthLimitError>() => in_flight.note_upload_too_large(),
         Some(Err(_)) => in_flight.note_upload_broken(),
         None => {}
     }

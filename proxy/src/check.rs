@@ -89,8 +89,8 @@ fn explain(config: &Config, sources: &[SourceStatus], certificate: &Certificate)
             .map_or_else(|| format!("{} clients", source.clients), |_| "wrong".into());
         let _ = writeln!(text, "credentials  {}: {state}", source.means.name());
     }
-    for AccessRule { clients, allow } in &config.access {
-        let _ = writeln!(text, "access       {}: {}", clients.join(", "), classes(allow));
+    for rule in &config.access {
+        let _ = writeln!(text, "access       {}", explain_rule(rule));
     }
     let _ = writeln!(
         text,
@@ -110,6 +110,29 @@ fn explain(config: &Config, sources: &[SourceStatus], certificate: &Certificate)
     for model in &config.models {
         let kept = if model.keep_loaded { ", kept loaded" } else { "" };
         let _ = writeln!(text, "model        {}{kept}", model.name);
+    }
+    text
+}
+
+fn explain_rule(rule: &AccessRule) -> String {
+    let AccessRule {
+        clients,
+        allow,
+        models,
+        allowed_cidrs,
+        not_after,
+    } = rule;
+    let mut text = format!("{}: {}", clients.join(", "), classes(allow));
+    // Writing to a string can't fail.
+    if let Some(models) = models {
+        let _ = write!(text, "; models {}", models.join(", "));
+    }
+    if let Some(networks) = allowed_cidrs {
+        let networks: Vec<_> = networks.iter().map(ToString::to_string).collect();
+        let _ = write!(text, "; from {}", networks.join(", "));
+    }
+    if let Some(end) = not_after {
+        let _ = write!(text, "; until {end}");
     }
     text
 }

@@ -12,9 +12,11 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use ipnet::IpNet;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use crate::routes::Content;
 use crate::status::Means;
 
 /// Where the operator mounts things in the proxy's container; standalone users choose their own places.
@@ -66,6 +68,8 @@ pub struct Config {
     /// What known clients may do: the first rule that names the client decides. A client that no rule names has
     /// [`AccessRule::DEFAULT`].
     pub access: Vec<AccessRule>,
+    /// What a request may take.
+    pub limits: Limits,
     /// Which addresses may call.
     pub network: Network,
     /// Models that must be there before `/readyz` says so.
@@ -89,6 +93,7 @@ impl Default for Config {
             tls: None,
             credentials: Credentials::default(),
             access: Vec::new(),
+            limits: Limits::default(),
             network: Network::default(),
             models: Vec::new(),
             log: Log::default(),
@@ -202,7 +207,7 @@ impl OllamaKeys {
 }
 
 /// What some clients may do.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AccessRule {
@@ -212,6 +217,35 @@ pub struct AccessRule {
     /// What they may do. An empty list shuts them out.
     #[cfg_attr(feature = "schema", schemars(length(max = 5)))]
     pub allow: Vec<RouteClass>,
+    /// Models that they may name, as in `ollama pull`: [HOST/][NAMESPACE/]NAME[:TAG], where `*` stands for any
+    /// characters of a part, and a NAME with `*` and no TAG has any; `*` alone is every model. All models without the
+    /// list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(length(min = 1, max = 256), inner(length(min = 1, max = 512)))
+    )]
+    pub models: Option<Vec<String>>,
+    /// Networks that they may call from, beside what `network` says of everyone; anywhere without the list.
+    #[serde(default, rename = "allowedCIDRs", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(
+            with = "Option<Vec<String>>",
+            length(min = 1, max = 64),
+            inner(length(max = 64)),
+            extend("x-kubernetes-validations" = [{
+                "rule": "self.all(network, isCIDR(network))",
+                "message": "allowedCIDRs must be networks such as 10.0.0.0/8 or 2001:db8::/32 (one address: 192.0.2.7/32)",
+            }])
+        )
+    )]
+    pub allowed_cidrs: Option<Vec<IpNet>>,
+    /// When their access ends, as in 2027-01-31T00:00:00Z (RFC 3339); never without it. From then on they may do
+    /// nothing: no later rule counts for them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>", extend("format" = "date-time")))]
+    pub not_after: Option<Timestamp>,
 }
 
 impl AccessRule {
@@ -244,6 +278,48 @@ impl RouteClass {
             Self::Inference => "Inference",
             Self::Manage => "Manage",
             Self::Account => "Account",
+        }
+    }
+}
+
+/// What a request may take.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Limits {
+    /// Bytes of a request's body.
+    pub body: BodyLimits,
+}
+
+/// Bytes of a request's body, by what the route does. The layers of models that Manage uploads have no limit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct BodyLimits {
+    /// Inference: prompts, with images and sound in them.
+    pub inference: u64,
+    /// Manage: a model's template, system prompt and messages.
+    pub manage: u64,
+    /// All others.
+    pub read: u64,
+}
+
+impl BodyLimits {
+    /// The most that a body of a route may have; none where there is no limit.
+    pub fn of(&self, class: RouteClass, content: Content) -> Option<u64> {
+        match class {
+            _ if content == Content::Blob => None,
+            RouteClass::Inference => Some(self.inference),
+            RouteClass::Manage => Some(self.manage),
+            RouteClass::Health | RouteClass::Read | RouteClass::Account => Some(self.read),
+        }
+    }
+}
+
+impl Default for BodyLimits {
+    fn default() -> Self {
+        Self {
+            inference: 64 << 20,
+            manage: 4 << 20,
+            read: 64 << 10,
         }
     }
 }

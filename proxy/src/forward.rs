@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode, Uri};
-use hyper::body::Incoming;
 use thiserror::Error;
 
 use crate::admit::Admission;
 use crate::body::{RequestBody, UpstreamBody};
 use crate::headers::{self, Forwarded};
 use crate::in_force::NoLonger;
+use crate::inspect::{InspectError, Payload};
 use crate::reject::Rejection;
 use crate::upstream::{Upstream, UpstreamError};
 
@@ -39,16 +39,23 @@ pub async fn forward(
     admission: Admission,
     upstream: &Arc<Upstream>,
     head: Parts,
-    body: Incoming,
+    payload: Payload,
     forwarded: Forwarded,
 ) -> Result<Response<UpstreamBody>, Rejection> {
-    let request = rebuild(&admission, upstream.host_header().clone(), head, body, forwarded);
+    let limit = payload.limit();
+    let request = rebuild(
+        &admission,
+        upstream.host_header().clone(),
+        head,
+        payload,
+        forwarded,
+    );
     let sent = tokio::select! {
         biased;
         reason = admission.cut() => return Err(NoLonger::into(reason)),
         sent = upstream.send(request) => sent,
     };
-    let (response, lease) = sent.map_err(|error| failure(&admission, &error))?;
+    let (response, lease) = sent.map_err(|error| failure(&admission, limit, &error))?;
     let (mut head, incoming) = response.into_parts();
     // Nobody asked for another protocol.
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
@@ -65,25 +72,33 @@ fn rebuild(
     admission: &Admission,
     host: HeaderValue,
     head: Parts,
-    body: Incoming,
+    payload: Payload,
     forwarded: Forwarded,
 ) -> Request<RequestBody> {
     let target = admission.target();
-    let mut request = Request::new(RequestBody::client(body, admission.in_flight()));
+    let length = payload.held_length();
+    let mut request = Request::new(RequestBody::client(payload, admission.in_flight()));
     *request.method_mut() = target.method().clone();
     *request.uri_mut() = Uri::from(target.path_and_query().clone());
     *request.headers_mut() = headers::for_upstream(head.headers, host, forwarded);
+    if let Some(length) = length {
+        headers::frame_by_length(request.headers_mut(), length);
+    }
     request
 }
 
-fn failure(admission: &Admission, error: &UpstreamError) -> ForwardError {
+fn failure(admission: &Admission, limit: u64, error: &UpstreamError) -> Rejection {
+    if admission.upload_is_too_large() {
+        return InspectError::TooLarge(limit).into();
+    }
     if admission.upload_is_broken() {
-        return ForwardError::BadBody;
+        return ForwardError::BadBody.into();
     }
     tracing::warn!(%error, route = admission.target().route(), "the upstream failed");
-    match error {
+    let error = match error {
         UpstreamError::Connect(_) => ForwardError::Unreachable,
         UpstreamError::ConnectTimeout => ForwardError::ConnectTimeout,
         UpstreamError::Exchange(_) => ForwardError::NoResponse,
-    }
+    };
+    error.into()
 }

@@ -55,6 +55,12 @@ pub fn for_upstream(received: HeaderMap, host: HeaderValue, forwarded: Forwarded
     headers
 }
 
+/// Frames a body that is there as a whole, however it was framed when it came.
+pub fn frame_by_length(headers: &mut HeaderMap, length: usize) {
+    headers.remove(TRANSFER_ENCODING);
+    headers.insert(CONTENT_LENGTH, length.into());
+}
+
 /// What Ollama and the APIs that it speaks read from a request, what describes its body, and what traces it.
 /// `Content-Length` and `Transfer-Encoding` are the framing that hyper has checked and writes anew.
 fn is_forwarded(name: &HeaderName) -> bool {

@@ -4,9 +4,9 @@ use jiff::Timestamp;
 use thiserror::Error;
 
 use crate::address::{AddressRefused, AddressRules, ClientAddress};
-use crate::authorize::{Authorizer, Forbidden};
+use crate::authorize::{Act, Authorizer, Forbidden};
+use crate::config::Config;
 use crate::config::load::{LoadError, Loaded};
-use crate::config::{Config, RouteClass};
 use crate::credentials::CredentialSet;
 use crate::digest::DigestKey;
 use crate::identify::Identity;
@@ -137,13 +137,13 @@ impl InForce {
         &self,
         identity: &Identity,
         address: ClientAddress,
-        class: RouteClass,
+        act: &Act,
     ) -> Result<(), NoLonger> {
         if !self.credentials.is_in_force(identity) {
             return Err(NoLonger::Identified);
         }
         self.authorizer
-            .judge(identity.name(), class)
+            .judge(identity.name(), address, act, Timestamp::now())
             .map_err(NoLonger::Allowed)?;
         if self.addresses.allows(address.get()) {
             Ok(())

@@ -1,13 +1,14 @@
 //! The authenticating, streaming proxy in front of Ollama.
 //!
 //! A request goes through the modules in this order, which [`pipeline`] spells out: [`accept`] → [`identify`] →
-//! [`authorize`] → [`admit`] → [`forward`] → [`account`].
+//! [`authorize`] → [`inspect`] → [`admit`] → [`forward`] → [`account`].
 
 pub mod accept;
 pub mod account;
 pub mod address;
 pub mod admin;
 pub mod admit;
+pub mod ask;
 pub mod authorize;
 pub mod body;
 pub mod config;
@@ -17,6 +18,7 @@ pub mod forward;
 pub mod headers;
 pub mod identify;
 pub mod in_force;
+pub mod inspect;
 pub mod metrics;
 pub mod models;
 pub mod peer;

@@ -3,6 +3,7 @@
 pub mod board;
 pub mod name;
 mod ollama;
+pub mod pattern;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;

@@ -4,11 +4,13 @@ use http::request::Parts;
 use http::{Request, Response, StatusCode};
 use http_body::Body;
 use hyper::body::Incoming;
+use jiff::Timestamp;
 
 use crate::account::Record;
 use crate::admit::admit;
 use crate::body::{ResponseBody, UpstreamBody};
 use crate::forward::forward;
+use crate::inspect::inspect;
 use crate::peer::Peer;
 use crate::proxy::Proxy;
 use crate::reject::{Rejection, Shape};
@@ -65,11 +67,15 @@ async fn serve(
     record.note_identity(&identity);
     let target = Target::parse(&head)?;
     record.note_target(&target);
-    let permit = in_force.authorizer.authorize(identity, address, target)?;
+    let limit = in_force.config.limits.body.of(target.class(), target.content());
+    let clearance = in_force
+        .authorizer
+        .authorize(identity, address, target, Timestamp::now())?;
+    let (permit, payload) = inspect(clearance, &head.headers, body, limit, proxy.held()).await?;
     let admission = admit(permit, &in_force, proxy.requests(), || proxy.in_force())?;
     let upstream = proxy.route(&admission);
     let forwarded = peer.forwarded(address, &in_force.addresses, &head.headers);
     // A stream may last for hours: it must not hold on to what was in force when it began.
     drop(in_force);
-    forward(admission, &upstream, head, body, forwarded).await
+    forward(admission, &upstream, head, payload, forwarded).await
 }

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use jiff::Timestamp;
 use thiserror::Error;
 use tokio_rustls::TlsAcceptor;
 
@@ -12,6 +13,7 @@ use crate::account::log::AccessLog;
 use crate::admit::{Admission, InFlightRequests};
 use crate::identify::Verifier;
 use crate::in_force::InForce;
+use crate::inspect::HeldBytes;
 use crate::metrics::{Metrics, ReloadLabels};
 use crate::models::board::Board;
 use crate::readiness::Readiness;
@@ -25,6 +27,7 @@ pub struct Proxy {
     in_force: ArcSwap<InForce>,
     verifier: Verifier,
     requests: Arc<InFlightRequests>,
+    held: HeldBytes,
     upstream: Arc<Upstream>,
     accounting: Arc<Accounting>,
     readiness: Readiness,
@@ -67,6 +70,7 @@ impl Proxy {
             in_force: ArcSwap::from_pointee(first),
             verifier: Verifier::new(metrics.passwords_hashed.clone()).map_err(SetupError::Passwords)?,
             requests: Arc::default(),
+            held: HeldBytes::default(),
             accounting: Arc::new(Accounting {
                 log,
                 metrics,
@@ -108,16 +112,12 @@ impl Proxy {
         let next = Arc::new(next);
         self.in_force.store(Arc::clone(&next));
         self.note_certificate();
-        let cut = self.requests.judge_again(&next);
-        self.accounting.metrics.cut.inc_by(cut as u64);
+        self.judge_again(&next);
         self.accounting
             .metrics
             .reloads
             .get_or_create(&ReloadLabels { outcome })
             .inc();
-        if cut > 0 {
-            tracing::info!(requests = cut, "cut requests that may no longer go on");
-        }
     }
 
     /// Which upstream a request goes to.
@@ -138,6 +138,27 @@ impl Proxy {
     /// The requests on their way.
     pub const fn requests(&self) -> &Arc<InFlightRequests> {
         &self.requests
+    }
+
+    /// The memory for bodies that are being read.
+    pub const fn held(&self) -> &HeldBytes {
+        &self.held
+    }
+
+    /// Cuts requests of clients whose access has ended since `earlier`.
+    pub fn end_expired(&self, earlier: Timestamp, now: Timestamp) {
+        let in_force = self.in_force();
+        if in_force.authorizer.expires_between(earlier, now) {
+            self.judge_again(&in_force);
+        }
+    }
+
+    fn judge_again(&self, in_force: &InForce) {
+        let cut = self.requests.judge_again(in_force);
+        self.accounting.metrics.cut.inc_by(cut as u64);
+        if cut > 0 {
+            tracing::info!(requests = cut, "cut requests that may no longer go on");
+        }
     }
 
     /// Log and metrics.

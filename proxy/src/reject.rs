@@ -11,6 +11,7 @@ use crate::authorize::Forbidden;
 use crate::forward::ForwardError;
 use crate::identify::Unauthenticated;
 use crate::in_force::NoLonger;
+use crate::inspect::InspectError;
 use crate::target::TargetError;
 
 /// Why a request isn't forwarded, by the step that says so.
@@ -28,6 +29,9 @@ pub enum Rejection {
     /// The client may not.
     #[error(transparent)]
     Forbidden(#[from] Forbidden),
+    /// The body isn't one that can be judged.
+    #[error(transparent)]
+    Inspect(#[from] InspectError),
     /// The client might when it asked, and may not any more.
     #[error(transparent)]
     NoLonger(#[from] NoLonger),
@@ -109,7 +113,10 @@ impl Rejection {
             Self::Target(TargetError::NotFound) => "no_route",
             Self::Target(TargetError::MethodNotAllowed(_) | TargetError::MethodNotSupported) => "method",
             Self::Target(TargetError::Malformed(_)) | Self::Forward(ForwardError::BadBody) => "malformed",
-            Self::Forbidden(_) | Self::NoLonger(NoLonger::Allowed(_)) => "forbidden",
+            Self::Forbidden(forbidden) | Self::NoLonger(NoLonger::Allowed(forbidden)) => {
+                forbidden.cause.name()
+            }
+            Self::Inspect(error) => error.name(),
             Self::NoLonger(NoLonger::Identified) => "revoked",
             Self::Forward(ForwardError::Unreachable) => "upstream_unreachable",
             Self::Forward(ForwardError::ConnectTimeout) => "upstream_connect_timeout",
@@ -122,6 +129,10 @@ impl Rejection {
             Self::Unauthenticated(Unauthenticated::Overloaded) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Unauthenticated(_) | Self::NoLonger(NoLonger::Identified) => StatusCode::UNAUTHORIZED,
             Self::Address(_) | Self::Forbidden(_) | Self::NoLonger(_) => StatusCode::FORBIDDEN,
+            Self::Inspect(InspectError::Ask(_) | InspectError::Broken) => StatusCode::BAD_REQUEST,
+            Self::Inspect(InspectError::TooLarge(_)) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Inspect(InspectError::Encoded) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Inspect(InspectError::Overloaded) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Target(TargetError::NotFound) => StatusCode::NOT_FOUND,
             Self::Target(TargetError::MethodNotAllowed(_)) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Target(TargetError::MethodNotSupported) => StatusCode::NOT_IMPLEMENTED,
@@ -139,6 +150,7 @@ impl Rejection {
             self,
             Self::Target(TargetError::Malformed(_) | TargetError::MethodNotSupported)
                 | Self::Forward(ForwardError::BadBody)
+                | Self::Inspect(InspectError::TooLarge(_) | InspectError::Broken | InspectError::Overloaded)
         )
     }
 
@@ -178,6 +190,8 @@ impl Rejection {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ask::AskError;
+    use crate::authorize::Cause;
     use crate::config::RouteClass;
 
     #[test]
@@ -206,7 +220,7 @@ mod tests {
     fn each_cause_has_its_status() {
         let forbidden = || Forbidden {
             client: "a\"b".into(),
-            class: RouteClass::Manage,
+            cause: Cause::Class(RouteClass::Manage),
         };
         let allowed = crate::routes::Route::find("/api/chat").unwrap();
         let cases: Vec<(Rejection, u16, &str)> = vec![
@@ -231,6 +245,11 @@ mod tests {
                 "upstream_connect_timeout",
             ),
             (ForwardError::BadBody.into(), 400, "malformed"),
+            (InspectError::Broken.into(), 400, "malformed"),
+            (InspectError::Ask(AskError::Differ).into(), 400, "bad_json"),
+            (InspectError::TooLarge(1).into(), 413, "too_large"),
+            (InspectError::Encoded.into(), 415, "encoded"),
+            (InspectError::Overloaded.into(), 503, "overloaded"),
         ];
         for (rejection, status, reason) in cases {
             let response = rejection.response(Shape::Ollama);

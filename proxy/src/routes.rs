@@ -2,6 +2,7 @@
 
 use http::Method;
 
+use crate::ask::Field;
 use crate::config::RouteClass;
 
 /// A route of Ollama.
@@ -15,6 +16,31 @@ pub struct Route {
     pub methods: &'static str,
     /// What it does.
     pub class: RouteClass,
+    /// What its body says that rules may look at.
+    pub content: Content,
+}
+
+/// What a body says that rules may look at (ollama/api/types.go).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// Nothing.
+    Nothing,
+    /// A layer of a model: any size, and never looked into.
+    Blob,
+    /// Nothing: the path names a model.
+    Path,
+    /// A form that names a model.
+    Form,
+    /// JSON of Ollama's own inference: `model`, `keep_alive`, and in this field what to answer.
+    Inference(Field),
+    /// JSON that names a `model`, of the compatible APIs.
+    Compatible,
+    /// JSON that names a `model`, which was once called `name`.
+    Named,
+    /// JSON that names the model to make, and in `from` another.
+    Create,
+    /// JSON that names models as `source` and `destination`.
+    Copy,
 }
 
 const fn exact(methods: &'static str, pattern: &'static str, class: RouteClass) -> Route {
@@ -23,6 +49,7 @@ const fn exact(methods: &'static str, pattern: &'static str, class: RouteClass) 
         parameter: None,
         methods,
         class,
+        content: Content::Nothing,
     }
 }
 
@@ -37,6 +64,14 @@ const fn with_parameter(
         parameter: Some(parameter),
         methods,
         class,
+        content: Content::Nothing,
+    }
+}
+
+impl Route {
+    const fn with(mut self, content: Content) -> Self {
+        self.content = content;
+        self
     }
 }
 
@@ -44,33 +79,33 @@ use RouteClass::{Account, Health, Inference, Manage, Read};
 
 /// Every route, the busiest first. A path stands here once: all its methods are of one class.
 pub static ROUTES: &[Route] = &[
-    exact("POST", "/api/chat", Inference),
-    exact("POST", "/api/generate", Inference),
-    exact("POST", "/v1/chat/completions", Inference),
-    exact("POST", "/v1/messages", Inference),
-    exact("POST", "/v1/responses", Inference),
-    exact("POST", "/v1/completions", Inference),
-    exact("POST", "/v1/embeddings", Inference),
-    exact("POST", "/api/embed", Inference),
-    exact("POST", "/api/embeddings", Inference),
-    exact("POST", "/v1/audio/transcriptions", Inference),
-    exact("POST", "/v1/images/generations", Inference),
-    exact("POST", "/v1/images/edits", Inference),
+    exact("POST", "/api/chat", Inference).with(Content::Inference(Field::Messages)),
+    exact("POST", "/api/generate", Inference).with(Content::Inference(Field::Prompt)),
+    exact("POST", "/v1/chat/completions", Inference).with(Content::Compatible),
+    exact("POST", "/v1/messages", Inference).with(Content::Compatible),
+    exact("POST", "/v1/responses", Inference).with(Content::Compatible),
+    exact("POST", "/v1/completions", Inference).with(Content::Compatible),
+    exact("POST", "/v1/embeddings", Inference).with(Content::Compatible),
+    exact("POST", "/api/embed", Inference).with(Content::Inference(Field::Input)),
+    exact("POST", "/api/embeddings", Inference).with(Content::Inference(Field::Prompt)),
+    exact("POST", "/v1/audio/transcriptions", Inference).with(Content::Form),
+    exact("POST", "/v1/images/generations", Inference).with(Content::Compatible),
+    exact("POST", "/v1/images/edits", Inference).with(Content::Compatible),
     exact("GET, HEAD", "/", Health),
     exact("GET, HEAD", "/api/version", Health),
     exact("GET", "/api/status", Health),
     exact("GET, HEAD", "/api/tags", Read),
     exact("GET", "/api/ps", Read),
-    exact("POST", "/api/show", Read),
+    exact("POST", "/api/show", Read).with(Content::Named),
     exact("GET", "/v1/models", Read),
-    with_parameter("GET", "/v1/models/:model", is_model_segment, Read),
+    with_parameter("GET", "/v1/models/:model", is_model_segment, Read).with(Content::Path),
     exact("GET", "/api/experimental/model-recommendations", Read),
-    exact("POST", "/api/pull", Manage),
-    exact("POST", "/api/push", Manage),
-    exact("POST", "/api/create", Manage),
-    exact("POST", "/api/copy", Manage),
-    exact("DELETE", "/api/delete", Manage),
-    with_parameter("HEAD, POST", "/api/blobs/:digest", is_digest, Manage),
+    exact("POST", "/api/pull", Manage).with(Content::Named),
+    exact("POST", "/api/push", Manage).with(Content::Named),
+    exact("POST", "/api/create", Manage).with(Content::Create),
+    exact("POST", "/api/copy", Manage).with(Content::Copy),
+    exact("DELETE", "/api/delete", Manage).with(Content::Named),
+    with_parameter("HEAD, POST", "/api/blobs/:digest", is_digest, Manage).with(Content::Blob),
     exact("POST", "/api/me", Account),
     exact("POST", "/api/signout", Account),
     with_parameter("DELETE", "/api/user/keys/:key", is_key, Account),
@@ -93,6 +128,12 @@ impl Route {
             .rfind(':')
             .map_or(self.pattern, |colon| &self.pattern[..colon]);
         path.strip_prefix(fixed).is_some_and(parameter)
+    }
+
+    /// The path's part that the pattern leaves open.
+    pub fn parameter<'a>(&self, path: &'a str) -> Option<&'a str> {
+        self.parameter?;
+        path.rsplit_once('/').map(|(_, parameter)| parameter)
     }
 
     /// Whether Ollama answers `method` here.

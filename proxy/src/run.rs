@@ -1,11 +1,13 @@
 //! The life of a process: start, serve, drain, end.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::runtime::{self, Runtime};
@@ -18,6 +20,9 @@ use crate::config::{Config, Shutdown};
 use crate::in_force::InForce;
 use crate::proxy::{Proxy, SetupError};
 use crate::{admin, models, reload};
+
+/// How often is looked whether a client's access has ended.
+const EXPIRY_LOOK: Duration = Duration::from_secs(1);
 
 /// Why the process can't do its work.
 #[derive(Debug, Error)]
@@ -76,9 +81,21 @@ async fn serve(flags: Flags, loaded: Loaded) -> Result<(), RunError> {
     }
     tokio::spawn(reload::keep_in_force(flags, Arc::clone(&proxy)));
     tokio::spawn(models::keep_ready(Arc::clone(&proxy)));
+    tokio::spawn(end_expired(Arc::clone(&proxy)));
     serve_until_end(&proxy, listener, &mut end).await;
     proxy.accounting().log.close();
     Ok(())
+}
+
+/// Looks once a second whether a client's access has ended, for ever.
+async fn end_expired(proxy: Arc<Proxy>) -> Infallible {
+    let mut looked = Timestamp::now();
+    loop {
+        tokio::time::sleep(EXPIRY_LOOK).await;
+        let now = Timestamp::now();
+        proxy.end_expired(looked, now);
+        looked = now;
+    }
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, RunError> {

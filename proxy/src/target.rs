@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, Method, Version};
 use thiserror::Error;
 
 use crate::config::RouteClass;
-use crate::routes::Route;
+use crate::routes::{Content, Route};
 
 /// Method and route of a request, as rules see them and as they are forwarded.
 #[derive(Clone, Debug)]
@@ -80,6 +80,18 @@ impl Target {
     /// What the route does.
     pub const fn class(&self) -> RouteClass {
         self.route.class
+    }
+
+    /// What the body says that rules may look at.
+    pub const fn content(&self) -> Content {
+        self.route.content
+    }
+
+    /// The model that the path names.
+    pub fn model(&self) -> Option<&str> {
+        (self.route.content == Content::Path)
+            .then(|| self.route.parameter(self.path_and_query.path()))
+            .flatten()
     }
 
     /// The path and query to forward.

@@ -7,6 +7,7 @@ use url::Url;
 
 use super::{AccessRule, Config, Credentials, Model, OllamaKeys, Tls};
 use crate::models::name::CanonicalName;
+use crate::models::pattern::ModelPattern;
 
 /// A field that holds something that can't work, and what would be right.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -128,7 +129,14 @@ fn is_entry_name(name: &str) -> bool {
 }
 
 fn access(rules: &[AccessRule]) -> Result<(), Invalid> {
-    for (index, AccessRule { clients, allow: _ }) in rules.iter().enumerate() {
+    for (index, rule) in rules.iter().enumerate() {
+        let AccessRule {
+            clients,
+            allow: _,
+            models,
+            allowed_cidrs,
+            not_after: _,
+        } = rule;
         if clients.is_empty() {
             let problem = "must name at least one client; \"*\" stands for all";
             return Err(Invalid::new(format!("access[{index}].clients"), problem));
@@ -137,8 +145,32 @@ fn access(rules: &[AccessRule]) -> Result<(), Invalid> {
             let field = format!("access[{index}].clients[{position}]");
             return Err(Invalid::new(field, "must not be empty; \"*\" stands for all"));
         }
+        if let Some(models) = models {
+            patterns(&format!("access[{index}].models"), models)?;
+        }
+        if allowed_cidrs.as_ref().is_some_and(Vec::is_empty) {
+            let problem = "must have at least one network; leave it out to allow all";
+            return Err(Invalid::new(format!("access[{index}].allowedCIDRs"), problem));
+        }
     }
     Ok(())
+}
+
+fn patterns(field: &str, models: &[String]) -> Result<(), Invalid> {
+    if models.is_empty() {
+        let problem = "must have at least one pattern; leave it out to allow all";
+        return Err(Invalid::new(field, problem));
+    }
+    match models
+        .iter()
+        .position(|model| ModelPattern::parse(model).is_none())
+    {
+        None => Ok(()),
+        Some(position) => Err(Invalid::new(
+            format!("{field}[{position}]"),
+            "must be a model as in `ollama pull`, [HOST/][NAMESPACE/]NAME[:TAG], with * for any characters of a part",
+        )),
+    }
 }
 
 fn models(models: &[Model]) -> Result<(), Invalid> {
@@ -205,7 +237,14 @@ mod tests {
     fn rule(clients: &[&str]) -> Vec<AccessRule> {
         vec![AccessRule {
             clients: clients.iter().map(|&client| client.into()).collect(),
-            allow: vec![],
+            ..AccessRule::default()
+        }]
+    }
+
+    fn rule_on(models: &[&str]) -> Vec<AccessRule> {
+        vec![AccessRule {
+            models: Some(models.iter().map(|&model| model.into()).collect()),
+            ..rule(&["a"]).remove(0)
         }]
     }
 
@@ -278,6 +317,29 @@ mod tests {
                 "a rule with an empty client",
                 |config| config.access = rule(&["a", ""]),
                 Some("access[0].clients[1]"),
+            ),
+            (
+                "patterns of models",
+                |config| config.access = rule_on(&["*", "gemma3:*", "user/*", "hf.co/*/*:q4"]),
+                None,
+            ),
+            (
+                "a pattern of no model",
+                |config| config.access = rule_on(&["gemma3", "a b"]),
+                Some("access[0].models[1]"),
+            ),
+            (
+                "an empty list of models",
+                |config| config.access = rule_on(&[]),
+                Some("access[0].models"),
+            ),
+            (
+                "an empty list of networks",
+                |config| {
+                    config.access = rule(&["a"]);
+                    config.access[0].allowed_cidrs = Some(vec![]);
+                },
+                Some("access[0].allowedCIDRs"),
             ),
             (
                 "a key that leaves its directory",

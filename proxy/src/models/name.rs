@@ -33,6 +33,14 @@ impl CanonicalName {
         valid.then(|| Self(format!("{host}/{namespace}/{model}:{tag}").to_ascii_lowercase()))
     }
 
+    /// Host, namespace, model and tag.
+    pub fn parts(&self) -> [&str; 4] {
+        let (path, tag) = self.0.rsplit_once(':').unwrap_or((&self.0, ""));
+        let (path, model) = path.rsplit_once('/').unwrap_or(("", path));
+        let (host, namespace) = path.rsplit_once('/').unwrap_or(("", path));
+        [host, namespace, model, tag]
+    }
+
     /// Without the host and namespace that Ollama assumes, as `ollama list` shows it.
     pub fn shortest(&self) -> &str {
         let Some(path) = self

@@ -149,7 +149,8 @@ fn check_explains_and_finds_faults() {
         files.write(
             "proxy.yaml",
             &format!(
-                "credentials: {{apiKeys: {{path: {keys}}}}}\naccess: [{{clients: [alice], allow: [Manage]}}]\n\
+                "credentials: {{apiKeys: {{path: {keys}}}}}\naccess: [{{clients: [alice], allow: [Manage], models: [user/*], allowedCIDRs: [10.1.0.0/16], \
+                 notAfter: 2030-01-01T00:00:00Z}}]\n\
                  network: {{allowedCIDRs: [10.0.0.0/8]}}\nmodels: [{{name: gemma3, keepLoaded: true}}]\n"
             ),
         )
@@ -162,7 +163,7 @@ fn check_explains_and_finds_faults() {
     for part in [
         "127.0.0.1:8880",
         "apiKeys: 2 clients",
-        "alice: Manage",
+        "alice: Manage; models user/*; from 10.1.0.0/16; until 2030-01-01T00:00:00Z",
         "everyone else: Inference, Read",
         "10.0.0.0/8",
         "gemma3, kept loaded",

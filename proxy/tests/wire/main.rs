@@ -20,6 +20,7 @@ mod leaks;
 mod manage;
 mod models;
 mod patience;
+mod policy;
 mod proxy;
 mod reload;
 mod signature;

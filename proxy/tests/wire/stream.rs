@@ -6,7 +6,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 
 use crate::backend::{Backend, Exchange, Then};
-use crate::proxy::{Proxy, USER, get, request};
+use crate::proxy::{ADMIN, Proxy, USER, get, request};
 
 const SOON: Duration = Duration::from_secs(5);
 
@@ -220,7 +220,8 @@ fn an_upload_streams_in_flat_memory() {
     let data = vec![b'x'; CHUNK];
     let mut client = proxy.client();
     let length = CHUNK * CHUNKS;
-    let head = format!("POST /api/generate HTTP/1.1\r\nHost: a\r\nx-api-key: {USER}\r\n");
+    let blob = format!("/api/blobs/sha256:{}", "a".repeat(64));
+    let head = format!("POST {blob} HTTP/1.1\r\nHost: a\r\nx-api-key: {ADMIN}\r\n");
     client.send(format!("{head}Content-Length: {length}\r\n\r\n"));
     client.send(&data);
     assert!(

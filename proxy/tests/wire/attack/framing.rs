@@ -293,8 +293,14 @@ fn a_body_that_ends_early_never_arrives_whole() {
             exchange.answer("200 OK", "{}")
         });
         let proxy = Proxy::start(&backend);
+        // What must be judged first isn't forwarded before it is whole.
         let mut client = proxy.client();
         client.send(&request);
+        assert!(client.is_quiet(), "{name}");
+        drop(client);
+        assert_eq!(backend.lines().len(), 0, "{name}");
+        let mut client = proxy.client();
+        client.send(request.replace("/api/chat", "/v1/chat/completions"));
         assert!(client.is_quiet(), "{name}");
         drop(client);
         assert!(told.recv().unwrap(), "{name}: the backend sees that it is broken");

@@ -1,0 +1,164 @@
+//! Bodies that rules look into: read to their end before anything is forwarded, judged, and forwarded byte for byte.
+//! All others stream.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+use http::header::CONTENT_ENCODING;
+use http_body::Body;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use thiserror::Error;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::ask::{Ask, AskError};
+use crate::authorize::{Clearance, Permit};
+use crate::reject::Rejection;
+
+/// The body of a request that may be forwarded.
+#[derive(Debug)]
+pub enum Payload {
+    /// As it comes, up to so many bytes.
+    Streamed(Incoming, u64),
+    /// As it came.
+    Held(Bytes, Place),
+}
+
+impl Payload {
+    /// The most bytes that it may have.
+    pub const fn limit(&self) -> u64 {
+        match self {
+            Self::Streamed(_, limit) => *limit,
+            Self::Held(..) => u64::MAX,
+        }
+    }
+
+    /// How many bytes it has, where all are there.
+    pub const fn held_length(&self) -> Option<usize> {
+        match self {
+            Self::Streamed(..) => None,
+            Self::Held(bytes, _) => Some(bytes.len()),
+        }
+    }
+}
+
+/// Why a body isn't forwarded.
+#[derive(Debug, Error)]
+pub enum InspectError {
+    /// It is larger than its class' may be.
+    #[error("the body is too large: at most {0} bytes on this route")]
+    TooLarge(u64),
+    /// It is compressed, and what Ollama makes of it nobody has judged.
+    #[error("the body must be sent without Content-Encoding")]
+    Encoded,
+    /// It breaks HTTP's rules, or ends too early.
+    #[error("the request's body is malformed")]
+    Broken,
+    /// It can't be read in one way only.
+    #[error(transparent)]
+    Ask(#[from] AskError),
+    /// Too many are being read. Worth another try a little later.
+    #[error("too many bodies to read")]
+    Overloaded,
+}
+
+impl InspectError {
+    /// The name, in log and metrics.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::TooLarge(_) => "too_large",
+            Self::Encoded => "encoded",
+            Self::Broken => "malformed",
+            Self::Ask(_) => "bad_json",
+            Self::Overloaded => "overloaded",
+        }
+    }
+}
+
+/// The memory for bodies that are being read, shared by all of them.
+#[derive(Debug)]
+pub struct HeldBytes(Arc<Semaphore>);
+
+/// A body's part of that memory.
+pub type Place = Option<OwnedSemaphorePermit>;
+
+/// A quarter of what the operator gives the proxy: a body is in memory twice while its pieces are joined.
+const HELD_AT_MOST: usize = 128 << 20;
+
+impl Default for HeldBytes {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(HELD_AT_MOST)))
+    }
+}
+
+impl HeldBytes {
+    fn take(&self, place: &mut Place, bytes: usize) -> Result<(), InspectError> {
+        let bytes = u32::try_from(bytes).map_err(|_| InspectError::Overloaded)?;
+        let more = Arc::clone(&self.0)
+            .try_acquire_many_owned(bytes)
+            .map_err(|_| InspectError::Overloaded)?;
+        match place {
+            Some(place) => place.merge(more),
+            None => *place = Some(more),
+        }
+        Ok(())
+    }
+}
+
+/// Comes to a permit: at once where the head says all, else when the body has been read.
+///
+/// # Errors
+/// The body is larger than `limit`, which a length in the head tells at once; it can't be read; or what it asks for
+/// is forbidden.
+pub async fn inspect(
+    clearance: Clearance,
+    headers: &HeaderMap,
+    body: Incoming,
+    limit: Option<u64>,
+    held: &HeldBytes,
+) -> Result<(Permit, Payload), Rejection> {
+    let limit = limit.unwrap_or(u64::MAX);
+    if body.size_hint().lower() > limit {
+        return Err(InspectError::TooLarge(limit).into());
+    }
+    match clearance {
+        Clearance::Given(permit) => Ok((permit, Payload::Streamed(body, limit))),
+        Clearance::Pending(pending) => {
+            if headers.contains_key(CONTENT_ENCODING) {
+                return Err(InspectError::Encoded.into());
+            }
+            let (bytes, place) = read(body, limit, held).await?;
+            let ask = Ask::of_body(pending.content(), &bytes).map_err(InspectError::Ask)?;
+            Ok((pending.permit(ask)?, Payload::Held(bytes, place)))
+        }
+    }
+}
+
+/// Most bodies come in one piece, which is not copied.
+async fn read(mut body: Incoming, limit: u64, held: &HeldBytes) -> Result<(Bytes, Place), InspectError> {
+    let (mut first, mut rest) = (Bytes::new(), BytesMut::new());
+    let mut place = None;
+    while let Some(frame) = body.frame().await {
+        let Ok(piece) = frame.map_err(|_| InspectError::Broken)?.into_data() else {
+            continue;
+        };
+        if (first.len() + rest.len() + piece.len()) as u64 > limit {
+            return Err(InspectError::TooLarge(limit));
+        }
+        held.take(&mut place, piece.len())?;
+        if first.is_empty() {
+            first = piece;
+        } else {
+            rest.extend_from_slice(&piece);
+        }
+    }
+    Ok((join(first, &rest), place))
+}
+
+fn join(first: Bytes, rest: &[u8]) -> Bytes {
+    if rest.is_empty() {
+        return first;
+    }
+    [&first, rest].concat().into()
+}
