@@ -156,6 +156,35 @@ fn the_schema_refuses_what_is_not_a_value() {
 }
 
 #[test]
+fn monitors_find_what_has_metrics() {
+    let text = template(&[
+        "crds.install=false",
+        "watchNamespaces={team-a}",
+        "metrics.service.enabled=true",
+        "metrics.serviceMonitor.enabled=true",
+        "metrics.podMonitor.enabled=true",
+        "metrics.podMonitor.interval=30s",
+    ])
+    .unwrap();
+    let objects: Vec<_> = serde_yaml::Deserializer::from_str(&text)
+        .map(|document| Value::deserialize(document).unwrap())
+        .collect();
+    let of = |kind: &str| objects.iter().find(|object| object["kind"] == kind).unwrap();
+    assert_eq!(
+        of("ServiceMonitor")["spec"]["selector"]["matchLabels"],
+        of("Deployment")["spec"]["selector"]["matchLabels"]
+    );
+    let proxies = &of("PodMonitor")["spec"];
+    assert_eq!(proxies["namespaceSelector"]["matchNames"][0], "team-a");
+    assert_eq!(proxies["podMetricsEndpoints"][0]["port"], "admin");
+    assert_eq!(proxies["podMetricsEndpoints"][0]["interval"], "30s");
+    let error = template(&["metrics.serviceMonitor.enabled=true"])
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("needs metrics.service.enabled"), "{error}");
+}
+
+#[test]
 fn the_operator_takes_its_arguments_and_environment() {
     let command = Cli::command();
     let run = command.find_subcommand("run").unwrap();
