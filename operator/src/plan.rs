@@ -13,6 +13,8 @@ mod pod;
 mod prepare;
 mod storage;
 
+use corral_proxy::config::validate::validate;
+
 use crate::cli::PlanOptions;
 use crate::crd::OllamaService;
 
@@ -60,6 +62,8 @@ pub enum PlanError {
 pub fn plan(service: &OllamaService, options: &PlanOptions) -> Result<Plan, PlanError> {
     let prepared = prepare::prepare(service, options).map_err(PlanError::Invalid)?;
     let configuration = configuration::configuration(&prepared)?;
+    // What a proxy would refuse is refused here, before it is rolled out: the fields have the same names.
+    validate(&configuration.config).map_err(|invalid| PlanError::Invalid(vec![format!("spec.{invalid}")]))?;
     let mut children = vec![
         Child::new(Kind::ServiceAccount, &network::service_account(&prepared))?,
         Child::new(Kind::ConfigMap, &configuration.config_map)?,

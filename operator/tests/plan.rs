@@ -150,6 +150,14 @@ fn what_is_wrong_is_named() {
             "spec.service: loadBalancerClass",
         ),
         ("{network: {ingress: {hosts: []}}}", "spec.network.ingress.hosts"),
+        (
+            "{access: [{clients: [a], allow: [Read], models: ['a b']}]}",
+            "spec.access[0].models[0]: ",
+        ),
+        (
+            "{models: [{name: llama3}, {name: 'LLAMA3:latest'}]}",
+            "spec.models[1].name: is the same model as an earlier one",
+        ),
     ];
     for (spec, expected) in cases {
         let text = format!(

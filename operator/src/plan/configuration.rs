@@ -24,19 +24,25 @@ pub(super) const DRAIN_SECONDS: u32 = 100;
 
 /// The ConfigMap, and what a proxy reports that has it in force.
 pub(super) struct Configuration {
+    pub(super) config: Config,
     pub(super) config_map: ConfigMap,
     pub(super) digest: String,
 }
 
 pub(super) fn configuration(prepared: &Prepared<'_>) -> Result<Configuration, serde_yaml::Error> {
-    let text = serde_yaml::to_string(&config(prepared))?;
+    let config = config(prepared);
+    let text = serde_yaml::to_string(&config)?;
     let digest = hex::encode(Sha256::digest(text.as_bytes()));
     let config_map = ConfigMap {
         metadata: metadata(prepared, prepared.name),
         data: Some([(paths::CONFIG_FILE.to_owned(), text)].into()),
         ..ConfigMap::default()
     };
-    Ok(Configuration { config_map, digest })
+    Ok(Configuration {
+        config,
+        config_map,
+        digest,
+    })
 }
 
 fn config(prepared: &Prepared<'_>) -> Config {

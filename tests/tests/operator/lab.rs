@@ -20,7 +20,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::OnceCell;
 
 /// How long anything may take on a busy machine.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// A namespace of the shared API server.
 pub(crate) struct Lab {

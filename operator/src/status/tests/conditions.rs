@@ -1,0 +1,305 @@
+//! Every condition in every case.
+
+use super::*;
+
+#[test]
+fn conditions_say_what_is_known() {
+    let tls = json!({"network": {"tls": {"secretName": "cert"}}});
+    let models = json!({"models": [{"name": "m"}]});
+    let waiting = |reason: &str| {
+        json!({"containerStatuses": [{"name": "proxy", "image": "i", "imageID": "", "ready": false,
+        "restartCount": 1, "state": {"waiting": {"reason": reason}}}]})
+    };
+    let unschedulable =
+        json!({"conditions": [{"type": "PodScheduled", "status": "False", "message": "0/1 nodes."}]});
+    let cases = [
+        (
+            "all is well",
+            Case::default(),
+            "Ready=True/Ready Available=True/ReplicasReady CredentialsSynced=True/InForce ModelsReady=True/NoneAsked \
+             Degraded=False/AsExpected",
+        ),
+        (
+            "no Pod runs yet",
+            Case {
+                ready: 0,
+                replicas: vec![],
+                ..Case::default()
+            },
+            "Ready=False/Starting Available=False/Starting CredentialsSynced=Unknown/NoReplicas ModelsReady=True/NoneAsked \
+             Degraded=False/AsExpected",
+        ),
+        (
+            "one of two replicas is ready",
+            Case {
+                spec: json!({"replicas": 2}),
+                ..Case::default()
+            },
+            "Ready=False/SomeReplicasReady Available=True/SomeReplicasReady CredentialsSynced=True/InForce \
+             ModelsReady=True/NoneAsked Degraded=False/AsExpected",
+        ),
+        (
+            "one of two finds no node",
+            Case {
+                spec: json!({"replicas": 2}),
+                pod: unschedulable.clone(),
+                ..Case::default()
+            },
+            "Ready=False/Unschedulable Available=True/Unschedulable CredentialsSynced=True/InForce \
+             ModelsReady=True/NoneAsked Degraded=True/Unschedulable",
+        ),
+        (
+            "the only one finds no node",
+            Case {
+                ready: 0,
+                replicas: vec![],
+                pod: unschedulable,
+                ..Case::default()
+            },
+            "Ready=False/Unschedulable Available=False/Unschedulable CredentialsSynced=Unknown/NoReplicas \
+             ModelsReady=True/NoneAsked Degraded=True/Unschedulable",
+        ),
+        (
+            "an image can't be pulled",
+            Case {
+                ready: 0,
+                replicas: vec![],
+                pod: waiting("ErrImagePull"),
+                ..Case::default()
+            },
+            "Ready=False/ImagePullFailed Available=False/ImagePullFailed CredentialsSynced=Unknown/NoReplicas \
+             ModelsReady=True/NoneAsked Degraded=True/ImagePullFailed",
+        ),
+        (
+            "a container is only starting",
+            Case {
+                ready: 0,
+                replicas: vec![],
+                pod: waiting("ContainerCreating"),
+                ..Case::default()
+            },
+            "Ready=False/Starting Available=False/Starting CredentialsSynced=Unknown/NoReplicas ModelsReady=True/NoneAsked \
+             Degraded=False/AsExpected",
+        ),
+        (
+            "scaled to zero",
+            Case {
+                spec: json!({"replicas": 0}),
+                ready: 0,
+                replicas: vec![],
+                ..Case::default()
+            },
+            "Ready=False/ScaledToZero Available=False/ScaledToZero CredentialsSynced=True/InForce ModelsReady=True/NoneAsked \
+             Degraded=False/AsExpected",
+        ),
+        (
+            "a rotation leaves a service ready",
+            Case {
+                secret: found("2", Ok(1)),
+                ..Case::default()
+            },
+            "Ready=True/Ready Available=True/ReplicasReady CredentialsSynced=False/Rotating ModelsReady=True/NoneAsked \
+             Degraded=False/AsExpected",
+        ),
+        (
+            "a broken Secret doesn't",
+            Case {
+                secret: found("1", Err("line 2")),
+                ..Case::default()
+            },
+            "Ready=False/SecretInvalid Available=True/ReplicasReady CredentialsSynced=False/SecretInvalid \
+             ModelsReady=True/NoneAsked Degraded=True/SecretInvalid",
+        ),
+        (
+            "a missing one that others own",
+            Case {
+                spec: json!({"auth": {"apiKeys": {"secretRef": {"name": "keys"}}}}),
+                secret: SecretState::Missing { digest: None },
+                ..Case::default()
+            },
+            "Ready=False/SecretMissing Available=True/ReplicasReady CredentialsSynced=False/SecretMissing \
+             ModelsReady=True/NoneAsked Degraded=True/SecretMissing",
+        ),
+        (
+            "missing keys of the CLI",
+            Case {
+                spec: json!({"auth": {"ollamaKeys": {"secretRef": {"name": "keys"}}}}),
+                secret: SecretState::Missing { digest: None },
+                ..Case::default()
+            },
+            "Ready=False/SecretMissing Available=True/ReplicasReady CredentialsSynced=False/SecretMissing \
+             ModelsReady=True/NoneAsked Degraded=True/SecretMissing",
+        ),
+        (
+            "a missing one that is about to be made",
+            Case {
+                secret: SecretState::Missing { digest: None },
+                ..Case::default()
+            },
+            "Ready=True/Ready Available=True/ReplicasReady CredentialsSynced=False/Starting ModelsReady=True/NoneAsked \
+             Degraded=False/AsExpected",
+        ),
+        (
+            "Secrets are not looked at",
+            Case {
+                secret: SecretState::Unread,
+                ..Case::default()
+            },
+            "Ready=True/Ready Available=True/ReplicasReady CredentialsSynced=Unknown/Unverified ModelsReady=True/NoneAsked \
+             Degraded=False/AsExpected",
+        ),
+        (
+            "Secrets are not looked at, but the proxy finds one broken",
+            Case {
+                secret: SecretState::Unread,
+                replicas: vec![replica(|says| {
+                    says.credentials[0].error = Some("line 2".to_owned());
+                })],
+                ..Case::default()
+            },
+            "Ready=False/SecretInvalid Available=True/ReplicasReady CredentialsSynced=False/SecretInvalid \
+             ModelsReady=True/NoneAsked Degraded=True/SecretInvalid",
+        ),
+        (
+            "a proxy refuses its configuration",
+            Case {
+                replicas: vec![replica(|says| {
+                    says.configuration.error = Some("words".to_owned());
+                })],
+                ..Case::default()
+            },
+            "Ready=False/ConfigurationRefused Available=True/ReplicasReady CredentialsSynced=False/ConfigurationRefused \
+             ModelsReady=True/NoneAsked Degraded=True/ConfigurationRefused",
+        ),
+        (
+            "a proxy that doesn't answer",
+            Case {
+                replicas: vec![Replica {
+                    pod: "x-1".to_owned(),
+                    answer: Err("words".to_owned()),
+                }],
+                ..Case::default()
+            },
+            "Ready=True/Ready Available=True/ReplicasReady CredentialsSynced=False/Rotating ModelsReady=True/NoneAsked \
+             Degraded=False/AsExpected",
+        ),
+        (
+            "the certificate is missing",
+            Case {
+                spec: tls.clone(),
+                certificate: Some(CertificateState::Missing),
+                ready: 0,
+                ..Case::default()
+            },
+            "Ready=False/CertificateMissing Available=False/Starting CredentialsSynced=True/InForce \
+             ModelsReady=True/NoneAsked Degraded=True/CertificateMissing",
+        ),
+        (
+            "a renewed certificate is broken, the last good one is served",
+            Case {
+                spec: tls.clone(),
+                certificate: Some(CertificateState::Found {
+                    resource_version: "2".to_owned(),
+                    error: Some("tls.key has no private key".to_owned()),
+                }),
+                ..Case::default()
+            },
+            "Ready=True/Ready Available=True/ReplicasReady CredentialsSynced=True/InForce ModelsReady=True/NoneAsked \
+             Degraded=True/CertificateInvalid",
+        ),
+        (
+            "Secrets are not looked at, but the proxy finds its certificate broken",
+            Case {
+                spec: tls,
+                certificate: Some(CertificateState::Unread),
+                replicas: vec![replica(|says| {
+                    says.certificate = Some(CertificateStatus {
+                        fingerprint: None,
+                        loaded_at: None,
+                        error: Some("words".to_owned()),
+                    });
+                })],
+                ..Case::default()
+            },
+            "Ready=True/Ready Available=True/ReplicasReady CredentialsSynced=True/InForce ModelsReady=True/NoneAsked \
+             Degraded=True/CertificateInvalid",
+        ),
+        (
+            "a model is being pulled",
+            Case {
+                spec: models.clone(),
+                ready: 0,
+                replicas: vec![replica(|says| says.models = model(ModelState::Pulling, None))],
+                ..Case::default()
+            },
+            "Ready=False/Pulling Available=False/Starting CredentialsSynced=True/InForce ModelsReady=False/Pulling \
+             Degraded=False/AsExpected",
+        ),
+        (
+            "a model can't be pulled",
+            Case {
+                spec: models.clone(),
+                ready: 0,
+                replicas: vec![replica(|says| {
+                    says.models = model(ModelState::Failed, Some("no such file"));
+                })],
+                ..Case::default()
+            },
+            "Ready=False/PullFailed Available=False/Starting CredentialsSynced=True/InForce ModelsReady=False/PullFailed \
+             Degraded=True/PullFailed",
+        ),
+        (
+            "every model is there",
+            Case {
+                spec: models,
+                replicas: vec![replica(|says| says.models = model(ModelState::Ready, None))],
+                ..Case::default()
+            },
+            "Ready=True/Ready Available=True/ReplicasReady CredentialsSynced=True/InForce ModelsReady=True/AllThere \
+             Degraded=False/AsExpected",
+        ),
+        (
+            "the API server refuses a child",
+            Case {
+                refused: Some("words"),
+                ..Case::default()
+            },
+            "Ready=False/ApplyRefused Available=True/ReplicasReady CredentialsSynced=True/InForce ModelsReady=True/NoneAsked \
+             Degraded=True/ApplyRefused",
+        ),
+        (
+            "the cluster has no Gateway API",
+            Case {
+                unserved: &[Kind::HttpRoute],
+                ..Case::default()
+            },
+            "Ready=True/Ready Available=True/ReplicasReady CredentialsSynced=True/InForce ModelsReady=True/NoneAsked \
+             Degraded=True/GatewayAPIMissing",
+        ),
+        (
+            "a Gateway refuses the route",
+            Case {
+                route: Some(route("False")),
+                ..Case::default()
+            },
+            "Ready=True/Ready Available=True/ReplicasReady CredentialsSynced=True/InForce ModelsReady=True/NoneAsked \
+             Degraded=True/RouteRefused",
+        ),
+        (
+            "a Gateway accepts the route",
+            Case {
+                route: Some(route("True")),
+                ..Case::default()
+            },
+            "Ready=True/Ready Available=True/ReplicasReady CredentialsSynced=True/InForce ModelsReady=True/NoneAsked \
+             Degraded=False/AsExpected",
+        ),
+    ];
+    for (name, case, expected) in cases {
+        assert_eq!(
+            summary(&case.status(&OllamaServiceStatus::default(), NOW)),
+            expected,
+            "{name}"
+        );
+    }
+}
