@@ -23,8 +23,10 @@ fn missing(service: &OllamaService, name: &str) -> String {
 }
 
 fn invalid(name: &str, error: &str) -> Verdict {
-    let message =
-        format!("Secret {name} of spec.network.tls: {error}; until then the last good certificate is served");
+    let message = format!(
+        "Secret {name} of spec.network.tls: {error}; until then the last good certificate is served, and a Pod that has had \
+         none refuses connections"
+    );
     Verdict::no("CertificateInvalid", message)
 }
 
