@@ -2,9 +2,9 @@
 
 mod caddy;
 mod corral;
-mod forwarder;
-mod haproxy;
-mod nginx;
+pub(crate) mod forwarder;
+pub(crate) mod haproxy;
+pub(crate) mod nginx;
 
 use std::ffi::OsStr;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -21,7 +21,6 @@ use nix::unistd::Pid;
 use crate::machine;
 
 pub(crate) use corral::{Corral, KEYS_FILE, PROGRAM as CORRAL_PROGRAM};
-pub(crate) use forwarder::forward;
 
 /// The API key of the benchmark's client. Fronts that ask for no credential are sent it too, so that requests are alike.
 pub(crate) const KEY: &str = "a-key-of-the-benchmark-alone-2c3f0d";

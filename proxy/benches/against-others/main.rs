@@ -26,7 +26,7 @@ use clap::Parser;
 use http::StatusCode;
 use tokio::runtime::Runtime;
 
-use crate::fronts::{Front, Place, Start};
+use crate::fronts::{Corral, Front, Place, Start, forwarder, haproxy, nginx};
 use crate::load::{requests, streams};
 use crate::report::Figures;
 use crate::rounds::{REQUEST_SECONDS, Rounds};
@@ -61,7 +61,7 @@ fn main() -> Result<()> {
         .enable_all()
         .build()?;
     if let [listen, upstream] = arguments.forward[..] {
-        return runtime.block_on(fronts::forward(listen, upstream));
+        return runtime.block_on(forwarder::forward(listen, upstream));
     }
     let figures = measure(&runtime, usize::from(arguments.rounds))?;
     let text = report::write(&arguments.output, &figures)
@@ -98,17 +98,8 @@ fn measure(runtime: &Runtime, rounds: usize) -> Result<Figures> {
 }
 
 /// The bare forwarder first: the others are compared with it.
-const INSTRUCTIONS: [Start; 3] = [
-    fronts::OPEN_AND_CORRAL[1],
-    fronts::Corral::api_key,
-    fronts::Corral::password,
-];
-const FOOTPRINTS: [Start; 4] = [
-    fronts::OPEN_AND_CORRAL[1],
-    fronts::OPEN_AND_CORRAL[2],
-    fronts::OPEN_AND_CORRAL[3],
-    fronts::Corral::api_key,
-];
+const INSTRUCTIONS: [Start; 3] = [forwarder::start, Corral::api_key, Corral::password];
+const FOOTPRINTS: [Start; 4] = [forwarder::start, nginx::open, haproxy::open, Corral::api_key];
 
 fn start_all(place: &Place<'_>, fronts: &[Start]) -> Result<Vec<Front>> {
     fronts.iter().map(|start| start(place)).collect()

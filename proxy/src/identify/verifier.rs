@@ -85,12 +85,11 @@ impl Verifier {
         address: ClientAddress,
     ) -> Result<Identity, Unauthenticated> {
         let tag = self.tag(&shown);
-        let asker = Asker::new(address, self.name_hash(&shown));
         let Some(user) = shown.name().and_then(|name| credentials.user(name)) else {
-            return Err(self.as_slowly_as_a_user(credentials, tag, shown, asker).await);
+            return Err(self.as_slowly_as_a_user(credentials, tag, shown, address).await);
         };
         if !user.has_verified(&tag) {
-            if !self.check(user, tag, shown, asker).await? {
+            if !self.check(user, tag, shown, address).await? {
                 return Err(Unauthenticated::Wrong);
             }
             user.remember(tag);
@@ -104,12 +103,12 @@ impl Verifier {
         credentials: &CredentialSet,
         tag: [u8; 32],
         shown: NameAndPassword,
-        asker: Asker,
+        address: ClientAddress,
     ) -> Unauthenticated {
         let Some(decoy) = credentials.decoy(self.name_hash(&shown)) else {
             return Unauthenticated::Unknown;
         };
-        self.check(decoy, tag, shown, asker)
+        self.check(decoy, tag, shown, address)
             .await
             .err()
             .unwrap_or(Unauthenticated::Unknown)
@@ -120,12 +119,13 @@ impl Verifier {
         user: &Arc<User>,
         tag: [u8; 32],
         shown: NameAndPassword,
-        asker: Asker,
+        address: ClientAddress,
     ) -> Result<bool, Unauthenticated> {
         let attempt = Attempt {
             tag,
             credential: user.credential,
         };
+        let asker = Asker::new(address, self.name_hash(&shown));
         let check = self.pool.verify(asker, Arc::clone(user), shown);
         self.outcomes.of(attempt, check).await
     }
