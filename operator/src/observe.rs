@@ -5,6 +5,7 @@
 
 mod certificate;
 mod credentials;
+mod remembered;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -1,7 +1,5 @@
 //! The Secret with the certificate: whether a proxy can serve it. Its content is never kept.
 
-use std::sync::PoisonError;
-
 use corral_proxy::tls::certificate::{Part, parse};
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
@@ -47,15 +45,7 @@ pub(super) async fn certificate(
         return Ok(Some(CertificateState::Unread));
     }
     let index = (place.namespace.to_owned(), place.name.to_owned());
-    let readings = || {
-        place
-            .readings
-            .certificates
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    };
-    let known = readings().get(&index).cloned();
-    if let Some((secret, known)) = known
+    if let Some((secret, known)) = place.readings.certificates.get(&index)
         && secret == *name
         && place.version_in_store(name).as_deref() == known.resource_version()
     {
@@ -68,7 +58,10 @@ pub(super) async fn certificate(
         resource_version: secret.resource_version().unwrap_or_default(),
         error: error(&secret),
     };
-    readings().insert(index, (name.clone(), found.clone()));
+    place
+        .readings
+        .certificates
+        .insert(index, (name.clone(), found.clone()));
     Ok(Some(found))
 }
 

@@ -1,8 +1,5 @@
 //! The Secrets with the credentials: what they hold, as digests and counts. Their content is never kept.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
-
 use corral_proxy::config::paths;
 use corral_proxy::credentials::parse;
 use corral_proxy::digest::{DigestKey, Entries};
@@ -12,6 +9,7 @@ use kube::ResourceExt;
 use kube::api::Api;
 use kube::runtime::reflector::ObjectRef;
 
+use super::remembered::Remembered;
 use super::{CertificateState, Place};
 use crate::plan::{Plan, Source, digest_key_name};
 
@@ -61,10 +59,10 @@ pub struct Content {
 /// What Secrets held when they were last read, so that one that hasn't changed is not read again.
 #[derive(Debug, Default)]
 pub struct Readings {
-    contents: Mutex<HashMap<Reading, Content>>,
-    keys: Mutex<HashMap<(String, String), (String, DigestKey)>>,
+    contents: Remembered<Reading, Content>,
+    keys: Remembered<(String, String), (String, DigestKey)>,
     /// By namespace and OllamaService, the Secret's name and what was found.
-    pub(super) certificates: Mutex<HashMap<(String, String), (String, CertificateState)>>,
+    pub(super) certificates: Remembered<(String, String), (String, CertificateState)>,
 }
 
 /// What a content depends on, beside the version of the Secret.
@@ -79,12 +77,13 @@ struct Reading {
 impl Readings {
     /// Forgets what was read for an OllamaService that is gone.
     pub fn forget(&self, namespace: &str, name: &str) {
-        let mut contents = self.contents.lock().unwrap_or_else(PoisonError::into_inner);
-        contents.retain(|reading, _| !(reading.namespace == namespace && reading.service == name));
-        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        keys.remove(&(namespace.to_owned(), digest_key_name(name)));
-        let mut certificates = self.certificates.lock().unwrap_or_else(PoisonError::into_inner);
-        certificates.remove(&(namespace.to_owned(), name.to_owned()));
+        let key_name = digest_key_name(name);
+        self.contents
+            .forget(|reading| reading.namespace == namespace && reading.service == name);
+        self.keys
+            .forget(|(of, secret)| of == namespace && *secret == key_name);
+        self.certificates
+            .forget(|(of, service)| of == namespace && service == name);
     }
 }
 
@@ -105,14 +104,7 @@ pub(super) async fn secrets(place: Place<'_>, plan: &Plan) -> Result<Vec<SecretS
 async fn digest_key(place: Place<'_>) -> Result<Option<(String, DigestKey)>, kube::Error> {
     let name = digest_key_name(place.name);
     let index = (place.namespace.to_owned(), name.clone());
-    let known = place
-        .readings
-        .keys
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .get(&index)
-        .cloned();
-    if let Some(known) = known
+    if let Some(known) = place.readings.keys.get(&index)
         && place.version_in_store(&name).as_deref() == Some(&known.0)
     {
         return Ok(Some(known));
@@ -128,12 +120,7 @@ async fn digest_key(place: Place<'_>) -> Result<Option<(String, DigestKey)>, kub
         return Ok(None);
     };
     let read = (secret.resource_version().unwrap_or_default(), key);
-    place
-        .readings
-        .keys
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .insert(index, read.clone());
+    place.readings.keys.insert(index, read.clone());
     Ok(Some(read))
 }
 
@@ -148,14 +135,7 @@ async fn secret(
         source: (source.secret.clone(), source.means, source.key.clone()),
         digest_key: key.map(|(version, _)| version.clone()),
     };
-    let known = place
-        .readings
-        .contents
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .get(&reading)
-        .cloned();
-    if let Some(known) = known
+    if let Some(known) = place.readings.contents.get(&reading)
         && place.version_in_store(&source.secret).as_deref() == Some(&known.resource_version)
     {
         return Ok(SecretState::Found(known));
@@ -181,12 +161,7 @@ async fn secret(
             .map(|parsed| parsed.clients().len())
             .map_err(|error| error.to_string()),
     };
-    place
-        .readings
-        .contents
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .insert(reading, content.clone());
+    place.readings.contents.insert(reading, content.clone());
     Ok(SecretState::Found(content))
 }
 
