@@ -1,0 +1,69 @@
+//! Who may call.
+
+use corral_proxy::config::OllamaKeys;
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Who may call: each means that is listed lets its clients in.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.basic) || has(self.apiKeys) || has(self.ollamaKeys)")
+    .message("auth needs at least one of basic, apiKeys or ollamaKeys; leave auth out and the operator makes an API key for you"))]
+pub struct Auth {
+    /// Users and passwords (HTTP Basic).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub basic: Option<BasicAuth>,
+    /// API keys, sent as Bearer, X-Ollama-Token or x-api-key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api_keys: Option<ApiKeysAuth>,
+    /// Public keys of the stock ollama CLI, which signs its requests where OLLAMA_AUTH=1 is set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ollama_keys: Option<OllamaKeysAuth>,
+}
+
+/// Users and passwords (HTTP Basic).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BasicAuth {
+    /// A Secret with an htpasswd file under `auth` or under `key`, or of type kubernetes.io/basic-auth.
+    pub secret_ref: SecretRef,
+}
+
+/// API keys.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ApiKeysAuth {
+    /// A Secret whose entries are clients, each with its keys one a line; or, with `key`, one key file.
+    pub secret_ref: SecretRef,
+}
+
+/// Public keys of the stock ollama CLI.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OllamaKeysAuth {
+    /// A Secret with a file of authorized_keys lines under `authorized_keys` or under `key`, where each line's comment
+    /// names its client; or whose entries are clients, each with its keys one a line.
+    pub secret_ref: SecretRef,
+    /// How many seconds a request may be signed before or after it comes; 30 without it. Within them it can be sent again
+    /// by whoever has seen it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = OllamaKeys::MOST_CLOCK_SKEW_SECONDS))]
+    pub clock_skew_seconds: Option<u32>,
+}
+
+/// A Secret in the same namespace.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretRef {
+    /// Its name. Another name here restarts the Pods; another content of the Secret doesn't.
+    #[schemars(
+        length(min = 1, max = 253),
+        regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
+    )]
+    pub name: String,
+    /// The entry that is the credential file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
+    pub key: Option<String>,
+}

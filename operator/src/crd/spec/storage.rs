@@ -1,0 +1,59 @@
+//! Where models are kept.
+
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Where models are kept: exactly one of size, existingClaim, ephemeral.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("[has(self.size), has(self.existingClaim), has(self.ephemeral)].filter(given, given).size() == 1")
+        .message("storage needs exactly one of size (a claim made for you), existingClaim (one you made) or ephemeral (lasts as long as the Pod)"),
+    validation = Rule::new("has(self.size) || !(has(self.storageClassName) || has(self.accessModes))")
+        .message("storageClassName and accessModes go with size: an existing claim has its own"),
+    validation = Rule::new("!has(self.size) || !has(oldSelf.size) || quantity(self.size).compareTo(quantity(oldSelf.size)) >= 0")
+        .message("storage.size may grow, not shrink: a volume can't be made smaller"),
+    validation = Rule::new("!has(self.size) || !has(oldSelf.size) || (has(self.storageClassName) ? (has(oldSelf.storageClassName) && self.storageClassName == oldSelf.storageClassName) : !has(oldSelf.storageClassName))")
+        .message("storage.storageClassName can't change once the claim is there: make another OllamaService, or move to an existingClaim"),
+    validation = Rule::new("!has(self.size) || !has(oldSelf.size) || (has(self.accessModes) ? (has(oldSelf.accessModes) && self.accessModes == oldSelf.accessModes) : !has(oldSelf.accessModes))")
+        .message("storage.accessModes can't change once the claim is there: make another OllamaService, or move to an existingClaim"),
+)]
+pub struct Storage {
+    /// Size of the claim NAME-models that the operator makes, such as 50Gi. It is deleted with the OllamaService.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(max = 32),
+        regex(pattern = r"^[0-9]+(\.[0-9]+)?(Ki|Mi|Gi|Ti|Pi|Ei|k|M|G|T|P|E)?$")
+    )]
+    pub size: Option<String>,
+    /// StorageClass of that claim; the cluster's default without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub storage_class_name: Option<String>,
+    /// Access modes of that claim, ReadWriteOnce without it: replicas on several nodes need ReadWriteMany.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 4), extend("items" = {
+        "type": "string", "enum": ["ReadWriteOnce", "ReadWriteOncePod", "ReadWriteMany"]}))]
+    pub access_modes: Option<Vec<String>>,
+    /// A PersistentVolumeClaim of yours in the same namespace. Nobody deletes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub existing_claim: Option<String>,
+    /// The node's own disk, for as long as the Pod lives.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ephemeral: Option<EphemeralStorage>,
+}
+
+/// The node's own disk.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EphemeralStorage {
+    /// How much the models may take before the node evicts the Pod.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(max = 32),
+        regex(pattern = r"^[0-9]+(\.[0-9]+)?(Ki|Mi|Gi|Ti|Pi|Ei|k|M|G|T|P|E)?$")
+    )]
+    pub size_limit: Option<String>,
+}
