@@ -130,6 +130,12 @@ fn what_is_wrong_is_named() {
             "spec.storage: storageClassName and accessModes go with",
         ),
         ("{auth: {}}", "spec.auth: at least one of"),
+        ("{auth: {require: All}}", "spec.auth: at least one of"),
+        (
+            "{auth: {basic: {secretRef: {name: a}}, ollamaKeys: {secretRef: {name: b}}, require: All}}",
+            "spec.auth.require: can't be All: basic and ollamaKeys are each carried in Authorization",
+        ),
+        ("{auth: {require: Both}}", "unknown variant `Both`"),
         (
             "{network: {allowedCIDRs: [10.0.0.1]}}",
             "spec.network.allowedCIDRs: `10.0.0.1` is no network",

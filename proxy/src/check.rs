@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use corral_proxy::config::flags::Flags;
 use corral_proxy::config::load::Loaded;
-use corral_proxy::config::{AccessRule, Config, Network, RouteClass};
+use corral_proxy::config::{AccessRule, Config, Network, Require, RouteClass};
 use corral_proxy::credentials::CredentialSet;
 use corral_proxy::status::{Means, SourceStatus};
 use corral_proxy::tls::certificate::Certificate;
@@ -88,6 +88,9 @@ fn explain(config: &Config, sources: &[SourceStatus], certificate: &Certificate)
             .as_ref()
             .map_or_else(|| format!("{} clients", source.clients), |_| "wrong".into());
         let _ = writeln!(text, "credentials  {}: {state}", source.means.name());
+    }
+    if config.credentials.require == Require::All {
+        let _ = writeln!(text, "credentials  all of them are needed together");
     }
     for rule in &config.access {
         let _ = writeln!(text, "access       {}", explain_rule(rule));

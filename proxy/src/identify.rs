@@ -4,6 +4,7 @@ mod identity;
 mod outcomes;
 mod pool;
 mod presented;
+mod requirement;
 mod signature;
 mod turns;
 mod verifier;
@@ -11,3 +12,6 @@ mod verifier;
 pub use identity::{Identity, Unauthenticated};
 pub use pool::HashingLoad;
 pub use verifier::Verifier;
+
+pub(crate) use identity::Evidence;
+pub(crate) use requirement::Requirement;

@@ -72,6 +72,14 @@ impl Means {
             Self::OllamaKeys => "ollamaKeys",
         }
     }
+
+    /// Whether its credential can only be carried in `Authorization`, of which a request has one (RFC 9110, 11.6.2).
+    pub const fn needs_authorization(self) -> bool {
+        match self {
+            Self::Basic | Self::OllamaKeys => true,
+            Self::ApiKeys => false,
+        }
+    }
 }
 
 /// The credentials of one means in force.

@@ -78,7 +78,11 @@ fn tls() -> Tls {
 }
 
 fn credentials(prepared: &Prepared<'_>) -> Credentials {
-    let mut credentials = Credentials::default();
+    let require = prepared.spec.auth.as_ref().map(|auth| auth.require);
+    let mut credentials = Credentials {
+        require: require.unwrap_or_default(),
+        ..Credentials::default()
+    };
     for Source { means, key, .. } in &prepared.sources {
         let source = |directory: &str| CredentialSource {
             path: directory.into(),

@@ -34,6 +34,7 @@ pub(super) fn sources(instance: &str, auth: Option<&Auth>) -> Vec<Source> {
         basic,
         api_keys,
         ollama_keys,
+        require: _,
     }) = auth
     else {
         return vec![Source {

@@ -3,13 +3,14 @@
 //! The CustomResourceDefinition refuses the same things first; here they are caught where an older definition is installed
 //! or a file is rendered without a cluster.
 
-use corral_proxy::config;
+use corral_proxy::config::validate::unmeetable;
+use corral_proxy::config::{self, Require};
 use ipnet::IpNet;
 
 use super::credentials::{Source, sources, tls_secret};
 use crate::cli::{PlanOptions, SecretsMode};
 use crate::crd::{
-    Auth, GpuVendor, Image, MAXIMUM_NAME_LENGTH, Network, OWNED_VARIABLES, OllamaService, OllamaServiceSpec,
+    GpuVendor, Image, MAXIMUM_NAME_LENGTH, Network, OWNED_VARIABLES, OllamaService, OllamaServiceSpec,
     PullPolicy, ServiceType, Storage,
 };
 
@@ -58,7 +59,8 @@ pub(super) fn prepare<'a>(
     check_image(spec.image.as_ref(), &mut problems);
     check_storage(spec.storage.as_ref(), &mut problems);
     check_environment(spec, &mut problems);
-    check_auth(spec, &mut problems);
+    let sources = sources(name, spec.auth.as_ref());
+    check_auth(spec, &sources, &mut problems);
     check_exposure(spec, &mut problems);
     let network = parse_network(spec.network.as_ref(), &mut problems);
     if !problems.is_empty() {
@@ -71,7 +73,7 @@ pub(super) fn prepare<'a>(
         spec,
         network,
         tls_secret: tls_secret(service),
-        sources: sources(name, spec.auth.as_ref()),
+        sources,
         ollama_image: ollama_image(spec, options),
         proxy_image: &options.proxy_image,
         pull_policy: pull_policy(spec, options),
@@ -127,9 +129,14 @@ fn check_environment(spec: &OllamaServiceSpec, problems: &mut Vec<String>) {
     }
 }
 
-fn check_auth(spec: &OllamaServiceSpec, problems: &mut Vec<String>) {
-    if spec.auth.as_ref().is_some_and(|auth| *auth == Auth::default()) {
+fn check_auth(spec: &OllamaServiceSpec, sources: &[Source], problems: &mut Vec<String>) {
+    if sources.is_empty() {
         problems.push("spec.auth: at least one of basic, apiKeys or ollamaKeys".to_owned());
+    }
+    let require = spec.auth.as_ref().map_or(Require::Any, |auth| auth.require);
+    let means: Vec<_> = sources.iter().map(|source| source.means).collect();
+    if let (Require::All, Some(problem)) = (require, unmeetable(&means)) {
+        problems.push(format!("spec.auth.require: {problem}"));
     }
 }
 

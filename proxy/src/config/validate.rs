@@ -1,13 +1,17 @@
 //! What the types of the configuration can't say.
 
+mod credentials;
+
 use std::collections::BTreeSet;
 
 use thiserror::Error;
 use url::Url;
 
-use super::{AccessRule, Config, Credentials, Model, OllamaKeys, Tls};
+use super::{AccessRule, Config, Model, Tls};
 use crate::models::name::CanonicalName;
 use crate::models::pattern::ModelPattern;
+
+pub use credentials::unmeetable;
 
 /// A field that holds something that can't work, and what would be right.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -44,7 +48,7 @@ pub fn validate(config: &Config) -> Result<(), Invalid> {
         return Err(Invalid::new("adminListen", "must differ from listen"));
     }
     tls(config.tls.as_ref())?;
-    credentials(&config.credentials)?;
+    credentials::check(&config.credentials)?;
     access(&config.access)?;
     models(&config.models)
 }
@@ -80,52 +84,6 @@ fn tls(tls: Option<&Tls>) -> Result<(), Invalid> {
         }
     }
     Ok(())
-}
-
-fn credentials(credentials: &Credentials) -> Result<(), Invalid> {
-    let sources = credentials.sources();
-    if sources.is_empty() {
-        return Err(Invalid::new(
-            "credentials",
-            "none are configured, and an open proxy is refused: give --htpasswd FILE, --api-keys FILE, --ollama-keys \
-             FILE, or credentials in the configuration file",
-        ));
-    }
-    for (means, source) in sources {
-        let name = means.name();
-        if source.path.as_os_str().is_empty() {
-            return Err(Invalid::new(
-                format!("credentials.{name}.path"),
-                "must not be empty",
-            ));
-        }
-        if source.key.as_deref().is_some_and(|key| !is_entry_name(key)) {
-            let problem = "must be the name of an entry: letters, digits, '-', '_' and '.'";
-            return Err(Invalid::new(format!("credentials.{name}.key"), problem));
-        }
-    }
-    clock_skew(credentials.ollama_keys.as_ref())
-}
-
-fn clock_skew(keys: Option<&OllamaKeys>) -> Result<(), Invalid> {
-    const MOST: u32 = OllamaKeys::MOST_CLOCK_SKEW_SECONDS;
-    match keys {
-        Some(keys) if !(1..=MOST).contains(&keys.clock_skew_seconds) => Err(Invalid::new(
-            "credentials.ollamaKeys.clockSkewSeconds",
-            format!("must be 1 to {MOST}: as long, a request that somebody has seen can be sent again"),
-        )),
-        _ => Ok(()),
-    }
-}
-
-/// Names of a Secret's entries (Kubernetes API, `Secret.data`). Nothing that leads out of its directory.
-fn is_entry_name(name: &str) -> bool {
-    let character = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    !name.is_empty()
-        && name.len() <= 253
-        && name.bytes().all(character)
-        && !name.starts_with("..")
-        && name != "."
 }
 
 fn access(rules: &[AccessRule]) -> Result<(), Invalid> {
@@ -199,194 +157,4 @@ fn models(models: &[Model]) -> Result<(), Invalid> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::CredentialSource;
-
-    fn valid() -> Config {
-        let source = CredentialSource {
-            path: "keys".into(),
-            key: None,
-        };
-        let credentials = Credentials {
-            api_keys: Some(source),
-            ..Credentials::default()
-        };
-        Config {
-            credentials,
-            ..Config::default()
-        }
-    }
-
-    fn model(name: &str) -> Model {
-        Model {
-            name: name.into(),
-            keep_loaded: false,
-            insecure: false,
-        }
-    }
-
-    fn ollama_keys(key: Option<&str>, clock_skew_seconds: u32) -> Option<OllamaKeys> {
-        Some(OllamaKeys {
-            path: "authorized_keys".into(),
-            key: key.map(Into::into),
-            clock_skew_seconds,
-        })
-    }
-
-    fn rule(clients: &[&str]) -> Vec<AccessRule> {
-        vec![AccessRule {
-            clients: clients.iter().map(|&client| client.into()).collect(),
-            ..AccessRule::default()
-        }]
-    }
-
-    fn rule_on(models: &[&str]) -> Vec<AccessRule> {
-        vec![AccessRule {
-            models: Some(models.iter().map(|&model| model.into()).collect()),
-            ..rule(&["a"]).remove(0)
-        }]
-    }
-
-    #[test]
-    fn what_cannot_work_is_named_by_field() {
-        type Edit = fn(&mut Config);
-        let cases: &[(&str, Edit, Option<&str>)] = &[
-            ("as it is", |_| {}, None),
-            (
-                "no credentials",
-                |config| config.credentials = Credentials::default(),
-                Some("credentials"),
-            ),
-            (
-                "an https upstream",
-                |config| config.upstream = "https://a".parse().unwrap(),
-                Some("upstream"),
-            ),
-            (
-                "another scheme",
-                |config| config.upstream = "unix:/a".parse().unwrap(),
-                Some("upstream"),
-            ),
-            (
-                "a path",
-                |config| config.upstream = "http://a/b".parse().unwrap(),
-                Some("upstream"),
-            ),
-            (
-                "a query",
-                |config| config.upstream = "http://a/?b".parse().unwrap(),
-                Some("upstream"),
-            ),
-            (
-                "a user",
-                |config| config.upstream = "http://u:p@a".parse().unwrap(),
-                Some("upstream"),
-            ),
-            (
-                "a host alone",
-                |config| config.upstream = "http://ollama".parse().unwrap(),
-                None,
-            ),
-            (
-                "an address",
-                |config| config.upstream = "http://[::1]:11434".parse().unwrap(),
-                None,
-            ),
-            (
-                "admin on the same port",
-                |config| config.admin_listen = Some(config.listen),
-                Some("adminListen"),
-            ),
-            (
-                "a certificate without its key",
-                |config| {
-                    config.tls = Some(Tls {
-                        cert_file: "tls.crt".into(),
-                        ..Tls::default()
-                    });
-                },
-                Some("tls.keyFile"),
-            ),
-            (
-                "a rule without clients",
-                |config| config.access = rule(&[]),
-                Some("access[0].clients"),
-            ),
-            (
-                "a rule with an empty client",
-                |config| config.access = rule(&["a", ""]),
-                Some("access[0].clients[1]"),
-            ),
-            (
-                "patterns of models",
-                |config| config.access = rule_on(&["*", "gemma3:*", "user/*", "hf.co/*/*:q4"]),
-                None,
-            ),
-            (
-                "a pattern of no model",
-                |config| config.access = rule_on(&["gemma3", "a b"]),
-                Some("access[0].models[1]"),
-            ),
-            (
-                "an empty list of models",
-                |config| config.access = rule_on(&[]),
-                Some("access[0].models"),
-            ),
-            (
-                "an empty list of networks",
-                |config| {
-                    config.access = rule(&["a"]);
-                    config.access[0].allowed_cidrs = Some(vec![]);
-                },
-                Some("access[0].allowedCIDRs"),
-            ),
-            (
-                "a key that leaves its directory",
-                |config| config.credentials.api_keys.as_mut().unwrap().key = Some("../x".into()),
-                Some("credentials.apiKeys.key"),
-            ),
-            (
-                "keys of the CLI",
-                |config| config.credentials.ollama_keys = ollama_keys(None, 300),
-                None,
-            ),
-            (
-                "a key of theirs that leaves its directory",
-                |config| config.credentials.ollama_keys = ollama_keys(Some("../x"), 30),
-                Some("credentials.ollamaKeys.key"),
-            ),
-            (
-                "no clock skew",
-                |config| config.credentials.ollama_keys = ollama_keys(None, 0),
-                Some("credentials.ollamaKeys.clockSkewSeconds"),
-            ),
-            (
-                "a long clock skew",
-                |config| config.credentials.ollama_keys = ollama_keys(None, 301),
-                Some("credentials.ollamaKeys.clockSkewSeconds"),
-            ),
-            (
-                "a model",
-                |config| config.models = vec![model("gemma3:270m")],
-                None,
-            ),
-            (
-                "no model name",
-                |config| config.models = vec![model("")],
-                Some("models[0].name"),
-            ),
-            (
-                "one model twice",
-                |config| config.models = vec![model("llama3"), model("LLAMA3:latest")],
-                Some("models[1].name"),
-            ),
-        ];
-        for (name, edit, expected) in cases {
-            let mut config = valid();
-            edit(&mut config);
-            let field = validate(&config).err().map(|invalid| invalid.field);
-            assert_eq!(field.as_deref(), *expected, "{name}");
-        }
-    }
-}
+mod tests;

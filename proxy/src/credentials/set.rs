@@ -10,7 +10,7 @@ use super::parse::ParsedCredentials;
 use super::{Client, CredentialId};
 use crate::config::{CredentialSource, Credentials};
 use crate::digest::DigestKey;
-use crate::identify::Identity;
+use crate::identify::{Evidence, Identity, Requirement};
 use crate::status::{ClientStatus, Means, SourceStatus};
 
 pub(crate) use keys::Key;
@@ -29,6 +29,7 @@ pub struct CredentialSet {
     ollama_keys: Keys,
     /// How many seconds the clock of who signs may differ from ours.
     clock_skew: u32,
+    requirement: Requirement,
 }
 
 impl CredentialSet {
@@ -44,6 +45,7 @@ impl CredentialSet {
         let ollama_keys = credentials.ollama_keys.as_ref();
         let mut next = Self {
             clock_skew: ollama_keys.map_or(0, |keys| keys.clock_skew_seconds),
+            requirement: Requirement::new(credentials),
             ..Self::default()
         };
         for (means, source) in credentials.sources() {
@@ -106,14 +108,25 @@ impl CredentialSet {
         clients
     }
 
-    /// Whether the very credential that was shown is still there, and still the same client's.
+    /// Whether the very credentials that were shown are still there, still the same clients', and still enough.
     pub fn is_in_force(&self, identity: &Identity) -> bool {
-        let (client, credential) = (identity.client(), identity.credential());
+        let holds = |evidence: &Evidence| match evidence {
+            Evidence::Stored { client, credential } => self.holds(client, *credential),
+        };
+        identity.evidence().all(holds) && self.requirement.is_met_by(identity)
+    }
+
+    fn holds(&self, client: &Client, credential: CredentialId) -> bool {
         match client.means {
             Means::Basic => self.users.holds(client, credential),
             Means::ApiKeys => self.api_keys.holds(client, credential),
             Means::OllamaKeys => self.ollama_keys.holds(client, credential),
         }
+    }
+
+    /// How many credentials a request has to carry.
+    pub(crate) const fn requirement(&self) -> &Requirement {
+        &self.requirement
     }
 
     /// The user of that name.

@@ -1,49 +1,94 @@
 //! What identifying a caller comes to.
 
-use std::fmt;
 use std::sync::Arc;
+use std::{fmt, iter};
 
 use crate::credentials::{Client, CredentialId, Key, User};
 use crate::status::Means;
 
-/// A caller who has shown a valid credential. Only [`super::Verifier::identify`] makes one.
+/// A caller who has shown valid credentials, by as many means as it takes. Only [`super::Verifier::identify`] makes one.
 #[derive(Clone)]
 pub struct Identity {
-    client: Arc<Client>,
-    credential: CredentialId,
+    /// What names the client.
+    first: Evidence,
+    /// By other means; nothing in most cases, and then no memory either.
+    further: Vec<Evidence>,
 }
 
-impl Identity {
+/// What a caller has shown by one means, and was found to be true.
+#[derive(Clone)]
+pub(crate) enum Evidence {
+    /// A credential that stands in a file.
+    Stored {
+        /// Whose it is.
+        client: Arc<Client>,
+        /// Which it is.
+        credential: CredentialId,
+    },
+}
+
+impl Evidence {
     pub(super) fn of_user(user: &User) -> Self {
-        Self {
+        Self::Stored {
             client: Arc::clone(&user.client),
             credential: user.credential,
         }
     }
 
     pub(super) fn of_key(key: &Key) -> Self {
-        Self {
+        Self::Stored {
             client: Arc::clone(&key.client),
             credential: key.credential,
         }
     }
 
+    fn name(&self) -> &Arc<str> {
+        match self {
+            Self::Stored { client, .. } => &client.name,
+        }
+    }
+
+    /// By which means.
+    pub(crate) fn means(&self) -> Means {
+        match self {
+            Self::Stored { client, .. } => client.means,
+        }
+    }
+
+    fn touch(&self) {
+        match self {
+            Self::Stored { client, .. } => client.touch(),
+        }
+    }
+}
+
+impl Identity {
+    /// What the checks of a caller's credentials come to together; of those that succeeded the first names the client.
+    pub(super) fn of(
+        checks: impl IntoIterator<Item = Option<Result<Evidence, Unauthenticated>>>,
+    ) -> Result<Self, Unauthenticated> {
+        let mut checks = checks.into_iter().flatten();
+        let identity = Self {
+            first: checks.next().ok_or(Unauthenticated::Missing)??,
+            further: checks.collect::<Result<_, _>>()?,
+        };
+        identity.evidence().for_each(Evidence::touch);
+        Ok(identity)
+    }
+
     /// The client's name, as access rules, log and metrics use it.
     pub fn name(&self) -> &Arc<str> {
-        &self.client.name
+        self.first.name()
     }
 
-    /// How it has shown who it is.
+    /// By which means it has its name.
     pub fn means(&self) -> Means {
-        self.client.means
+        self.first.means()
     }
 
-    pub(crate) fn client(&self) -> &Client {
-        &self.client
-    }
-
-    pub(crate) fn credential(&self) -> CredentialId {
-        self.credential
+    /// All that it has shown.
+    pub(crate) fn evidence(&self) -> impl Iterator<Item = &Evidence> {
+        iter::once(&self.first).chain(&self.further)
     }
 }
 
@@ -67,9 +112,12 @@ pub enum Unauthenticated {
     /// Something that is no credential: an unknown scheme, no or several tokens, bad base64, no colon, too long.
     #[error("malformed credential")]
     Malformed,
-    /// Several credentials that aren't one and the same: which one counts must not be left to chance.
+    /// Several credentials where one is needed: which one counts must not be left to chance.
     #[error("more than one credential")]
     Ambiguous,
+    /// Not all of the credentials that are needed together.
+    #[error("another credential is needed as well")]
+    Incomplete,
     /// A user or key that isn't in force.
     #[error("unknown user or key")]
     Unknown,
@@ -91,6 +139,7 @@ impl Unauthenticated {
             Self::Missing => "missing",
             Self::Malformed => "malformed",
             Self::Ambiguous => "ambiguous",
+            Self::Incomplete => "incomplete",
             Self::Unknown => "unknown",
             Self::Wrong => "wrong",
             Self::Expired => "expired",

@@ -19,6 +19,8 @@ pub(super) struct Attempt {
     pub(super) tag: [u8; 32],
     /// The stored hash.
     pub(super) credential: CredentialId,
+    /// The hash only stands in, so that what is known of the user it belongs to must not make the check shorter.
+    pub(super) decoy: bool,
 }
 
 /// The memory of attempts. A flood of different wrong passwords can push out other failures and nothing else:

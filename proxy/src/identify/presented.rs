@@ -1,9 +1,10 @@
-//! The credential that a request carries: from headers to exactly one, or to the reason why not. Pure.
+//! The credentials that a request carries: from headers to one for each means at most, or to the reason why not. Pure.
 //!
-//! A request may name its credential in one of five ways: `Authorization: Basic` (RFC 7617), `Authorization: Bearer`
-//! (RFC 6750), the signature of the stock `ollama` CLI in `Authorization`, `X-Ollama-Token` and `x-api-key`. More than one is refused, whatever they are, with one exception: the
-//! same API key in several of these headers, each at most once, since SDKs that know both OpenAI's and Anthropic's
-//! way send it in both.
+//! A request may name a credential in one of five ways: `Authorization: Basic` (RFC 7617), `Authorization: Bearer`
+//! (RFC 6750), the signature of the stock `ollama` CLI in `Authorization`, `X-Ollama-Token` and `x-api-key`. Two for one
+//! means are refused, with one exception: the same API key in several of these headers, each at most once, since SDKs
+//! that know both OpenAI's and Anthropic's way send it in both. Whether credentials for several means are too many, or
+//! just what is needed, is [`super::Requirement`]'s to say.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -14,6 +15,7 @@ use zeroize::Zeroizing;
 use super::Unauthenticated;
 use super::signature::Signature;
 use crate::credentials::{LONGEST_KEY, LONGEST_NAME};
+use crate::status::Means;
 
 /// Longest accepted password in bytes. Some hashes take time that grows with it.
 const LONGEST_PASSWORD: usize = 512;
@@ -21,11 +23,61 @@ const LONGEST_PASSWORD: usize = 512;
 const X_OLLAMA_TOKEN: HeaderName = HeaderName::from_static("x-ollama-token");
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
-/// The one credential of a request.
-pub(super) enum Presented<'headers> {
-    Key(&'headers [u8]),
-    Password(NameAndPassword),
-    Signature(Signature),
+/// All credentials of a request, each under the means that it is for.
+#[derive(Default)]
+pub(super) struct Presented<'headers> {
+    pub(super) password: Option<NameAndPassword>,
+    pub(super) signature: Option<Signature>,
+    pub(super) key: Option<&'headers [u8]>,
+}
+
+impl<'headers> Presented<'headers> {
+    /// The means that there is a credential for.
+    pub(super) fn means(&self) -> impl Iterator<Item = Means> {
+        let Self {
+            password,
+            signature,
+            key,
+        } = self;
+        [
+            (Means::Basic, password.is_some()),
+            (Means::OllamaKeys, signature.is_some()),
+            (Means::ApiKeys, key.is_some()),
+        ]
+        .into_iter()
+        .filter_map(|(means, shown)| shown.then_some(means))
+    }
+
+    fn of_password(password: NameAndPassword) -> Self {
+        Self {
+            password: Some(password),
+            ..Self::default()
+        }
+    }
+
+    fn of_signature(signature: Signature) -> Self {
+        Self {
+            signature: Some(signature),
+            ..Self::default()
+        }
+    }
+
+    fn of_key(key: &'headers [u8]) -> Self {
+        Self {
+            key: Some(key),
+            ..Self::default()
+        }
+    }
+
+    fn add_key(&mut self, key: &'headers [u8]) -> Result<(), Unauthenticated> {
+        match self.key {
+            Some(found) if !bool::from(found.ct_eq(key)) => Err(Unauthenticated::Ambiguous),
+            _ => {
+                self.key = Some(key);
+                Ok(())
+            }
+        }
+    }
 }
 
 /// The decoded credential of HTTP Basic.
@@ -77,23 +129,18 @@ impl NameAndPassword {
     }
 }
 
-/// Finds the one credential of a request.
+/// Finds the credentials of a request.
 pub(super) fn presented(headers: &HeaderMap) -> Result<Presented<'_>, Unauthenticated> {
     let mut presented = single(headers, &AUTHORIZATION)?
         .map(parse_authorization)
-        .transpose()?;
+        .transpose()?
+        .unwrap_or_default();
     for name in [&X_OLLAMA_TOKEN, &X_API_KEY] {
-        let Some(value) = single(headers, name)? else {
-            continue;
-        };
-        let key = check_key(value.as_bytes())?;
-        match presented {
-            None => presented = Some(Presented::Key(key)),
-            Some(Presented::Key(found)) if found.ct_eq(key).into() => {}
-            Some(_) => return Err(Unauthenticated::Ambiguous),
+        if let Some(value) = single(headers, name)? {
+            presented.add_key(check_key(value.as_bytes())?)?;
         }
     }
-    presented.ok_or(Unauthenticated::Missing)
+    Ok(presented)
 }
 
 /// The only value of a header.
@@ -114,7 +161,7 @@ fn single<'headers>(
 fn parse_authorization(value: &HeaderValue) -> Result<Presented<'_>, Unauthenticated> {
     let value = value.as_bytes();
     let Some(space) = value.iter().position(|byte| *byte == b' ') else {
-        let signature = Signature::decode(value).map(Presented::Signature);
+        let signature = Signature::decode(value).map(Presented::of_signature);
         return signature.ok_or(Unauthenticated::Malformed);
     };
     let (scheme, rest) = value.split_at(space);
@@ -124,9 +171,9 @@ fn parse_authorization(value: &HeaderValue) -> Result<Presented<'_>, Unauthentic
         .ok_or(Unauthenticated::Malformed)?;
     let token = &rest[start..];
     if scheme.eq_ignore_ascii_case(b"bearer") {
-        check_key(token).map(Presented::Key)
+        check_key(token).map(Presented::of_key)
     } else if scheme.eq_ignore_ascii_case(b"basic") {
-        NameAndPassword::decode(token).map(Presented::Password)
+        NameAndPassword::decode(token).map(Presented::of_password)
     } else {
         Err(Unauthenticated::Malformed)
     }
@@ -163,15 +210,20 @@ mod tests {
             );
         }
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        presented(&headers).map(|presented| match presented {
-            Presented::Key(key) => text(key),
-            Presented::Password(shown) => format!("{}|{}", text(shown.name_bytes()), text(shown.password())),
-            Presented::Signature(shown) => hex::encode(&shown.public_key[30..]),
+        presented(&headers).map(|presented| {
+            let password = presented
+                .password
+                .map(|shown| format!("{}|{}", text(shown.name_bytes()), text(shown.password())));
+            let signature = presented
+                .signature
+                .map(|shown| hex::encode(&shown.public_key[30..]));
+            let all = [password, signature, presented.key.map(text)];
+            all.into_iter().flatten().collect::<Vec<_>>().join(" ")
         })
     }
 
     #[test]
-    fn one_credential_in_each_header() {
+    fn one_credential_for_each_means() {
         let cases: &[(&str, Headers<'_>, &str)] = &[
             ("bearer", &[("authorization", b"Bearer sk-1")], "sk-1"),
             ("scheme in any case", &[("authorization", b"bEaReR sk-1")], "sk-1"),
@@ -209,6 +261,17 @@ mod tests {
             ),
             ("UTF-8", &[("authorization", b"Basic YTrDqQ==")], "a|é"),
             ("the CLI's signature", &[("authorization", SIGNATURE)], "60f7"),
+            ("nothing", &[("accept", b"*/*")], ""),
+            (
+                "basic beside a key",
+                &[("authorization", b"Basic YTpi"), ("x-api-key", b"sk-1")],
+                "a|b sk-1",
+            ),
+            (
+                "a signature beside a key",
+                &[("authorization", SIGNATURE), ("x-ollama-token", b"sk-1")],
+                "60f7 sk-1",
+            ),
         ];
         for (name, pairs, expected) in cases {
             assert_eq!(shown(pairs).as_deref(), Ok(*expected), "{name}");
@@ -217,7 +280,7 @@ mod tests {
 
     #[test]
     fn anything_else_is_nobody() {
-        use Unauthenticated::{Ambiguous, Malformed, Missing};
+        use Unauthenticated::{Ambiguous, Malformed};
         let basic = |text: &[u8]| format!("Basic {}", STANDARD.encode(text)).into_bytes();
         let long_name = basic(&[&[b'a'; 254][..], b":b"].concat());
         let long_password = basic(&[&b"a:"[..], &[b'b'; 513]].concat());
@@ -225,7 +288,6 @@ mod tests {
         let (nul, line, empty_name, empty) = (basic(b"a:b\0c"), basic(b"a\n:b"), basic(b":b"), basic(b"a:"));
         let two = "authorization";
         let cases: &[(&str, Headers<'_>, Unauthenticated)] = &[
-            ("nothing", &[("accept", b"*/*")], Missing),
             (
                 "two bearers",
                 &[(two, b"Bearer sk-1"), (two, b"Bearer sk-2")],
@@ -272,11 +334,6 @@ mod tests {
                 Ambiguous,
             ),
             (
-                "basic beside a key",
-                &[(two, b"Basic YTpi"), ("x-api-key", b"sk-1")],
-                Ambiguous,
-            ),
-            (
                 "malformed beside a key",
                 &[(two, b"Bearer"), ("x-api-key", b"sk-1")],
                 Malformed,
@@ -285,11 +342,6 @@ mod tests {
                 "a malformed key beside a good one",
                 &[(two, b"Bearer sk-1"), ("x-api-key", b"")],
                 Malformed,
-            ),
-            (
-                "a signature beside a key",
-                &[(two, SIGNATURE), ("x-api-key", b"sk-1")],
-                Ambiguous,
             ),
             ("two signatures", &[(two, SIGNATURE), (two, SIGNATURE)], Ambiguous),
             ("half a signature", &[(two, &SIGNATURE[..156])], Malformed),

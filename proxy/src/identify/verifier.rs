@@ -14,7 +14,7 @@ use super::outcomes::{Attempt, Outcomes};
 use super::pool::{Asker, HashingLoad, Limits, Pool};
 use super::presented::{NameAndPassword, Presented, presented};
 use super::signature::Signature;
-use super::{Identity, Unauthenticated};
+use super::{Evidence, Identity, Unauthenticated};
 use crate::address::ClientAddress;
 use crate::credentials::{CredentialSet, User};
 
@@ -61,16 +61,24 @@ impl Verifier {
         head: &Parts,
         address: ClientAddress,
     ) -> Result<Identity, Unauthenticated> {
-        let identity = match presented(&head.headers)? {
-            Presented::Key(key) => credentials
-                .api_key(key)
-                .map(Identity::of_key)
-                .ok_or(Unauthenticated::Unknown),
-            Presented::Password(shown) => self.by_password(credentials, shown, address).await,
-            Presented::Signature(shown) => by_signature(credentials, head, &shown, Timestamp::now()),
-        }?;
-        identity.client().touch();
-        Ok(identity)
+        let presented = presented(&head.headers)?;
+        credentials.requirement().check(&presented)?;
+        let Presented {
+            password,
+            signature,
+            key,
+        } = presented;
+        // Each is checked, whatever the others come to: how long that takes must not tell which of them is wrong.
+        let signature = signature.map(|shown| by_signature(credentials, head, &shown, Timestamp::now()));
+        let key = key.map(|key| by_key(credentials, key));
+        let others_hold = [&signature, &key].into_iter().flatten().all(Result::is_ok);
+        let password = match password {
+            Some(shown) if others_hold => Some(self.by_password(credentials, shown, address).await),
+            Some(shown) => Some(Err(self.as_slowly_as_a_user(credentials, shown, address).await)),
+            None => None,
+        };
+        // The order in which they name the client.
+        Identity::of([password, signature, key])
     }
 
     /// How many passwords are being hashed, and wait for it.
@@ -83,32 +91,42 @@ impl Verifier {
         credentials: &CredentialSet,
         shown: NameAndPassword,
         address: ClientAddress,
-    ) -> Result<Identity, Unauthenticated> {
-        let tag = self.tag(&shown);
+    ) -> Result<Evidence, Unauthenticated> {
         let Some(user) = shown.name().and_then(|name| credentials.user(name)) else {
-            return Err(self.as_slowly_as_a_user(credentials, tag, shown, address).await);
+            return Err(self.as_slowly_as_a_user(credentials, shown, address).await);
         };
+        let tag = self.tag(&shown);
         if !user.has_verified(&tag) {
-            if !self.check(user, tag, shown, address).await? {
+            let attempt = Attempt {
+                tag,
+                credential: user.credential,
+                decoy: false,
+            };
+            if !self.check(user, attempt, shown, address).await? {
                 return Err(Unauthenticated::Wrong);
             }
             user.remember(tag);
         }
-        Ok(Identity::of_user(user))
+        Ok(Evidence::of_user(user))
     }
 
-    /// Lets nobody in, whatever the check of the decoy comes to.
+    /// Lets nobody in, whatever the check of the decoy comes to: for unknown users, and for passwords beside another
+    /// credential that is wrong, so that nobody can try out one of the two without the other.
     async fn as_slowly_as_a_user(
         &self,
         credentials: &CredentialSet,
-        tag: [u8; 32],
         shown: NameAndPassword,
         address: ClientAddress,
     ) -> Unauthenticated {
         let Some(decoy) = credentials.decoy(self.name_hash(&shown)) else {
             return Unauthenticated::Unknown;
         };
-        self.check(decoy, tag, shown, address)
+        let attempt = Attempt {
+            tag: self.tag(&shown),
+            credential: decoy.credential,
+            decoy: true,
+        };
+        self.check(decoy, attempt, shown, address)
             .await
             .err()
             .unwrap_or(Unauthenticated::Unknown)
@@ -117,14 +135,10 @@ impl Verifier {
     async fn check(
         &self,
         user: &Arc<User>,
-        tag: [u8; 32],
+        attempt: Attempt,
         shown: NameAndPassword,
         address: ClientAddress,
     ) -> Result<bool, Unauthenticated> {
-        let attempt = Attempt {
-            tag,
-            credential: user.credential,
-        };
         let asker = Asker::new(address, self.name_hash(&shown));
         let check = self.pool.verify(asker, Arc::clone(user), shown);
         self.outcomes.of(attempt, check).await
@@ -144,17 +158,22 @@ impl Verifier {
     }
 }
 
+fn by_key(credentials: &CredentialSet, key: &[u8]) -> Result<Evidence, Unauthenticated> {
+    let key = credentials.api_key(key).ok_or(Unauthenticated::Unknown)?;
+    Ok(Evidence::of_key(key))
+}
+
 fn by_signature(
     credentials: &CredentialSet,
     head: &Parts,
     shown: &Signature,
     now: Timestamp,
-) -> Result<Identity, Unauthenticated> {
+) -> Result<Evidence, Unauthenticated> {
     let key = credentials
         .ollama_key(shown.public_key)
         .ok_or(Unauthenticated::Unknown)?;
     shown.verify(head, now, credentials.clock_skew())?;
-    Ok(Identity::of_key(key))
+    Ok(Evidence::of_key(key))
 }
 
 #[cfg(test)]

@@ -17,8 +17,13 @@ pub(crate) struct Stream {
 impl Stream {
     /// Starts a generation with this API key.
     pub(crate) fn start(proxy: &Proxy, key: &str) -> Self {
-        let bearer = format!("Authorization: Bearer {key}");
-        let mut command = proxy.command("/api/generate", &["-H", &bearer, "--data", "{}"]);
+        Self::with(proxy, &["-H", &format!("Authorization: Bearer {key}")])
+    }
+
+    /// Starts a generation with these arguments of curl.
+    pub(crate) fn with(proxy: &Proxy, credentials: &[&str]) -> Self {
+        let arguments = [credentials, &["--data", "{}"]].concat();
+        let mut command = proxy.command("/api/generate", &arguments);
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let lines = Arc::new(AtomicUsize::new(0));
         let (output, counter) = (BufReader::new(child.stdout.take().unwrap()), Arc::clone(&lines));

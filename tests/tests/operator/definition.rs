@@ -28,6 +28,16 @@ async fn a_wrong_spec_is_refused_with_words_that_help() {
             "auth needs at least one of basic, apiKeys or ollamaKeys",
         ),
         (
+            json!({"auth": {"require": "All"}}),
+            "auth needs at least one of basic, apiKeys or ollamaKeys",
+        ),
+        (
+            json!({"auth": {
+                "basic": {"secretRef": {"name": "a"}}, "ollamaKeys": {"secretRef": {"name": "b"}}, "require": "All"
+            }}),
+            "auth.require can't be All with basic and ollamaKeys",
+        ),
+        (
             json!({"auth": {"basic": {"secretRef": {}}}}),
             "spec.auth.basic.secretRef.name: Required value",
         ),

@@ -1,15 +1,19 @@
 //! Who may call.
 
-use corral_proxy::config::OllamaKeys;
+use corral_proxy::config::{OllamaKeys, Require};
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Who may call: each means that is listed lets its clients in.
+/// Who may call: each means that is listed lets its clients in, or with `require: All` only all of them together.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.basic) || has(self.apiKeys) || has(self.ollamaKeys)")
-    .message("auth needs at least one of basic, apiKeys or ollamaKeys; leave auth out and the operator makes an API key for you"))]
+#[x_kube(
+    validation = Rule::new("has(self.basic) || has(self.apiKeys) || has(self.ollamaKeys)")
+        .message("auth needs at least one of basic, apiKeys or ollamaKeys; leave auth out and the operator makes an API key for you"),
+    validation = Rule::new("!has(self.require) || self.require != 'All' || !(has(self.basic) && has(self.ollamaKeys))")
+        .message("auth.require can't be All with basic and ollamaKeys: both are carried in Authorization, of which a request has one; keep one of them"),
+)]
 pub struct Auth {
     /// Users and passwords (HTTP Basic).
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -20,6 +24,11 @@ pub struct Auth {
     /// Public keys of the stock ollama CLI, which signs its requests where OLLAMA_AUTH=1 is set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ollama_keys: Option<OllamaKeysAuth>,
+    /// How many of these means a request must carry a credential for: exactly one (Any), or each of them (All). With All
+    /// an API key beside basic or ollamaKeys is sent as x-api-key or X-Ollama-Token, and the client has its name by basic,
+    /// else by ollamaKeys, else by apiKeys.
+    #[serde(default, skip_serializing_if = "Require::is_any")]
+    pub require: Require,
 }
 
 /// Users and passwords (HTTP Basic).

@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use futures::future::join_all;
 
 use super::*;
-use crate::config::{CredentialSource, Credentials};
+use crate::config::{CredentialSource, Credentials, Require};
 
 /// Of `opensesame`.
 fn bcrypt(cost: u32, salt: u8) -> String {
@@ -131,6 +131,65 @@ async fn a_reload_forgets_what_it_changes_and_nothing_else() {
         identify(&verifier, &users, "alice", "opensesame").await,
         Err(Unauthenticated::Unknown)
     );
+}
+
+/// Beside a wrong key the right password, though it is remembered, costs what a wrong one does, and is remembered as
+/// no more: nobody learns of the one without the other.
+#[tokio::test]
+async fn a_password_beside_a_wrong_key_tells_nothing() {
+    let mut users = Users::new(&[format!("alice:{}", bcrypt(4, 1))]);
+    let keys = users.directory.path().join("keys");
+    fs::write(&keys, "ci:sk-ci-00001").unwrap();
+    users.configuration.api_keys = Some(CredentialSource {
+        path: keys,
+        key: None,
+    });
+    users.configuration.require = Require::All;
+    users.set = users.set.reload(&users.configuration, None);
+    let verifier = Verifier::new(Counter::default()).unwrap();
+    let cases = [
+        ("both right", "opensesame", "sk-ci-00001", Ok("alice"), 1),
+        ("both right again", "opensesame", "sk-ci-00001", Ok("alice"), 1),
+        (
+            "the right password beside a wrong key",
+            "opensesame",
+            "sk-ci-00002",
+            Err(Unauthenticated::Unknown),
+            2,
+        ),
+        (
+            "a wrong password beside a wrong key",
+            "wrong",
+            "sk-ci-00002",
+            Err(Unauthenticated::Unknown),
+            3,
+        ),
+        (
+            "the first of them again",
+            "opensesame",
+            "sk-ci-00002",
+            Err(Unauthenticated::Unknown),
+            3,
+        ),
+        (
+            "a wrong password beside the right key",
+            "guess",
+            "sk-ci-00001",
+            Err(Unauthenticated::Wrong),
+            4,
+        ),
+        ("both right at last", "opensesame", "sk-ci-00001", Ok("alice"), 4),
+    ];
+    for (name, password, key, expected, hashed) in cases {
+        let mut head = head("alice", password);
+        head.headers.insert("x-api-key", key.parse().unwrap());
+        let identity = verifier
+            .identify(&users.set, &head, ClientAddress::of_test("192.0.2.1"))
+            .await;
+        let found = identity.as_ref().map(|identity| &**identity.name());
+        assert_eq!(found.map_err(|error| *error), expected, "{name}");
+        assert_eq!(verifier.pool.hashed(), hashed, "{name}");
+    }
 }
 
 /// The least of many times, so that a busy machine doesn't matter: measured until they are alike, or for the last time.

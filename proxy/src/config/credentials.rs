@@ -1,0 +1,115 @@
+//! Where the credentials are, and how many of them a request must carry.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::status::Means;
+
+/// Where the credentials are, by means. No means at all is an error: the proxy never runs open.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Credentials {
+    /// Users and password hashes for HTTP Basic (RFC 7617).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub basic: Option<CredentialSource>,
+    /// API keys, sent as Bearer (RFC 6750), `X-Ollama-Token` or `x-api-key`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api_keys: Option<CredentialSource>,
+    /// Public keys of the stock `ollama` CLI, which signs its requests with `OLLAMA_AUTH=1`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ollama_keys: Option<OllamaKeys>,
+    /// Whether a client shows itself by one of these means or by all of them.
+    #[serde(skip_serializing_if = "Require::is_any")]
+    pub require: Require,
+}
+
+/// How many of the configured means a request must carry a credential for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum Require {
+    /// Exactly one, whichever.
+    #[default]
+    Any,
+    /// Each of them, and nothing besides. At most one of them may be carried in `Authorization`.
+    All,
+}
+
+impl Require {
+    /// Whether one is enough.
+    pub const fn is_any(&self) -> bool {
+        matches!(self, Self::Any)
+    }
+}
+
+impl Credentials {
+    /// Every file or directory that credentials are read from.
+    pub fn sources(&self) -> Vec<(Means, CredentialSource)> {
+        let Self {
+            basic,
+            api_keys,
+            ollama_keys,
+            require: _,
+        } = self;
+        let ollama_keys = ollama_keys.as_ref().map(OllamaKeys::source);
+        [
+            (Means::Basic, basic.clone()),
+            (Means::ApiKeys, api_keys.clone()),
+            (Means::OllamaKeys, ollama_keys),
+        ]
+        .into_iter()
+        .filter_map(|(means, source)| Some((means, source?)))
+        .collect()
+    }
+
+    /// Every means that is configured.
+    pub fn means(&self) -> Vec<Means> {
+        self.sources().into_iter().map(|(means, _)| means).collect()
+    }
+}
+
+/// A file with credentials, or a directory with a file for each entry as Kubernetes mounts a Secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CredentialSource {
+    /// The file or directory.
+    pub path: PathBuf,
+    /// The entry of the directory that is the credential file. Without it, Basic takes `auth`, or `username` and
+    /// `password` together; for API keys each entry is a client. Meaningless when `path` is a file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+}
+
+/// Public keys of the stock `ollama` CLI, and how closely its clock must agree with ours.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct OllamaKeys {
+    /// A file of `authorized_keys` lines whose comments name the clients, or a directory as Kubernetes mounts a Secret.
+    pub path: PathBuf,
+    /// The entry of the directory that is such a file. Without it that is `authorized_keys`; where there is no such
+    /// entry, each entry is a client. Meaningless when `path` is a file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// How many seconds a request may be signed before or after it comes. Within them it can be sent again by whoever
+    /// has seen it.
+    #[serde(default = "OllamaKeys::default_clock_skew_seconds")]
+    pub clock_skew_seconds: u32,
+}
+
+impl OllamaKeys {
+    /// Clocks that are kept differ by less than a second; this is for networks and for clocks that are hardly kept.
+    pub const DEFAULT_CLOCK_SKEW_SECONDS: u32 = 30;
+    /// Most seconds that may be set.
+    pub const MOST_CLOCK_SKEW_SECONDS: u32 = 300;
+
+    const fn default_clock_skew_seconds() -> u32 {
+        Self::DEFAULT_CLOCK_SKEW_SECONDS
+    }
+
+    fn source(&self) -> CredentialSource {
+        CredentialSource {
+            path: self.path.clone(),
+            key: self.key.clone(),
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! What the types of the credentials' configuration can't say.
+
+use super::Invalid;
+use crate::config::{Credentials, OllamaKeys, Require};
+use crate::status::Means;
+
+pub(super) fn check(credentials: &Credentials) -> Result<(), Invalid> {
+    let sources = credentials.sources();
+    if sources.is_empty() {
+        return Err(Invalid::new(
+            "credentials",
+            "none are configured, and an open proxy is refused: give --htpasswd FILE, --api-keys FILE, --ollama-keys \
+             FILE, or credentials in the configuration file",
+        ));
+    }
+    for (means, source) in sources {
+        let name = means.name();
+        if source.path.as_os_str().is_empty() {
+            return Err(Invalid::new(
+                format!("credentials.{name}.path"),
+                "must not be empty",
+            ));
+        }
+        if source.key.as_deref().is_some_and(|key| !is_entry_name(key)) {
+            let problem = "must be the name of an entry: letters, digits, '-', '_' and '.'";
+            return Err(Invalid::new(format!("credentials.{name}.key"), problem));
+        }
+    }
+    clock_skew(credentials.ollama_keys.as_ref())?;
+    require(credentials)
+}
+
+fn require(credentials: &Credentials) -> Result<(), Invalid> {
+    match (credentials.require, unmeetable(&credentials.means())) {
+        (Require::All, Some(problem)) => Err(Invalid::new("credentials.require", problem)),
+        (Require::Any | Require::All, _) => Ok(()),
+    }
+}
+
+/// Why no request can carry a credential for each of these means, if none can.
+pub fn unmeetable(means: &[Means]) -> Option<String> {
+    let rivals: Vec<_> = means
+        .iter()
+        .filter(|means| means.needs_authorization())
+        .map(|means| means.name())
+        .collect();
+    (rivals.len() > 1).then(|| {
+        format!(
+            "can't be All: {} are each carried in Authorization, of which a request has one; keep one of them",
+            rivals.join(" and ")
+        )
+    })
+}
+
+fn clock_skew(keys: Option<&OllamaKeys>) -> Result<(), Invalid> {
+    const MOST: u32 = OllamaKeys::MOST_CLOCK_SKEW_SECONDS;
+    match keys {
+        Some(keys) if !(1..=MOST).contains(&keys.clock_skew_seconds) => Err(Invalid::new(
+            "credentials.ollamaKeys.clockSkewSeconds",
+            format!("must be 1 to {MOST}: as long, a request that somebody has seen can be sent again"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Names of a Secret's entries (Kubernetes API, `Secret.data`). Nothing that leads out of its directory.
+fn is_entry_name(name: &str) -> bool {
+    let character = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    !name.is_empty()
+        && name.len() <= 253
+        && name.bytes().all(character)
+        && !name.starts_with("..")
+        && name != "."
+}

@@ -1,0 +1,214 @@
+use super::*;
+use crate::config::{CredentialSource, Credentials, OllamaKeys, Require};
+
+fn valid() -> Config {
+    let source = CredentialSource {
+        path: "keys".into(),
+        key: None,
+    };
+    let credentials = Credentials {
+        api_keys: Some(source),
+        ..Credentials::default()
+    };
+    Config {
+        credentials,
+        ..Config::default()
+    }
+}
+
+fn model(name: &str) -> Model {
+    Model {
+        name: name.into(),
+        keep_loaded: false,
+        insecure: false,
+    }
+}
+
+fn ollama_keys(key: Option<&str>, clock_skew_seconds: u32) -> Option<OllamaKeys> {
+    Some(OllamaKeys {
+        path: "authorized_keys".into(),
+        key: key.map(Into::into),
+        clock_skew_seconds,
+    })
+}
+
+fn rule(clients: &[&str]) -> Vec<AccessRule> {
+    vec![AccessRule {
+        clients: clients.iter().map(|&client| client.into()).collect(),
+        ..AccessRule::default()
+    }]
+}
+
+fn rule_on(models: &[&str]) -> Vec<AccessRule> {
+    vec![AccessRule {
+        models: Some(models.iter().map(|&model| model.into()).collect()),
+        ..rule(&["a"]).remove(0)
+    }]
+}
+
+#[test]
+fn what_cannot_work_is_named_by_field() {
+    type Edit = fn(&mut Config);
+    let cases: &[(&str, Edit, Option<&str>)] = &[
+        ("as it is", |_| {}, None),
+        (
+            "no credentials",
+            |config| config.credentials = Credentials::default(),
+            Some("credentials"),
+        ),
+        (
+            "an https upstream",
+            |config| config.upstream = "https://a".parse().unwrap(),
+            Some("upstream"),
+        ),
+        (
+            "another scheme",
+            |config| config.upstream = "unix:/a".parse().unwrap(),
+            Some("upstream"),
+        ),
+        (
+            "a path",
+            |config| config.upstream = "http://a/b".parse().unwrap(),
+            Some("upstream"),
+        ),
+        (
+            "a query",
+            |config| config.upstream = "http://a/?b".parse().unwrap(),
+            Some("upstream"),
+        ),
+        (
+            "a user",
+            |config| config.upstream = "http://u:p@a".parse().unwrap(),
+            Some("upstream"),
+        ),
+        (
+            "a host alone",
+            |config| config.upstream = "http://ollama".parse().unwrap(),
+            None,
+        ),
+        (
+            "an address",
+            |config| config.upstream = "http://[::1]:11434".parse().unwrap(),
+            None,
+        ),
+        (
+            "admin on the same port",
+            |config| config.admin_listen = Some(config.listen),
+            Some("adminListen"),
+        ),
+        (
+            "a certificate without its key",
+            |config| {
+                config.tls = Some(Tls {
+                    cert_file: "tls.crt".into(),
+                    ..Tls::default()
+                });
+            },
+            Some("tls.keyFile"),
+        ),
+        (
+            "a rule without clients",
+            |config| config.access = rule(&[]),
+            Some("access[0].clients"),
+        ),
+        (
+            "a rule with an empty client",
+            |config| config.access = rule(&["a", ""]),
+            Some("access[0].clients[1]"),
+        ),
+        (
+            "patterns of models",
+            |config| config.access = rule_on(&["*", "gemma3:*", "user/*", "hf.co/*/*:q4"]),
+            None,
+        ),
+        (
+            "a pattern of no model",
+            |config| config.access = rule_on(&["gemma3", "a b"]),
+            Some("access[0].models[1]"),
+        ),
+        (
+            "an empty list of models",
+            |config| config.access = rule_on(&[]),
+            Some("access[0].models"),
+        ),
+        (
+            "an empty list of networks",
+            |config| {
+                config.access = rule(&["a"]);
+                config.access[0].allowed_cidrs = Some(vec![]);
+            },
+            Some("access[0].allowedCIDRs"),
+        ),
+        (
+            "a key that leaves its directory",
+            |config| config.credentials.api_keys.as_mut().unwrap().key = Some("../x".into()),
+            Some("credentials.apiKeys.key"),
+        ),
+        (
+            "keys of the CLI",
+            |config| config.credentials.ollama_keys = ollama_keys(None, 300),
+            None,
+        ),
+        (
+            "a key of theirs that leaves its directory",
+            |config| config.credentials.ollama_keys = ollama_keys(Some("../x"), 30),
+            Some("credentials.ollamaKeys.key"),
+        ),
+        (
+            "no clock skew",
+            |config| config.credentials.ollama_keys = ollama_keys(None, 0),
+            Some("credentials.ollamaKeys.clockSkewSeconds"),
+        ),
+        (
+            "a long clock skew",
+            |config| config.credentials.ollama_keys = ollama_keys(None, 301),
+            Some("credentials.ollamaKeys.clockSkewSeconds"),
+        ),
+        (
+            "two means in one header, either of which is enough",
+            |config| {
+                config.credentials.ollama_keys = ollama_keys(None, 30);
+                config.credentials.basic = config.credentials.api_keys.clone();
+            },
+            None,
+        ),
+        (
+            "two means in one header, both of which are needed",
+            |config| {
+                config.credentials.ollama_keys = ollama_keys(None, 30);
+                config.credentials.basic = config.credentials.api_keys.clone();
+                config.credentials.require = Require::All;
+            },
+            Some("credentials.require"),
+        ),
+        (
+            "two means in two headers, both of which are needed",
+            |config| {
+                config.credentials.basic = config.credentials.api_keys.clone();
+                config.credentials.require = Require::All;
+            },
+            None,
+        ),
+        (
+            "a model",
+            |config| config.models = vec![model("gemma3:270m")],
+            None,
+        ),
+        (
+            "no model name",
+            |config| config.models = vec![model("")],
+            Some("models[0].name"),
+        ),
+        (
+            "one model twice",
+            |config| config.models = vec![model("llama3"), model("LLAMA3:latest")],
+            Some("models[1].name"),
+        ),
+    ];
+    for (name, edit, expected) in cases {
+        let mut config = valid();
+        edit(&mut config);
+        let field = validate(&config).err().map(|invalid| invalid.field);
+        assert_eq!(field.as_deref(), *expected, "{name}");
+    }
+}
