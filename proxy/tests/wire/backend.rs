@@ -10,12 +10,30 @@ use std::time::Duration;
 pub(crate) struct Backend {
     pub(crate) address: SocketAddr,
     heads: Arc<Mutex<Vec<String>>>,
+    connections: Arc<Mutex<Vec<Bytes>>>,
+}
+
+/// All bytes that have come on a connection.
+type Bytes = Arc<Mutex<Vec<u8>>>;
+
+/// A connection whose bytes are kept as they are read.
+struct Recorded {
+    stream: TcpStream,
+    bytes: Bytes,
+}
+
+impl Read for Recorded {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.stream.read(buffer)?;
+        self.bytes.lock().unwrap().extend_from_slice(&buffer[..read]);
+        Ok(read)
+    }
 }
 
 /// A request whose head has been read, and the connection that it came on.
 pub(crate) struct Exchange {
     pub(crate) head: String,
-    reader: BufReader<TcpStream>,
+    reader: BufReader<Recorded>,
     pub(crate) stream: TcpStream,
 }
 
@@ -42,12 +60,16 @@ impl Backend {
         let backend = Self {
             address: listener.local_addr().unwrap(),
             heads: Arc::default(),
+            connections: Arc::default(),
         };
-        let (heads, answer) = (Arc::clone(&backend.heads), Arc::new(answer));
+        let (heads, connections) = (Arc::clone(&backend.heads), Arc::clone(&backend.connections));
+        let answer = Arc::new(answer);
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 let (heads, answer) = (Arc::clone(&heads), Arc::clone(&answer));
-                thread::spawn(move || serve(&stream, &heads, &*answer));
+                let bytes = Bytes::default();
+                connections.lock().unwrap().push(Arc::clone(&bytes));
+                thread::spawn(move || serve(stream, bytes, &heads, &*answer));
             }
         });
         backend
@@ -63,6 +85,15 @@ impl Backend {
             .collect()
     }
 
+    /// All bytes that have come, by connection.
+    pub(crate) fn connections(&self) -> Vec<Vec<u8>> {
+        let connections = self.connections.lock().unwrap();
+        connections
+            .iter()
+            .map(|bytes| bytes.lock().unwrap().clone())
+            .collect()
+    }
+
     /// The request lines of [`Self::heads`].
     pub(crate) fn lines(&self) -> Vec<String> {
         self.heads()
@@ -73,19 +104,21 @@ impl Backend {
 }
 
 fn serve(
-    stream: &TcpStream,
+    stream: TcpStream,
+    bytes: Bytes,
     heads: &Mutex<Vec<String>>,
     answer: &impl Fn(&mut Exchange) -> io::Result<Then>,
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(PATIENCE))?;
-    let mut reader = BufReader::new(stream.try_clone()?);
+    let answers = stream.try_clone()?;
+    let mut reader = BufReader::new(Recorded { stream, bytes });
     while let Some(head) = read_head(&mut reader)? {
         heads.lock().unwrap().push(head.clone());
         let mut exchange = Exchange {
             head,
             reader,
-            stream: stream.try_clone()?,
+            stream: answers.try_clone()?,
         };
         let then = if exchange.is("GET /api/version ") && !exchange.head.contains("\r\nx-forwarded-for:") {
             exchange.answer_at_once()?

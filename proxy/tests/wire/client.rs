@@ -148,7 +148,11 @@ impl Client {
 
     /// Whether nothing comes, neither bytes nor the end, for a moment.
     pub(crate) fn is_quiet(&mut self) -> bool {
-        self.stream.set_read_timeout(Some(MOMENT)).unwrap();
+        self.is_quiet_for(MOMENT)
+    }
+
+    pub(crate) fn is_quiet_for(&mut self, time: Duration) -> bool {
+        self.stream.set_read_timeout(Some(time)).unwrap();
         let nothing = self.reader.fill_buf().is_err();
         self.stream.set_read_timeout(Some(PATIENCE)).unwrap();
         nothing

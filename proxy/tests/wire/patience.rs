@@ -82,7 +82,8 @@ fn slow_heads_and_unused_connections_are_closed() {
         ("half a head", "GET /api/tags HTTP/1.1\r\nHost: a\r\n"),
         ("half a line", "GET /api/ta"),
     ];
-    let (_runtime, address) = impatient(&Backend::start());
+    let backend = Backend::start();
+    let (_runtime, address) = impatient(&backend);
     for (name, sent) in cases {
         let mut client = Client::connect(address);
         let start = Instant::now();
@@ -93,4 +94,5 @@ fn slow_heads_and_unused_connections_are_closed() {
     let mut client = Client::connect(address);
     assert_eq!(client.exchange(get("/api/tags")).status, 200);
     assert!(client.is_closed(), "after a response");
+    assert_eq!(backend.lines(), ["GET /api/tags HTTP/1.1"]);
 }

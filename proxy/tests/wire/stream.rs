@@ -267,6 +267,40 @@ fn a_client_that_reads_nothing_stalls_the_upstream_in_flat_memory() {
     let peak = proxy.peak_memory();
     assert!(peak < 48 * 1024, "{sent} MiB took {peak} KiB");
     assert_eq!(client.head().unwrap().status, 200);
+    let mut next = proxy.client();
+    next.send(generate());
+    assert_eq!(next.head().unwrap().status, 200, "the next request");
+}
+
+/// Whoever sends a body byte by byte holds up nobody, and as long as it isn't whole nothing of it arrives.
+#[test]
+fn row_76_slow_bodies_hold_up_nobody() {
+    let backend = Backend::start();
+    let proxy = Proxy::start(&backend);
+    let head = |key: &str| {
+        format!("POST /api/chat HTTP/1.1\r\nHost: a\r\nx-api-key: {key}\r\nContent-Length: 9\r\n\r\n{{")
+    };
+    let mut slow: Vec<_> = (0..50).map(|_| proxy.client()).collect();
+    for client in &mut slow {
+        client.send(head(USER));
+    }
+    let mut nobody = proxy.client();
+    assert_eq!(
+        nobody.exchange(head("wrong-key-0123456789")).status,
+        401,
+        "before its body"
+    );
+    for arrived in 1..=3 {
+        for client in &mut slow {
+            client.send(" ");
+        }
+        assert_eq!(proxy.exchange(get("/api/tags")).status, 200, "meanwhile");
+        assert_eq!(backend.lines().len(), arrived, "{:?}", backend.lines());
+    }
+    let mut last = slow.pop().unwrap();
+    drop(slow);
+    assert_eq!(last.exchange("    }").status, 200, "the end of a slow body");
+    assert_eq!(backend.lines().len(), 4);
 }
 
 fn drain(exchange: &mut Exchange, length: usize) -> io::Result<u64> {
