@@ -22,8 +22,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use http::StatusCode;
+use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use crate::fronts::{Corral, Front, Place, Start, forwarder, haproxy, nginx};
@@ -43,12 +44,26 @@ struct Arguments {
     /// Turns of each front with small requests (a turn takes 3 s). Streams have half as many.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..=8))]
     rounds: u8,
+    /// Measure this part alone, and say what came out instead of writing it.
+    #[arg(long, value_enum, value_name = "PART")]
+    only: Option<Part>,
     /// Be the bare forwarder: LISTEN,UPSTREAM.
     #[arg(long, hide = true, value_delimiter = ',')]
     forward: Vec<SocketAddr>,
     /// Given by `cargo bench`; without it, as under `cargo test --benches`, there is nothing to do.
     #[arg(long, hide = true)]
     bench: bool,
+}
+
+/// What can be measured alone: what a change of the proxy is judged by, whatever else the machine does.
+#[derive(Clone, Copy, ValueEnum)]
+enum Part {
+    /// Instructions for a request.
+    Instructions,
+    /// Memory of an idle stream.
+    Idle,
+    /// What a flood of wrong passwords does.
+    Flood,
 }
 
 fn main() -> Result<()> {
@@ -63,6 +78,10 @@ fn main() -> Result<()> {
     if let [listen, upstream] = arguments.forward[..] {
         return runtime.block_on(forwarder::forward(listen, upstream));
     }
+    if let Some(part) = arguments.only {
+        println!("{}", measure_one(&runtime, part)?);
+        return Ok(());
+    }
     let figures = measure(&runtime, usize::from(arguments.rounds))?;
     let text = report::write(&arguments.output, &figures)
         .with_context(|| format!("write {}", arguments.output.display()))?;
@@ -72,34 +91,74 @@ fn main() -> Result<()> {
 
 fn measure(runtime: &Runtime, rounds: usize) -> Result<Figures> {
     let machine = machine::describe()?;
-    let processors = machine::Processors::split()?;
-    let backend = backend::start()?;
-    let folder = tempfile::tempdir()?;
-    let place = Place::pinned(folder.path(), backend, &processors.front.to_string());
-    let everywhere = Place::pinned(folder.path(), backend, &processors.all);
+    let ground = Ground::prepare()?;
+    let place = ground.one_processor();
     let streams = streams_of(runtime, &place, rounds.div_ceil(2))?;
     Ok(Figures {
         machine,
         requests: requests_of(runtime, &place, rounds)?,
         streams,
         idle: idle_streams(runtime, &place)?,
-        instructions: INSTRUCTIONS
-            .into_iter()
-            .map(|start| instructions::measure(runtime, &place, start))
-            .collect::<Result<_>>()?,
+        instructions: instructions_of(runtime, &place)?,
         footprints: FOOTPRINTS
             .into_iter()
             .map(|start| footprint::measure(&place, start))
             .collect::<Result<_>>()?,
         program_size: footprint::program_size()?,
-        flood: flood::measure(runtime, &everywhere)?,
+        flood: flood::measure(runtime, &ground.every_processor())?,
         reload: reload::measure(runtime, &place)?,
     })
+}
+
+fn measure_one(runtime: &Runtime, part: Part) -> Result<String> {
+    let ground = Ground::prepare()?;
+    let place = ground.one_processor();
+    Ok(match part {
+        Part::Instructions => report::instruction_rows(&instructions_of(runtime, &place)?),
+        Part::Idle => report::idle_rows(&idle_streams(runtime, &place)?),
+        Part::Flood => report::flood_sentence(&flood::measure(runtime, &ground.every_processor())?),
+    })
+}
+
+/// What all measurements share.
+struct Ground {
+    processors: machine::Processors,
+    backend: SocketAddr,
+    folder: TempDir,
+}
+
+impl Ground {
+    fn prepare() -> Result<Self> {
+        Ok(Self {
+            processors: machine::Processors::split()?,
+            backend: backend::start()?,
+            folder: tempfile::tempdir()?,
+        })
+    }
+
+    fn one_processor(&self) -> Place<'_> {
+        Place::pinned(
+            self.folder.path(),
+            self.backend,
+            &self.processors.front.to_string(),
+        )
+    }
+
+    fn every_processor(&self) -> Place<'_> {
+        Place::pinned(self.folder.path(), self.backend, &self.processors.all)
+    }
 }
 
 /// The bare forwarder first: the others are compared with it.
 const INSTRUCTIONS: [Start; 3] = [forwarder::start, Corral::api_key, Corral::password];
 const FOOTPRINTS: [Start; 4] = [forwarder::start, nginx::open, haproxy::open, Corral::api_key];
+
+fn instructions_of(runtime: &Runtime, place: &Place<'_>) -> Result<Vec<(String, f64)>> {
+    INSTRUCTIONS
+        .into_iter()
+        .map(|start| instructions::measure(runtime, place, start))
+        .collect()
+}
 
 fn start_all(place: &Place<'_>, fronts: &[Start]) -> Result<Vec<Front>> {
     fronts.iter().map(|start| start(place)).collect()

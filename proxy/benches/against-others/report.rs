@@ -137,9 +137,7 @@ The same request, counted by callgrind; the kernel's part is not in it.
 The program of corral-proxy, which is all that its image holds, has {size:.1} MB.
 
 ## A flood of wrong passwords
-{flood_rate} wrong passwords a second for a known and an unknown user, all from one address, on every processor, beside a
-client with a key that sends as fast as it can: that client keeps {share} of its requests per second. A user's first login
-from another address with the right password (bcrypt cost 12) takes {login} ms meanwhile.
+{flood}
 
 ## Reload under load
 A file of {keys} keys is replaced {edits} times while a client sends as fast as it can: no request fails, and a new key is
@@ -153,12 +151,10 @@ let in after {reload} ms.
         first_byte = first_byte_rows(streams),
         tokens = token_rows(streams),
         idle_streams = idle::STREAMS,
-        idle = rows(idle.iter().map(|(name, bytes)| [name.clone(), format!("{:.1} kB", bytes / 1e3)])),
+        idle = idle_rows(idle),
         footprints = rows(footprints.iter().map(footprint_row)),
         size = megabytes(*program_size),
-        flood_rate = flood::PER_SECOND,
-        share = flood.share.shown(2),
-        login = flood.first_login.shown(0),
+        flood = flood_sentence(flood),
         keys = reload::KEYS,
         edits = reload::EDITS,
         reload = reload.shown(0),
@@ -187,7 +183,8 @@ fn request_rows(rounds: &Rounds<Requested>) -> String {
     }))
 }
 
-fn instruction_rows(instructions: &[(String, f64)]) -> String {
+/// Each front's instructions for a request, and their ratio to the first's.
+pub(crate) fn instruction_rows(instructions: &[(String, f64)]) -> String {
     let bare = instructions.first().map_or(f64::NAN, |(_, count)| *count);
     rows(instructions.iter().map(|(name, count)| {
         [
@@ -196,6 +193,26 @@ fn instruction_rows(instructions: &[(String, f64)]) -> String {
             format!("{:.2}", count / bare),
         ]
     }))
+}
+
+/// Each front's memory of a stream.
+pub(crate) fn idle_rows(idle: &[(String, f64)]) -> String {
+    rows(
+        idle.iter()
+            .map(|(name, bytes)| [name.clone(), format!("{:.1} kB", bytes / 1e3)]),
+    )
+}
+
+/// What a flood does to others.
+pub(crate) fn flood_sentence(flood: &Flood) -> String {
+    format!(
+        "{rate} wrong passwords a second for a known and an unknown user, all from one address, on every processor, beside a
+client with a key that sends as fast as it can: that client keeps {share} of its requests per second. A user's first login
+from another address with the right password (bcrypt cost 12) takes {login} ms meanwhile.",
+        rate = flood::PER_SECOND,
+        share = flood.share.shown(2),
+        login = flood.first_login.shown(0),
+    )
 }
 
 fn first_byte_rows(rounds: &Rounds<Streamed>) -> String {
