@@ -1,8 +1,11 @@
 //! What is kept of a request: one line in the access log and a few numbers, at its end, however it ends.
 
 mod audit;
+mod json;
+mod line;
 pub mod log;
 
+use std::mem;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -109,6 +112,30 @@ pub struct Entry {
     pub trace_id: Option<Box<str>>,
 }
 
+impl Entry {
+    const fn begin(time: Timestamp, method: &'static str, address: IpAddr) -> Self {
+        Self {
+            time,
+            client: None,
+            means: None,
+            address,
+            method,
+            route: None,
+            class: None,
+            status: None,
+            outcome: Outcome::ClientLeft,
+            received: 0,
+            sent: 0,
+            first_byte: None,
+            duration: Duration::ZERO,
+            model: None,
+            usage: None,
+            request_id: None,
+            trace_id: None,
+        }
+    }
+}
+
 /// A request that is being accounted for. Dropped, it is written.
 #[derive(Debug)]
 pub struct Record {
@@ -135,30 +162,11 @@ impl Accounting {
     }
 
     fn record(self: &Arc<Self>, method: &'static str, peer: IpAddr) -> Record {
-        let entry = Entry {
-            time: Timestamp::now(),
-            client: None,
-            means: None,
-            address: peer,
-            method,
-            route: None,
-            class: None,
-            status: None,
-            outcome: Outcome::ClientLeft,
-            received: 0,
-            sent: 0,
-            first_byte: None,
-            duration: Duration::ZERO,
-            model: None,
-            usage: None,
-            request_id: None,
-            trace_id: None,
-        };
         self.metrics.in_flight.inc();
         Record {
             accounting: Arc::clone(self),
             started: Instant::now(),
-            entry,
+            entry: Entry::begin(Timestamp::now(), method, peer),
             ended: false,
             meter: None,
             pace: None,
@@ -321,7 +329,14 @@ impl Drop for Record {
             charge.charge(self.entry.usage.unwrap_or_default());
         }
         self.accounting.metrics.record(&self.entry);
-        self.accounting.log.write(self.entry.clone());
+        let Entry {
+            time,
+            method,
+            address,
+            ..
+        } = self.entry;
+        let blank = Entry::begin(time, method, address);
+        self.accounting.log.write(mem::replace(&mut self.entry, blank));
     }
 }
 
