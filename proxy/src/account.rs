@@ -4,6 +4,7 @@ mod audit;
 mod json;
 mod line;
 pub mod log;
+mod method;
 
 use std::mem;
 use std::net::IpAddr;
@@ -24,6 +25,7 @@ use crate::target::Target;
 use crate::trace::RequestIds;
 use crate::usage::{Charge, Meter, Usage};
 use log::AccessLog;
+use method::OTHER;
 
 /// Where the records go.
 #[derive(Debug)]
@@ -158,7 +160,7 @@ impl Accounting {
 
     /// Begins with a request whose head has been read.
     pub fn begin(self: &Arc<Self>, method: &Method, peer: IpAddr) -> Record {
-        self.record(method_name(method), peer)
+        self.record(method::name(method), peer)
     }
 
     fn record(self: &Arc<Self>, method: &'static str, peer: IpAddr) -> Record {
@@ -180,28 +182,6 @@ impl Accounting {
 struct Pace {
     last: Instant,
     per_chunk: Histogram,
-}
-
-/// A method that no standard knows, or none.
-const OTHER: &str = "OTHER";
-
-/// Names of methods are words of the client's: only the known ones are repeated.
-fn method_name(method: &Method) -> &'static str {
-    const KNOWN: [(&Method, &str); 9] = [
-        (&Method::GET, "GET"),
-        (&Method::POST, "POST"),
-        (&Method::HEAD, "HEAD"),
-        (&Method::DELETE, "DELETE"),
-        (&Method::PUT, "PUT"),
-        (&Method::PATCH, "PATCH"),
-        (&Method::OPTIONS, "OPTIONS"),
-        (&Method::CONNECT, "CONNECT"),
-        (&Method::TRACE, "TRACE"),
-    ];
-    KNOWN
-        .iter()
-        .find(|(known, _)| *known == method)
-        .map_or(OTHER, |(_, name)| name)
 }
 
 impl Record {
@@ -260,9 +240,22 @@ impl Record {
         self.entry.received = bytes;
     }
 
-    /// The next piece of the response's body.
-    pub fn note_sent(&mut self, piece: &[u8]) {
-        self.entry.sent += piece.len() as u64;
+    /// Bytes of the response's body.
+    pub const fn note_sent(&mut self, bytes: usize) {
+        self.entry.sent += bytes as u64;
+    }
+
+    /// The answer that was begun as a stream is an error.
+    pub fn note_late_error(&mut self, status: StatusCode, reason: Option<&'static str>) {
+        self.note_status(status);
+        self.meter = None;
+        if let Some(reason) = reason {
+            self.refuse(reason);
+        }
+    }
+
+    /// The next piece of the answer.
+    pub fn note_answered(&mut self, piece: &[u8]) {
         self.entry
             .first_byte
             .get_or_insert_with(|| self.started.elapsed());

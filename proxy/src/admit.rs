@@ -41,6 +41,8 @@ struct Upload {
     complete: AtomicBool,
     broken: AtomicBool,
     too_large: AtomicBool,
+    asks_for_stream: AtomicBool,
+    usage_was_added: AtomicBool,
 }
 
 /// The right to be forwarded, for as long as it is held. Only [`admit`] makes one.
@@ -145,6 +147,31 @@ impl InFlight {
     pub fn note_upload_too_large(&self) {
         self.upload.too_large.store(true, Ordering::Release);
     }
+
+    /// The request's body asks for a stream of events.
+    pub fn note_asks_for_stream(&self) {
+        self.upload.asks_for_stream.store(true, Ordering::Release);
+    }
+
+    /// The request's body asks for the stream's tokens, which the client didn't.
+    pub fn note_usage_was_added(&self) {
+        self.upload.usage_was_added.store(true, Ordering::Release);
+    }
+
+    /// Whether the request's body has been read to its end and asks for a stream of events.
+    pub fn asks_for_stream(&self) -> bool {
+        self.upload.asks_for_stream.load(Ordering::Acquire)
+    }
+
+    /// Whether the tokens of the stream were asked for on the proxy's own account.
+    pub fn usage_was_added(&self) -> bool {
+        self.upload.usage_was_added.load(Ordering::Acquire)
+    }
+
+    /// Bytes of the request's body so far.
+    pub fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
 }
 
 impl Admission {
@@ -160,7 +187,7 @@ impl Admission {
 
     /// Bytes of the request's body so far.
     pub fn received(&self) -> u64 {
-        self.in_flight.received.load(Ordering::Relaxed)
+        self.in_flight.received()
     }
 
     /// Whether the request's body has been read to its end.

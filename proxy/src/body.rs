@@ -16,33 +16,39 @@ use crate::account::{Outcome, Record};
 use crate::admit::{Admission, InFlight};
 use crate::in_force::NoLonger;
 use crate::inspect::{Payload, Place};
+use crate::stream::events::EventStream;
+use crate::stream::reading::Reading;
 use crate::upstream::Lease;
 
 /// The body of a request to the upstream.
 #[derive(Debug)]
 pub enum RequestBody {
     /// What a client sends, as it comes.
-    Client(Limited<Incoming>, Arc<InFlight>),
-    /// What a client has sent, every byte as it came, and its place in memory.
+    Client(Limited<Incoming>, Arc<InFlight>, Option<Box<Reading>>),
+    /// What a client has sent, all of it, and its place in memory.
     Held(Full<Bytes>, Place),
     /// The proxy's own.
     Own(Full<Bytes>),
 }
 
 impl RequestBody {
-    /// The body that a client sends.
-    pub fn client(payload: Payload, in_flight: Arc<InFlight>) -> Self {
+    /// The body that a client sends, and who looks at it as it passes.
+    pub fn client(payload: Payload, in_flight: Arc<InFlight>, reading: Option<Box<Reading>>) -> Self {
         match payload {
             Payload::Streamed(incoming, limit) => {
                 if incoming.is_end_stream() {
                     in_flight.note_upload_complete();
                 }
                 let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-                Self::Client(Limited::new(incoming, limit), in_flight)
+                Self::Client(Limited::new(incoming, limit), in_flight, reading)
             }
             Payload::Held(bytes, place) => {
                 in_flight.note_received(bytes.len());
                 in_flight.note_upload_complete();
+                let bytes = match reading {
+                    Some(mut reading) => reading.pass(bytes, &in_flight),
+                    None => bytes,
+                };
                 Self::Held(Full::new(bytes), place)
             }
         }
@@ -66,7 +72,12 @@ impl Body for RequestBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
         match self.get_mut() {
-            Self::Client(incoming, in_flight) => poll_client(incoming, in_flight, context),
+            Self::Client(incoming, in_flight, reading) => {
+                let frame = ready!(poll_client(incoming, in_flight, context));
+                Poll::Ready(
+                    frame.map(|frame| frame.map(|frame| read(frame, reading.as_deref_mut(), in_flight))),
+                )
+            }
             Self::Held(full, _) | Self::Own(full) => Pin::new(full)
                 .poll_frame(context)
                 .map(|frame| frame.map(|frame| frame.map_err(|never: Infallible| match never {}))),
@@ -75,16 +86,24 @@ impl Body for RequestBody {
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Self::Client(incoming, _) => incoming.is_end_stream(),
+            Self::Client(incoming, ..) => incoming.is_end_stream(),
             Self::Held(full, _) | Self::Own(full) => full.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Client(incoming, _) => incoming.size_hint(),
+            Self::Client(_, _, Some(reading)) if reading.may_add() => SizeHint::new(),
+            Self::Client(incoming, ..) => incoming.size_hint(),
             Self::Held(full, _) | Self::Own(full) => full.size_hint(),
         }
+    }
+}
+
+fn read(frame: Frame<Bytes>, reading: Option<&mut Reading>, in_flight: &InFlight) -> Frame<Bytes> {
+    match reading {
+        Some(reading) => frame.map_data(|piece| reading.pass(piece, in_flight)),
+        None => frame,
     }
 }
 
@@ -124,6 +143,9 @@ pub enum BodyError {
     Upstream(hyper::Error),
 }
 
+/// What comes next of a response; none at its end.
+pub type NextFrame = Option<Result<Frame<Bytes>, BodyError>>;
+
 /// A response that comes from the upstream. It holds the admission, and the connection that it comes on.
 #[derive(Debug)]
 pub struct UpstreamBody {
@@ -142,7 +164,8 @@ impl UpstreamBody {
         }
     }
 
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    /// What comes next.
+    pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<NextFrame> {
         if let Poll::Ready(reason) = self.admission.poll_cut(context) {
             self.lease = None;
             return Poll::Ready(Some(Err(BodyError::Cut(reason))));
@@ -152,6 +175,11 @@ impl UpstreamBody {
             self.finish();
         }
         Poll::Ready(frame.map(|frame| frame.map_err(BodyError::Upstream)))
+    }
+
+    /// The part that the request's body reports to.
+    pub fn in_flight(&self) -> Arc<InFlight> {
+        self.admission.in_flight()
     }
 
     fn finish(&mut self) {
@@ -170,6 +198,15 @@ impl Drop for UpstreamBody {
     }
 }
 
+/// An answer of the upstream's.
+#[derive(Debug)]
+pub enum Answer {
+    /// As it comes.
+    Plain(Box<UpstreamBody>),
+    /// A stream of events that something is done for.
+    Events(Box<EventStream>),
+}
+
 /// The body of a response to a client. When it is dropped, the request is over and accounted for.
 #[derive(Debug)]
 pub struct ResponseBody {
@@ -180,7 +217,7 @@ pub struct ResponseBody {
 #[derive(Debug)]
 enum Source {
     Own(Option<Bytes>),
-    Upstream(Box<UpstreamBody>),
+    Upstream(Answer),
 }
 
 impl ResponseBody {
@@ -193,9 +230,9 @@ impl ResponseBody {
     }
 
     /// The upstream's answer.
-    pub fn upstream(body: UpstreamBody, record: Record) -> Self {
+    pub const fn upstream(answer: Answer, record: Record) -> Self {
         Self {
-            source: Source::Upstream(Box::new(body)),
+            source: Source::Upstream(answer),
             record,
         }
     }
@@ -211,11 +248,12 @@ impl Body for ResponseBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let Self { source, record } = self.get_mut();
         let frame = match source {
-            Source::Own(bytes) => bytes.take().map(|bytes| Ok(Frame::data(bytes))),
-            Source::Upstream(body) => ready!(body.poll(context)),
+            Source::Own(bytes) => noted(bytes.take().map(|bytes| Ok(Frame::data(bytes))), record),
+            Source::Upstream(Answer::Plain(body)) => noted(ready!(body.poll(context)), record),
+            Source::Upstream(Answer::Events(events)) => ready!(events.poll(context, record)),
         };
         match &frame {
-            Some(Ok(frame)) => record.note_sent(frame.data_ref().map_or(&[], Bytes::as_ref)),
+            Some(Ok(_)) => {}
             Some(Err(BodyError::Cut(_))) => record.end(Outcome::Cut),
             Some(Err(BodyError::Upstream(_))) => record.end(Outcome::UpstreamLeft),
             None => record.end(Outcome::Complete),
@@ -226,16 +264,27 @@ impl Body for ResponseBody {
     fn is_end_stream(&self) -> bool {
         match &self.source {
             Source::Own(bytes) => bytes.is_none(),
-            Source::Upstream(body) => body.incoming.is_end_stream(),
+            Source::Upstream(Answer::Plain(body)) => body.incoming.is_end_stream(),
+            Source::Upstream(Answer::Events(events)) => events.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.source {
             Source::Own(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
-            Source::Upstream(body) => body.incoming.size_hint(),
+            Source::Upstream(Answer::Plain(body)) => body.incoming.size_hint(),
+            Source::Upstream(Answer::Events(_)) => SizeHint::new(),
         }
     }
+}
+
+fn noted(frame: NextFrame, record: &mut Record) -> NextFrame {
+    if let Some(Ok(frame)) = &frame {
+        let piece = frame.data_ref().map_or(&[][..], Bytes::as_ref);
+        record.note_answered(piece);
+        record.note_sent(piece.len());
+    }
+    frame
 }
 
 impl Drop for ResponseBody {
@@ -244,8 +293,10 @@ impl Drop for ResponseBody {
         if matches!(self.source, Source::Own(_)) || self.is_end_stream() {
             self.record.end(Outcome::Complete);
         }
-        if let Source::Upstream(body) = &self.source {
-            self.record.note_received(body.admission.received());
+        match &self.source {
+            Source::Own(_) => {}
+            Source::Upstream(Answer::Plain(body)) => self.record.note_received(body.admission.received()),
+            Source::Upstream(Answer::Events(events)) => self.record.note_received(events.received()),
         }
     }
 }

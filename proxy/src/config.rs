@@ -6,6 +6,7 @@
 mod credentials;
 pub mod flags;
 pub mod load;
+mod streams;
 pub mod validate;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -20,6 +21,7 @@ use url::Url;
 use crate::routes::Content;
 
 pub use credentials::{CredentialSource, Credentials, OllamaKeys, Require};
+pub use streams::Streams;
 
 /// Where the operator mounts things in the proxy's container; standalone users choose their own places.
 pub mod paths {
@@ -74,6 +76,8 @@ pub struct Config {
     pub limits: Limits,
     /// Which addresses may call.
     pub network: Network,
+    /// What is done for streamed answers.
+    pub streams: Streams,
     /// Models that must be there before `/readyz` says so.
     pub models: Vec<Model>,
     /// The access log and the audit log.
@@ -97,6 +101,7 @@ impl Default for Config {
             access: Vec::new(),
             limits: Limits::default(),
             network: Network::default(),
+            streams: Streams::default(),
             models: Vec::new(),
             log: Log::default(),
             shutdown: Shutdown::default(),

@@ -1,18 +1,26 @@
 //! The request goes to the upstream, rebuilt from its canonical form, and the answer comes back as it is made.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode, Uri};
+use http_body::Body;
+use hyper::body::Incoming;
 use thiserror::Error;
 
 use crate::admit::Admission;
-use crate::body::{RequestBody, UpstreamBody};
+use crate::body::{Answer, RequestBody, UpstreamBody};
 use crate::headers::{self, Forwarded};
 use crate::in_force::NoLonger;
 use crate::inspect::{InspectError, Payload};
-use crate::reject::Rejection;
-use crate::upstream::{Upstream, UpstreamError};
+use crate::reject::{Rejection, Shape};
+use crate::stream::Plan;
+use crate::stream::events::EventStream;
+use crate::stream::late::Late;
+use crate::stream::reading::Reading;
+use crate::upstream::{Lease, Upstream, UpstreamError};
 
 /// Why there is no answer. What the upstream's address is, the client isn't told.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
@@ -31,6 +39,11 @@ pub enum ForwardError {
     BadBody,
 }
 
+/// What comes of a request that is sent.
+type Outcome = Result<(Response<Incoming>, Lease), UpstreamError>;
+/// A request that is sent, wherever one waits for its response.
+pub type Sent = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+
 /// Sends an admitted request to its upstream. It may wait for the model as long as the client does.
 ///
 /// # Errors
@@ -41,20 +54,47 @@ pub async fn forward(
     head: Parts,
     payload: Payload,
     forwarded: Forwarded,
-) -> Result<Response<UpstreamBody>, Rejection> {
+    plan: Plan,
+) -> Result<Response<Answer>, Rejection> {
     let limit = payload.limit();
-    let request = rebuild(
-        &admission,
-        upstream.host_header().clone(),
-        head,
-        payload,
-        forwarded,
-    );
-    let sent = tokio::select! {
-        biased;
-        reason = admission.cut() => return Err(NoLonger::into(reason)),
-        sent = upstream.send(request) => sent,
+    let host = upstream.host_header().clone();
+    let request = rebuild(&admission, host, head, payload, forwarded, plan);
+    let Some(interval) = plan.heartbeat() else {
+        let sent = unless_cut(&admission, upstream.send(request)).await?;
+        return answer(admission, limit, plan, sent);
     };
+    let upstream = Arc::clone(upstream);
+    let mut sending: Sent = Box::pin(async move { upstream.send(request).await });
+    loop {
+        let silence = tokio::time::timeout(interval, &mut sending);
+        match unless_cut(&admission, silence).await? {
+            Ok(sent) => return answer(admission, limit, plan, sent),
+            Err(_) if admission.in_flight().asks_for_stream() => {
+                return Ok(begin_without_upstream(sending, admission, limit, interval));
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+/// What comes of some work, unless the request is cut before.
+///
+/// # Errors
+/// It is cut.
+pub async fn unless_cut<T>(admission: &Admission, work: impl Future<Output = T>) -> Result<T, NoLonger> {
+    tokio::select! {
+        biased;
+        reason = admission.cut() => Err(reason),
+        done = work => Ok(done),
+    }
+}
+
+fn answer(
+    admission: Admission,
+    limit: u64,
+    plan: Plan,
+    sent: Outcome,
+) -> Result<Response<Answer>, Rejection> {
     let (response, lease) = sent.map_err(|error| failure(&admission, limit, &error))?;
     let (mut head, incoming) = response.into_parts();
     // Nobody asked for another protocol.
@@ -62,10 +102,30 @@ pub async fn forward(
         return Err(ForwardError::NoResponse.into());
     }
     headers::for_client(&mut head.headers);
-    let mut response = Response::new(UpstreamBody::new(incoming, admission, lease));
+    let needs_care = EventStream::is_needed(head.status, &head.headers, &admission, plan);
+    let shape = Shape::of(admission.target().route());
+    let body = UpstreamBody::new(incoming, admission, lease);
+    let answer = if needs_care {
+        Answer::Events(Box::new(EventStream::new(body, shape, plan)))
+    } else {
+        Answer::Plain(Box::new(body))
+    };
+    let mut response = Response::new(answer);
     *response.status_mut() = head.status;
     *response.headers_mut() = head.headers;
     Ok(response)
+}
+
+/// The client has waited for an interval: what lies between may cut it before the model speaks.
+fn begin_without_upstream(
+    sending: Sent,
+    admission: Admission,
+    limit: u64,
+    interval: Duration,
+) -> Response<Answer> {
+    let late = Late::new(sending, admission, limit);
+    late.head()
+        .map(|late| Answer::Events(Box::new(EventStream::late(late, interval))))
 }
 
 fn rebuild(
@@ -74,20 +134,28 @@ fn rebuild(
     head: Parts,
     payload: Payload,
     forwarded: Forwarded,
+    plan: Plan,
 ) -> Request<RequestBody> {
     let target = admission.target();
-    let length = payload.held_length();
-    let mut request = Request::new(RequestBody::client(payload, admission.in_flight()));
+    let reading = Reading::of(plan);
+    let is_held = payload.is_held();
+    let may_grow = reading.as_ref().is_some_and(|reading| reading.may_add());
+    let body = RequestBody::client(payload, admission.in_flight(), reading);
+    let length = body.size_hint().exact();
+    let mut request = Request::new(body);
     *request.method_mut() = target.method().clone();
     *request.uri_mut() = Uri::from(target.path_and_query().clone());
     *request.headers_mut() = headers::for_upstream(head.headers, host, forwarded);
-    if let Some(length) = length {
-        headers::frame_by_length(request.headers_mut(), length);
+    match length {
+        Some(length) if is_held => headers::frame_by_length(request.headers_mut(), length),
+        None if may_grow => headers::frame_by_chunks(request.headers_mut()),
+        _ => {}
     }
     request
 }
 
-fn failure(admission: &Admission, limit: u64, error: &UpstreamError) -> Rejection {
+/// What an error of the upstream's is to the client.
+pub fn failure(admission: &Admission, limit: u64, error: &UpstreamError) -> Rejection {
     if admission.upload_is_too_large() {
         return InspectError::TooLarge(limit).into();
     }

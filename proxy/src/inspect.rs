@@ -34,12 +34,9 @@ impl Payload {
         }
     }
 
-    /// How many bytes it has, where all are there.
-    pub const fn held_length(&self) -> Option<usize> {
-        match self {
-            Self::Streamed(..) => None,
-            Self::Held(bytes, _) => Some(bytes.len()),
-        }
+    /// Whether all of it is there.
+    pub const fn is_held(&self) -> bool {
+        matches!(self, Self::Held(..))
     }
 }
 

@@ -30,6 +30,7 @@ pub mod reload;
 pub mod routes;
 pub mod run;
 pub mod status;
+pub mod stream;
 pub mod target;
 pub mod tls;
 pub mod trace;

@@ -8,12 +8,13 @@ use jiff::Timestamp;
 
 use crate::account::Record;
 use crate::admit::admit;
-use crate::body::{ResponseBody, UpstreamBody};
+use crate::body::{Answer, ResponseBody};
 use crate::forward::forward;
 use crate::inspect::inspect;
 use crate::peer::Peer;
 use crate::proxy::Proxy;
 use crate::reject::{Rejection, Shape};
+use crate::stream::Plan;
 use crate::target::Target;
 use crate::trace::{X_REQUEST_ID, trace_id};
 
@@ -32,7 +33,7 @@ pub async fn answer(proxy: &Proxy, peer: &Peer, request: Request<Incoming>) -> R
         Ok(mut response) => {
             response.headers_mut().insert(X_REQUEST_ID, id);
             record.note_answer(&response);
-            response.map(|body| ResponseBody::upstream(body, record))
+            response.map(|answer| ResponseBody::upstream(answer, record))
         }
         Err(rejection) => {
             if has_body {
@@ -56,7 +57,7 @@ async fn serve(
     head: Parts,
     body: Incoming,
     record: &mut Record,
-) -> Result<Response<UpstreamBody>, Rejection> {
+) -> Result<Response<Answer>, Rejection> {
     let in_force = proxy.in_force();
     let address = in_force.addresses.client(peer.address, &head.headers)?;
     record.note_address(address);
@@ -75,7 +76,12 @@ async fn serve(
     let admission = admit(permit, &in_force, proxy.requests(), || proxy.in_force())?;
     let upstream = proxy.route(&admission);
     let forwarded = peer.forwarded(address, &in_force.addresses, &head.headers);
+    let plan = Plan::of(
+        &in_force.config.streams,
+        admission.target().route(),
+        &head.headers,
+    );
     // A stream may last for hours: it must not hold on to what was in force when it began.
     drop(in_force);
-    forward(admission, &upstream, head, payload, forwarded).await
+    forward(admission, &upstream, head, payload, forwarded, plan).await
 }

@@ -63,6 +63,15 @@ impl Shape {
         }
     }
 
+    /// An error in the middle of a stream of events.
+    pub fn event(self, status: StatusCode, message: &str) -> Bytes {
+        let body = self.body(status, message);
+        match self {
+            Self::Anthropic => format!("event: error\ndata: {body}\n\n").into(),
+            Self::OpenAi | Self::Ollama => format!("data: {body}\n\n").into(),
+        }
+    }
+
     fn body(self, status: StatusCode, message: &str) -> Value {
         match self {
             Self::Ollama => json!({ "error": message }),
@@ -124,7 +133,8 @@ impl Rejection {
         }
     }
 
-    fn status(&self) -> StatusCode {
+    /// The status that says so.
+    pub fn status(&self) -> StatusCode {
         match self {
             Self::Unauthenticated(Unauthenticated::Overloaded) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Unauthenticated(_) | Self::NoLonger(NoLonger::Identified) => StatusCode::UNAUTHORIZED,
@@ -154,14 +164,18 @@ impl Rejection {
         )
     }
 
-    /// The response, as a line of JSON in the shape of the API that was called.
-    pub fn response(&self, shape: Shape) -> Response<Bytes> {
-        let status = self.status();
-        let message = match status {
+    /// What the client is told.
+    pub fn message(&self) -> String {
+        match self.status() {
             StatusCode::UNAUTHORIZED => UNAUTHORIZED.to_owned(),
             StatusCode::SERVICE_UNAVAILABLE => "overloaded: try again soon".to_owned(),
             _ => self.to_string(),
-        };
+        }
+    }
+
+    /// The response, as a line of JSON in the shape of the API that was called.
+    pub fn response(&self, shape: Shape) -> Response<Bytes> {
+        let (status, message) = (self.status(), self.message());
         let mut response = Response::new(Bytes::from(format!("{}\n", shape.body(status, &message))));
         *response.status_mut() = status;
         let headers = response.headers_mut();

@@ -103,14 +103,14 @@ impl Log {
 
 const KEY: &str = "sk-usage-0123456789abcdef";
 
-/// Where a proxy before that Ollama listens, and its log.
-async fn proxy_before(ollama: &Ollama) -> (String, Log) {
+/// Where a proxy before that Ollama listens, with this at the end of its configuration file, and its log.
+async fn proxy_before(ollama: &Ollama, config: &str) -> (String, Log) {
     let files = tempfile::tempdir().unwrap();
     std::fs::write(files.path().join("keys"), KEY).unwrap();
-    let config = files.path().join("proxy.yaml");
-    std::fs::write(&config, "log: {format: json}\n").unwrap();
+    let file = files.path().join("proxy.yaml");
+    std::fs::write(&file, format!("log: {{format: json}}\n{config}")).unwrap();
     let flags = Flags {
-        config: Some(config),
+        config: Some(file),
         api_keys: Some(files.path().join("keys")),
         upstream: Some(ollama.url().parse().unwrap()),
         ..Flags::default()
@@ -147,7 +147,7 @@ fn last_with(answer: &str, pointer: &str) -> Option<Value> {
 #[tokio::test]
 async fn the_proxy_counts_what_ollama_counts() {
     let ollama = Ollama::start().await.unwrap();
-    let (url, log) = proxy_before(&ollama).await;
+    let (url, log) = proxy_before(&ollama, "").await;
     let client = HttpClient::new(&url);
     let messages = json!([{"role": "user", "content": "Say hello to the whole world."}]);
     let options = json!({"num_predict": 8, "seed": 1});
@@ -210,11 +210,59 @@ async fn the_proxy_counts_what_ollama_counts() {
     }
 }
 
-/// Clients that don't ask for usage get none, and the proxy counts chunks.
+/// An answer without what differs from one time to the next: the number that Ollama draws for it, and the time.
+fn without_id_and_time(answer: &str) -> String {
+    let mut rest = answer;
+    let mut same = String::new();
+    while let Some(at) = ["\"id\":\"", "\"created\":"]
+        .iter()
+        .filter_map(|key| Some(rest.find(key)? + key.len()))
+        .min()
+    {
+        let (before, after) = rest.split_at(at);
+        same += before;
+        rest = after.trim_start_matches(|letter| !",}".contains(letter));
+    }
+    same + rest
+}
+
+#[tokio::test]
+async fn a_stream_that_is_asked_for_its_tokens_is_what_ollama_says_without() {
+    let ollama = Ollama::start().await.unwrap();
+    let (url, log) = proxy_before(&ollama, "").await;
+    let messages = json!([{"role": "user", "content": "Write \"choices\":[] and \"usage\":{} in JSON."}]);
+    let cases = [
+        ("/v1/chat/completions", json!({"messages": messages})),
+        (
+            "/v1/completions",
+            json!({"prompt": "Say hello to the whole world."}),
+        ),
+    ];
+    for (path, mut question) in cases {
+        question["model"] = model::NAME.into();
+        question["stream"] = true.into();
+        question["max_tokens"] = 6.into();
+        question["temperature"] = 0.into();
+        question["seed"] = 1.into();
+        let key = [("x-api-key", KEY)];
+        let ask = async |url: &str| HttpClient::new(url).post(path, &key, &question).await.unwrap();
+        // The first answer may come from another state of the cache than those that follow.
+        ask(&ollama.url()).await;
+        let expected = without_id_and_time(&ask(&ollama.url()).await);
+        assert!(!expected.contains("\"usage\""), "{expected}");
+        assert_eq!(without_id_and_time(&ask(&url).await), expected, "{path}");
+        let line = log.next().await;
+        assert_eq!(line["tokensEstimated"], false, "{path}: {line}");
+        let [input, output] = ["inputTokens", "outputTokens"].map(|field| line[field].as_u64().unwrap());
+        assert!(input > output && output <= 6, "{path}: {line}");
+    }
+}
+
+/// Where Ollama isn't asked for usage it gives none, and the proxy counts chunks.
 #[tokio::test]
 async fn an_estimate_is_near_what_ollama_counts() {
     let ollama = Ollama::start().await.unwrap();
-    let (url, log) = proxy_before(&ollama).await;
+    let (url, log) = proxy_before(&ollama, "streams: {askForUsage: false}\n").await;
     let client = HttpClient::new(&url);
     let mut question = json!({
         "model": model::NAME, "stream": true, "max_tokens": 8, "seed": 1,

@@ -50,27 +50,10 @@ fn a_charge_is_made_once_however_a_request_ends() {
         record.entry.class = Some(RouteClass::Inference);
         record.charge(Box::new(Told(Arc::clone(&charged))));
         record.note_answer(&answer);
-        record.note_sent(piece);
+        record.note_answered(piece);
         end(&mut record);
         assert!(charged.lock().unwrap().is_empty(), "{name}");
         drop(record);
         assert_eq!(*charged.lock().unwrap(), [expected], "{name}");
-    }
-}
-
-#[test]
-fn only_known_methods_are_named() {
-    let cases = [
-        ("GET", "GET"),
-        ("DELETE", "DELETE"),
-        ("get", "OTHER"),
-        ("SECRET-KEY", "OTHER"),
-    ];
-    for (method, name) in cases {
-        assert_eq!(
-            method_name(&Method::from_bytes(method.as_bytes()).unwrap()),
-            name,
-            "{method}"
-        );
     }
 }

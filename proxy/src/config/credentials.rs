@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::credentials::CredentialKind;
 use crate::status::Means;
 
 /// Where the credentials are, by means. No means at all is an error: the proxy never runs open.
@@ -45,7 +44,7 @@ impl Require {
 
 impl Credentials {
     /// Every file or directory that credentials are read from.
-    pub fn sources(&self) -> Vec<(CredentialKind, CredentialSource)> {
+    pub fn sources(&self) -> Vec<(Means, CredentialSource)> {
         let Self {
             basic,
             api_keys,
@@ -54,19 +53,18 @@ impl Credentials {
         } = self;
         let ollama_keys = ollama_keys.as_ref().map(OllamaKeys::source);
         [
-            (CredentialKind::Basic, basic.clone()),
-            (CredentialKind::ApiKeys, api_keys.clone()),
-            (CredentialKind::OllamaKeys, ollama_keys),
+            (Means::Basic, basic.clone()),
+            (Means::ApiKeys, api_keys.clone()),
+            (Means::OllamaKeys, ollama_keys),
         ]
         .into_iter()
-        .filter_map(|(kind, source)| Some((kind, source?)))
+        .filter_map(|(means, source)| Some((means, source?)))
         .collect()
     }
 
     /// Every means that is configured.
     pub fn means(&self) -> Vec<Means> {
-        let sources = self.sources().into_iter();
-        sources.map(|(kind, _)| kind.means()).collect()
+        self.sources().into_iter().map(|(means, _)| means).collect()
     }
 }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use thiserror::Error;
 use url::Url;
 
-use super::{AccessRule, Config, Model, Tls};
+use super::{AccessRule, Config, Model, Streams, Tls};
 use crate::models::name::CanonicalName;
 use crate::models::pattern::ModelPattern;
 
@@ -50,6 +50,7 @@ pub fn validate(config: &Config) -> Result<(), Invalid> {
     tls(config.tls.as_ref())?;
     credentials::check(&config.credentials)?;
     access(&config.access)?;
+    streams(&config.streams)?;
     models(&config.models)
 }
 
@@ -128,6 +129,17 @@ fn patterns(field: &str, models: &[String]) -> Result<(), Invalid> {
             format!("{field}[{position}]"),
             "must be a model as in `ollama pull`, [HOST/][NAMESPACE/]NAME[:TAG], with * for any characters of a part",
         )),
+    }
+}
+
+fn streams(streams: &Streams) -> Result<(), Invalid> {
+    const MOST: u32 = Streams::MOST_HEARTBEAT_SECONDS;
+    match streams.heartbeat_seconds {
+        Some(seconds) if !(1..=MOST).contains(&seconds) => Err(Invalid::new(
+            "streams.heartbeatSeconds",
+            format!("must be 1 to {MOST}; leave it out to have no heartbeats"),
+        )),
+        _ => Ok(()),
     }
 }
 

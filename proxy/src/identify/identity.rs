@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::{fmt, iter};
 
-use crate::credentials::{Client, CredentialId, CredentialKind, Key, User};
+use crate::credentials::{Client, CredentialId, Key, User};
 use crate::status::Means;
 
 /// A caller who has shown valid credentials, by as many means as it takes. Only [`super::Verifier::identify`] makes one.
@@ -20,8 +20,6 @@ pub struct Identity {
 pub(crate) enum Evidence {
     /// A credential that stands in a file.
     Stored {
-        /// What the file holds.
-        kind: CredentialKind,
         /// Whose it is.
         client: Arc<Client>,
         /// Which it is.
@@ -32,15 +30,13 @@ pub(crate) enum Evidence {
 impl Evidence {
     pub(super) fn of_user(user: &User) -> Self {
         Self::Stored {
-            kind: CredentialKind::Basic,
             client: Arc::clone(&user.client),
             credential: user.credential,
         }
     }
 
-    pub(super) fn of_key(kind: CredentialKind, key: &Key) -> Self {
+    pub(super) fn of_key(key: &Key) -> Self {
         Self::Stored {
-            kind,
             client: Arc::clone(&key.client),
             credential: key.credential,
         }
@@ -55,7 +51,7 @@ impl Evidence {
     /// By which means.
     pub(crate) fn means(&self) -> Means {
         match self {
-            Self::Stored { kind, .. } => kind.means(),
+            Self::Stored { client, .. } => client.means,
         }
     }
 

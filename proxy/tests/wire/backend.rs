@@ -165,16 +165,28 @@ impl Exchange {
 
     /// Reads the body to its end and says how many bytes it has.
     pub(crate) fn read_body(&mut self) -> io::Result<u64> {
+        self.copy_body(&mut io::sink())
+    }
+
+    /// Reads the body to its end.
+    pub(crate) fn body(&mut self) -> io::Result<String> {
+        let mut body = Vec::new();
+        self.copy_body(&mut body)?;
+        String::from_utf8(body).map_err(io::Error::other)
+    }
+
+    fn copy_body(&mut self, sink: &mut impl Write) -> io::Result<u64> {
         if let Some(length) = self.header("content-length") {
             let length = length.parse().unwrap();
-            return read_exactly(&mut self.reader, length);
+            return read_exactly(&mut self.reader, length, sink);
         }
         let mut total = 0;
         while self.header("transfer-encoding").is_some() {
             let mut size = String::new();
             self.reader.read_line(&mut size)?;
             let size = u64::from_str_radix(size.trim(), 16).map_err(io::Error::other)?;
-            read_exactly(&mut self.reader, size + 2)?;
+            read_exactly(&mut self.reader, size, sink)?;
+            read_exactly(&mut self.reader, 2, &mut io::sink())?;
             if size == 0 {
                 break;
             }
@@ -201,8 +213,13 @@ impl Exchange {
 
     /// The head of an answer in chunks.
     pub(crate) fn begin_stream(&mut self) -> io::Result<()> {
+        self.begin("application/x-ndjson")
+    }
+
+    /// The head of an answer in chunks, of this media type.
+    pub(crate) fn begin(&mut self, content_type: &str) -> io::Result<()> {
         let head =
-            "HTTP/1.1 200 OK\r\ncontent-type: application/x-ndjson\r\ntransfer-encoding: chunked\r\n\r\n";
+            format!("HTTP/1.1 200 OK\r\ncontent-type: {content_type}\r\ntransfer-encoding: chunked\r\n\r\n");
         self.stream.write_all(head.as_bytes())
     }
 
@@ -231,8 +248,8 @@ impl Exchange {
     }
 }
 
-fn read_exactly(reader: &mut impl Read, length: u64) -> io::Result<u64> {
-    let read = io::copy(&mut reader.take(length), &mut io::sink())?;
+fn read_exactly(reader: &mut impl Read, length: u64, sink: &mut impl Write) -> io::Result<u64> {
+    let read = io::copy(&mut reader.take(length), sink)?;
     if read == length {
         Ok(read)
     } else {

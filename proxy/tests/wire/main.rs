@@ -17,6 +17,7 @@ mod cli;
 mod client;
 mod drain;
 mod headers;
+mod heartbeat;
 mod leaks;
 mod manage;
 mod models;

@@ -1,8 +1,8 @@
 //! The tokens of an answer are counted, and the answer is what it was.
 
 use std::collections::BTreeSet;
-use std::io::{self, Write};
-use std::sync::Mutex;
+use std::io;
+use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -29,9 +29,7 @@ const COMPLETION: &str = concat!(
 
 fn begin(exchange: &mut Exchange, content_type: &str) -> io::Result<()> {
     exchange.read_body()?;
-    let head =
-        format!("HTTP/1.1 200 OK\r\ncontent-type: {content_type}\r\ntransfer-encoding: chunked\r\n\r\n");
-    exchange.stream.write_all(head.as_bytes())
+    exchange.begin(content_type)
 }
 
 /// Pieces of sizes that follow from `seed`.
@@ -169,6 +167,142 @@ fn what_is_no_answer_of_a_model_has_no_tokens() {
         assert_eq!(line, [Value::Null, Value::Null, Value::Null, Value::Null]);
     }
     assert!(!proxy.admin("/metrics").body.contains("_tokens_total{"));
+}
+
+const ASKED: &str = r#","stream_options":{"include_usage":true}}"#;
+const ZEROS: &str = r#","usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}"#;
+const USAGE: &str = concat!(
+    r#"data: {"choices":[],"model":"m","usage":{"prompt_tokens":5,"completion_tokens":2,"total_tokens":7}}"#,
+    "\n\n"
+);
+const DONE: &str = "data: [DONE]\n\n";
+
+/// Answers as Ollama does (ollama/middleware/openai.go), and remembers what it was asked.
+fn completing(asked: mpsc::Sender<String>) -> Backend {
+    let asked = Mutex::new(asked);
+    Backend::answering(move |exchange| {
+        let body = exchange.body()?;
+        let with_usage = body.contains(r#""include_usage":true"#);
+        asked.lock().unwrap().send(body).unwrap();
+        exchange.begin("text/event-stream")?;
+        let zeros = if with_usage && exchange.is("POST /v1/completions ") {
+            ZEROS
+        } else {
+            ""
+        };
+        for word in ["Hi", " there"] {
+            exchange.chunk(&event(word, zeros))?;
+        }
+        exchange.chunk(&[if with_usage { USAGE } else { "" }, DONE].concat())?;
+        exchange.chunk("")?;
+        Ok(Then::KeepAlive)
+    })
+}
+
+fn event(word: &str, usage: &str) -> String {
+    let choice = format!(r#"{{"text":"{word}","delta":{{"content":"{word}"}},"finish_reason":null}}"#);
+    format!("data: {{\"choices\":[{choice}],\"model\":\"m\"{usage}}}\n\n")
+}
+
+#[test]
+fn a_stream_is_asked_for_its_tokens_and_the_client_sees_nothing_of_it() {
+    let plain = [&event("Hi", ""), &event(" there", ""), DONE].concat();
+    let with_usage = [&event("Hi", ""), &event(" there", ""), USAGE, DONE].concat();
+    let with_zeros = [&event("Hi", ZEROS), &event(" there", ZEROS), USAGE, DONE].concat();
+    let stream = r#"{"model":"m","stream":true}"#;
+    let with_options = r#"{"model":"m","stream":true,"stream_options":{"include_usage":true}}"#;
+    let without_usage = r#"{"model":"m","stream":true,"stream_options":{"include_usage":false}}"#;
+    let judged = "access: [{clients: [user], allow: [Inference], models: [m]}]\n";
+    let exact = (5, 2, false);
+    let estimated = (0, 2, true);
+    // The configuration, the route, the question, whether it is asked for tokens, what the client sees, and what is
+    // counted.
+    let cases = [
+        ("", "/v1/chat/completions", stream, true, &plain, exact),
+        ("", "/v1/completions", stream, true, &plain, exact),
+        (judged, "/v1/chat/completions", stream, true, &plain, exact),
+        (judged, "/v1/completions", stream, true, &plain, exact),
+        (
+            "",
+            "/v1/chat/completions",
+            with_options,
+            false,
+            &with_usage,
+            exact,
+        ),
+        ("", "/v1/completions", with_options, false, &with_zeros, exact),
+        (
+            "",
+            "/v1/chat/completions",
+            without_usage,
+            false,
+            &plain,
+            estimated,
+        ),
+        (
+            "",
+            "/v1/chat/completions",
+            r#"{"model":"m"}"#,
+            false,
+            &plain,
+            estimated,
+        ),
+        (
+            "streams: {askForUsage: false}\n",
+            "/v1/chat/completions",
+            stream,
+            false,
+            &plain,
+            estimated,
+        ),
+        (
+            "streams: {heartbeatSeconds: 60}\n",
+            "/v1/completions",
+            stream,
+            true,
+            &plain,
+            exact,
+        ),
+    ];
+    for (config, path, question, is_asked, seen, (input, output, is_estimated)) in cases {
+        let (ask, asked) = mpsc::channel();
+        let backend = completing(ask);
+        let proxy = Proxy::configured(&backend, &format!("log: {{format: json}}\n{config}"));
+        let length = question.len();
+        let chunked = format!(
+            "POST {path} HTTP/1.1\r\nHost: a\r\nx-api-key: {USER}\r\nTransfer-Encoding: chunked\r\n\r\n\
+             5\r\n{}\r\n{:x}\r\n{}\r\n0\r\n\r\n",
+            &question[..5],
+            length - 5,
+            &question[5..]
+        );
+        for (number, request) in [request("POST", path, USER, question), chunked]
+            .iter()
+            .enumerate()
+        {
+            let name = format!("{config:?} {path} {question}, request {number}");
+            let answer = proxy.exchange(request);
+            assert_eq!((&answer.body, answer.complete), (seen, true), "{name}");
+            let forwarded = if is_asked {
+                format!("{}{ASKED}", question.trim_end_matches('}'))
+            } else {
+                question.to_owned()
+            };
+            assert_eq!(asked.recv().unwrap(), forwarded, "{name}");
+            within(SOON, "it is logged", || lines(&proxy).len() == number + 1);
+            let line = lines(&proxy).pop().unwrap();
+            assert_eq!(line["bytesReceived"], length, "{name}");
+            assert_eq!(line["bytesSent"], seen.len(), "{name}");
+            let counted = counted(&proxy).pop().unwrap();
+            let expected: [Value; 4] = [
+                "m:latest".into(),
+                input.into(),
+                output.into(),
+                is_estimated.into(),
+            ];
+            assert_eq!(counted, expected, "{name}");
+        }
+    }
 }
 
 /// Name and type of each metric: a family shows once it has been used.

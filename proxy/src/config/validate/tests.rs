@@ -190,6 +190,16 @@ fn what_cannot_work_is_named_by_field() {
             None,
         ),
         (
+            "a heartbeat",
+            |config| config.streams.heartbeat_seconds = Some(15),
+            None,
+        ),
+        (
+            "a heartbeat without a pause",
+            |config| config.streams.heartbeat_seconds = Some(0),
+            Some("streams.heartbeatSeconds"),
+        ),
+        (
             "a model",
             |config| config.models = vec![model("gemma3:270m")],
             None,
