@@ -122,7 +122,7 @@ fn source_lag(status: &Status, source: &Source, secret: &SecretState) -> Option<
     let reported = status
         .credentials
         .iter()
-        .find(|reported| reported.means == source.means);
+        .find(|reported| reported.means == source.kind.means());
     let reported = reported.and_then(|reported| reported.digest.as_deref());
     let in_force = reported.is_some() && reported == secret.digest();
     (!in_force).then(|| format!("it has not the newest Secret {} yet", source.secret))

@@ -49,15 +49,15 @@ pub(crate) fn files_of_flags(flags: &Flags, loaded: &Loaded) -> Result<(), Strin
             .error()
             .map_or(Ok(()), |error| Err(error.to_owned()))?;
     }
-    let given = |means| match means {
-        Means::Basic => flags.htpasswd.is_some(),
-        Means::ApiKeys => flags.api_keys.is_some(),
-        Means::OllamaKeys => flags.ollama_keys.is_some(),
-    };
+    let given = [
+        (Means::Basic, flags.htpasswd.is_some()),
+        (Means::ApiKeys, flags.api_keys.is_some()),
+        (Means::OllamaKeys, flags.ollama_keys.is_some()),
+    ];
     let sources = CredentialSet::load(&config.credentials, digest_key.as_ref()).sources();
     match sources
         .into_iter()
-        .find(|source| given(source.means) && source.error.is_some())
+        .find(|source| given.contains(&(source.means, true)) && source.error.is_some())
     {
         Some(SourceStatus {
             error: Some(error), ..

@@ -12,6 +12,7 @@ pub mod entries;
 mod error;
 mod hash;
 mod htpasswd;
+mod kind;
 mod lines;
 mod owners;
 mod parse;
@@ -20,6 +21,7 @@ mod set;
 pub use api_keys::{LONGEST_KEY, SHORTEST_KEY};
 pub use error::{CredentialError, Problem};
 pub use hash::{HIGHEST_BCRYPT_COST, LONGEST_BCRYPT_PASSWORD, MOST_SHA_CRYPT_ROUNDS};
+pub use kind::CredentialKind;
 pub use parse::{LONGEST_NAME, Parsed, parse};
 pub use set::CredentialSet;
 

@@ -1,9 +1,8 @@
 //! The Secrets with the credentials: what they hold, as digests and counts. Their content is never kept.
 
 use corral_proxy::config::paths;
-use corral_proxy::credentials::parse;
+use corral_proxy::credentials::{CredentialKind, parse};
 use corral_proxy::digest::{DigestKey, Entries};
-use corral_proxy::status::Means;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use kube::api::Api;
@@ -70,7 +69,7 @@ pub struct Readings {
 struct Reading {
     namespace: String,
     service: String,
-    source: (String, Means, Option<String>),
+    source: (String, CredentialKind, Option<String>),
     digest_key: Option<String>,
 }
 
@@ -132,7 +131,7 @@ async fn secret(
     let reading = Reading {
         namespace: place.namespace.to_owned(),
         service: place.name.to_owned(),
-        source: (source.secret.clone(), source.means, source.key.clone()),
+        source: (source.secret.clone(), source.kind, source.key.clone()),
         digest_key: key.map(|(version, _)| version.clone()),
     };
     if let Some(known) = place.readings.contents.get(&reading)
@@ -153,7 +152,7 @@ async fn secret(
         .flatten()
         .map(|(name, content)| (name, content.0))
         .collect();
-    let parsed = parse(source.means, source.key.as_deref(), &entries);
+    let parsed = parse(source.kind, source.key.as_deref(), &entries);
     let content = Content {
         resource_version,
         digest: digest(&entries),

@@ -7,7 +7,7 @@ use corral_proxy::config::{
     ADMIN_PORT, Config, CredentialSource, Credentials, Log, LogFormat, Model, OllamaKeys, PROXY_PORT,
     Shutdown, Tls, paths,
 };
-use corral_proxy::status::Means;
+use corral_proxy::credentials::CredentialKind;
 use corral_proxy::tls::certificate::Part;
 use k8s_openapi::api::core::v1::ConfigMap;
 use sha2::{Digest, Sha256};
@@ -83,15 +83,15 @@ fn credentials(prepared: &Prepared<'_>) -> Credentials {
         require: require.unwrap_or_default(),
         ..Credentials::default()
     };
-    for Source { means, key, .. } in &prepared.sources {
+    for Source { kind, key, .. } in &prepared.sources {
         let source = |directory: &str| CredentialSource {
             path: directory.into(),
             key: key.clone(),
         };
-        match means {
-            Means::Basic => credentials.basic = Some(source(paths::BASIC_DIRECTORY)),
-            Means::ApiKeys => credentials.api_keys = Some(source(paths::API_KEYS_DIRECTORY)),
-            Means::OllamaKeys => credentials.ollama_keys = Some(ollama_keys(prepared, key.clone())),
+        match kind {
+            CredentialKind::Basic => credentials.basic = Some(source(paths::BASIC_DIRECTORY)),
+            CredentialKind::ApiKeys => credentials.api_keys = Some(source(paths::API_KEYS_DIRECTORY)),
+            CredentialKind::OllamaKeys => credentials.ollama_keys = Some(ollama_keys(prepared, key.clone())),
         }
     }
     credentials

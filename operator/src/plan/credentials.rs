@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use corral_proxy::config::paths;
-use corral_proxy::status::Means;
+use corral_proxy::credentials::CredentialKind;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 
@@ -18,8 +18,8 @@ pub const GENERATED_ENTRY: &str = "default";
 /// A Secret from which one means takes its credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
-    /// How its clients show who they are.
-    pub means: Means,
+    /// What it holds.
+    pub kind: CredentialKind,
     /// The Secret's name.
     pub secret: String,
     /// The entry that is the credential file, where one is named.
@@ -38,25 +38,27 @@ pub(super) fn sources(instance: &str, auth: Option<&Auth>) -> Vec<Source> {
     }) = auth
     else {
         return vec![Source {
-            means: Means::ApiKeys,
+            kind: CredentialKind::ApiKeys,
             secret: credentials_name(instance),
             key: None,
             generated: true,
         }];
     };
-    let source = |means, SecretRef { name, key }: &SecretRef| Source {
-        means,
+    let source = |kind, SecretRef { name, key }: &SecretRef| Source {
+        kind,
         secret: name.clone(),
         key: key.clone(),
         generated: false,
     };
-    let basic = basic.iter().map(|basic| source(Means::Basic, &basic.secret_ref));
+    let basic = basic
+        .iter()
+        .map(|basic| source(CredentialKind::Basic, &basic.secret_ref));
     let api_keys = api_keys
         .iter()
-        .map(|keys| source(Means::ApiKeys, &keys.secret_ref));
+        .map(|keys| source(CredentialKind::ApiKeys, &keys.secret_ref));
     let ollama_keys = ollama_keys
         .iter()
-        .map(|keys| source(Means::OllamaKeys, &keys.secret_ref));
+        .map(|keys| source(CredentialKind::OllamaKeys, &keys.secret_ref));
     basic.chain(api_keys).chain(ollama_keys).collect()
 }
 

@@ -134,7 +134,7 @@ fn check_auth(spec: &OllamaServiceSpec, sources: &[Source], problems: &mut Vec<S
         problems.push("spec.auth: at least one of basic, apiKeys or ollamaKeys".to_owned());
     }
     let require = spec.auth.as_ref().map_or(Require::Any, |auth| auth.require);
-    let means: Vec<_> = sources.iter().map(|source| source.means).collect();
+    let means: Vec<_> = sources.iter().map(|source| source.kind.means()).collect();
     if let (Require::All, Some(problem)) = (require, unmeetable(&means)) {
         problems.push(format!("spec.auth.require: {problem}"));
     }

@@ -1,6 +1,6 @@
 //! CredentialsSynced: whether the newest credentials are in force on every replica, and if not, why.
 
-use corral_proxy::status::Means;
+use corral_proxy::credentials::CredentialKind;
 
 use super::Known;
 use super::verdict::Verdict;
@@ -55,13 +55,13 @@ fn wrong(source: &Source, secret: &SecretState, namespace: &str) -> Option<Verdi
 fn missing(source: &Source, namespace: &str) -> String {
     let name = &source.secret;
     let entry = source.key.as_deref();
-    let content = match source.means {
-        Means::Basic => format!("--from-file={}=HTPASSWD-FILE", entry.unwrap_or("auth")),
-        Means::ApiKeys => match entry {
+    let content = match source.kind {
+        CredentialKind::Basic => format!("--from-file={}=HTPASSWD-FILE", entry.unwrap_or("auth")),
+        CredentialKind::ApiKeys => match entry {
             Some(entry) => format!("--from-file={entry}=KEY-FILE"),
             None => "--from-literal=CLIENT=KEY".to_owned(),
         },
-        Means::OllamaKeys => format!(
+        CredentialKind::OllamaKeys => format!(
             "--from-file={}=PUBLIC-KEYS-FILE",
             entry.unwrap_or("authorized_keys")
         ),
@@ -69,15 +69,15 @@ fn missing(source: &Source, namespace: &str) -> String {
     format!(
         "Secret {name} is missing, and nobody is let in by {}; make it: kubectl -n {namespace} create secret generic {name} \
          {content}",
-        words_for(source.means)
+        words_for(source.kind)
     )
 }
 
-fn words_for(means: Means) -> &'static str {
-    match means {
-        Means::Basic => "user and password",
-        Means::ApiKeys => "API key",
-        Means::OllamaKeys => "signature of the ollama CLI",
+fn words_for(kind: CredentialKind) -> &'static str {
+    match kind {
+        CredentialKind::Basic => "user and password",
+        CredentialKind::ApiKeys => "API key",
+        CredentialKind::OllamaKeys => "signature of the ollama CLI",
     }
 }
 
@@ -101,7 +101,11 @@ fn unverified(known: &Known<'_>, namespace: &str) -> Verdict {
             .find_map(|source| Some((source.means, source.error.as_ref()?)))
     });
     if let Some((means, error)) = reported {
-        let source = known.plan.sources.iter().find(|source| source.means == means);
+        let source = known
+            .plan
+            .sources
+            .iter()
+            .find(|source| source.kind.means() == means);
         let name = source.map_or("", |source| &source.secret);
         let message = format!(
             "Secret {name} in namespace {namespace}, as the proxies see it: {error}; until then it lets nobody in"

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::credentials::CredentialKind;
 use crate::status::Means;
 
 /// Where the credentials are, by means. No means at all is an error: the proxy never runs open.
@@ -44,7 +45,7 @@ impl Require {
 
 impl Credentials {
     /// Every file or directory that credentials are read from.
-    pub fn sources(&self) -> Vec<(Means, CredentialSource)> {
+    pub fn sources(&self) -> Vec<(CredentialKind, CredentialSource)> {
         let Self {
             basic,
             api_keys,
@@ -53,18 +54,19 @@ impl Credentials {
         } = self;
         let ollama_keys = ollama_keys.as_ref().map(OllamaKeys::source);
         [
-            (Means::Basic, basic.clone()),
-            (Means::ApiKeys, api_keys.clone()),
-            (Means::OllamaKeys, ollama_keys),
+            (CredentialKind::Basic, basic.clone()),
+            (CredentialKind::ApiKeys, api_keys.clone()),
+            (CredentialKind::OllamaKeys, ollama_keys),
         ]
         .into_iter()
-        .filter_map(|(means, source)| Some((means, source?)))
+        .filter_map(|(kind, source)| Some((kind, source?)))
         .collect()
     }
 
     /// Every means that is configured.
     pub fn means(&self) -> Vec<Means> {
-        self.sources().into_iter().map(|(means, _)| means).collect()
+        let sources = self.sources().into_iter();
+        sources.map(|(kind, _)| kind.means()).collect()
     }
 }
 

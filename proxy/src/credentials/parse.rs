@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 
 use super::htpasswd::{ParsedUser, parse_basic_auth, parse_htpasswd};
 use super::owners::ParsedKey;
-use super::{CredentialError, Problem, api_keys, authorized_keys};
+use super::{CredentialError, CredentialKind, Problem, api_keys, authorized_keys};
 use crate::digest::Entries;
-use crate::status::Means;
 
 /// Most bytes of a client's name: what Kubernetes allows the name of a Secret's entry.
 pub const LONGEST_NAME: usize = 253;
@@ -46,11 +45,11 @@ impl Parsed {
 ///
 /// # Errors
 /// One malformed or refused line is enough: nobody is let in by a file that isn't understood to its end.
-pub fn parse(means: Means, key: Option<&str>, entries: &Entries) -> Result<Parsed, CredentialError> {
-    let credentials = match means {
-        Means::Basic => ParsedCredentials::Basic(parse_basic(key, entries)?),
-        Means::ApiKeys => ParsedCredentials::ApiKeys(parse_api_keys(key, entries)?),
-        Means::OllamaKeys => ParsedCredentials::OllamaKeys(parse_ollama_keys(key, entries)?),
+pub fn parse(kind: CredentialKind, key: Option<&str>, entries: &Entries) -> Result<Parsed, CredentialError> {
+    let credentials = match kind {
+        CredentialKind::Basic => ParsedCredentials::Basic(parse_basic(key, entries)?),
+        CredentialKind::ApiKeys => ParsedCredentials::ApiKeys(parse_api_keys(key, entries)?),
+        CredentialKind::OllamaKeys => ParsedCredentials::OllamaKeys(parse_ollama_keys(key, entries)?),
     };
     Ok(Parsed { credentials })
 }

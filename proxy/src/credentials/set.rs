@@ -7,11 +7,11 @@ mod users;
 use std::sync::Arc;
 
 use super::parse::ParsedCredentials;
-use super::{Client, CredentialId};
+use super::{Client, CredentialId, CredentialKind};
 use crate::config::{CredentialSource, Credentials};
 use crate::digest::DigestKey;
 use crate::identify::{Evidence, Identity, Requirement};
-use crate::status::{ClientStatus, Means, SourceStatus};
+use crate::status::{ClientStatus, SourceStatus};
 
 pub(crate) use keys::Key;
 pub(crate) use users::User;
@@ -48,26 +48,26 @@ impl CredentialSet {
             requirement: Requirement::new(credentials),
             ..Self::default()
         };
-        for (means, source) in credentials.sources() {
-            next.add(means, &source, digest_key, self);
+        for (kind, source) in credentials.sources() {
+            next.add(kind, &source, digest_key, self);
         }
         next
     }
 
     fn add(
         &mut self,
-        means: Means,
+        kind: CredentialKind,
         source: &CredentialSource,
         digest_key: Option<&DigestKey>,
         previous: &Self,
     ) {
-        let mut loaded = Loaded::of(means, source, digest_key);
+        let mut loaded = Loaded::of(kind, source, digest_key);
         let clients = match loaded.credentials.take() {
             Some(credentials) => self.put(credentials, previous),
             None => Vec::new(),
         };
         self.sources
-            .push(loaded.into_source(means, clients, previous.source(means)));
+            .push(loaded.into_source(kind, clients, previous.source(kind)));
     }
 
     fn put(&mut self, credentials: ParsedCredentials, previous: &Self) -> Vec<Arc<Client>> {
@@ -77,18 +77,20 @@ impl CredentialSet {
                 self.users.clients()
             }
             ParsedCredentials::ApiKeys(keys) => {
-                self.api_keys = Keys::new(Means::ApiKeys, keys, &previous.api_keys);
+                self.api_keys = Keys::new(CredentialKind::ApiKeys, keys, &previous.api_keys);
                 self.api_keys.clients()
             }
             ParsedCredentials::OllamaKeys(keys) => {
-                self.ollama_keys = Keys::new(Means::OllamaKeys, keys, &previous.ollama_keys);
+                self.ollama_keys = Keys::new(CredentialKind::OllamaKeys, keys, &previous.ollama_keys);
                 self.ollama_keys.clients()
             }
         }
     }
 
-    fn source(&self, means: Means) -> Option<&Source> {
-        self.sources.iter().find(|source| source.status.means == means)
+    fn source(&self, kind: CredentialKind) -> Option<&Source> {
+        self.sources
+            .iter()
+            .find(|source| source.status.means == kind.means())
     }
 
     /// For `/status`: each configured means, with the reason why it lets nobody in if it doesn't.
@@ -111,16 +113,20 @@ impl CredentialSet {
     /// Whether the very credentials that were shown are still there, still the same clients', and still enough.
     pub fn is_in_force(&self, identity: &Identity) -> bool {
         let holds = |evidence: &Evidence| match evidence {
-            Evidence::Stored { client, credential } => self.holds(client, *credential),
+            Evidence::Stored {
+                kind,
+                client,
+                credential,
+            } => self.holds(*kind, client, *credential),
         };
         identity.evidence().all(holds) && self.requirement.is_met_by(identity)
     }
 
-    fn holds(&self, client: &Client, credential: CredentialId) -> bool {
-        match client.means {
-            Means::Basic => self.users.holds(client, credential),
-            Means::ApiKeys => self.api_keys.holds(client, credential),
-            Means::OllamaKeys => self.ollama_keys.holds(client, credential),
+    fn holds(&self, kind: CredentialKind, client: &Client, credential: CredentialId) -> bool {
+        match kind {
+            CredentialKind::Basic => self.users.holds(client, credential),
+            CredentialKind::ApiKeys => self.api_keys.holds(client, credential),
+            CredentialKind::OllamaKeys => self.ollama_keys.holds(client, credential),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::{fmt, iter};
 
-use crate::credentials::{Client, CredentialId, Key, User};
+use crate::credentials::{Client, CredentialId, CredentialKind, Key, User};
 use crate::status::Means;
 
 /// A caller who has shown valid credentials, by as many means as it takes. Only [`super::Verifier::identify`] makes one.
@@ -20,6 +20,8 @@ pub struct Identity {
 pub(crate) enum Evidence {
     /// A credential that stands in a file.
     Stored {
+        /// What the file holds.
+        kind: CredentialKind,
         /// Whose it is.
         client: Arc<Client>,
         /// Which it is.
@@ -30,13 +32,15 @@ pub(crate) enum Evidence {
 impl Evidence {
     pub(super) fn of_user(user: &User) -> Self {
         Self::Stored {
+            kind: CredentialKind::Basic,
             client: Arc::clone(&user.client),
             credential: user.credential,
         }
     }
 
-    pub(super) fn of_key(key: &Key) -> Self {
+    pub(super) fn of_key(kind: CredentialKind, key: &Key) -> Self {
         Self::Stored {
+            kind,
             client: Arc::clone(&key.client),
             credential: key.credential,
         }
@@ -51,7 +55,7 @@ impl Evidence {
     /// By which means.
     pub(crate) fn means(&self) -> Means {
         match self {
-            Self::Stored { client, .. } => client.means,
+            Self::Stored { kind, .. } => kind.means(),
         }
     }
 

@@ -16,7 +16,7 @@ use super::presented::{NameAndPassword, Presented, presented};
 use super::signature::Signature;
 use super::{Evidence, Identity, Unauthenticated};
 use crate::address::ClientAddress;
-use crate::credentials::{CredentialSet, User};
+use crate::credentials::{CredentialKind, CredentialSet, User};
 
 /// Identifies callers. One for the whole process, whatever credentials are in force.
 pub struct Verifier {
@@ -160,7 +160,7 @@ impl Verifier {
 
 fn by_key(credentials: &CredentialSet, key: &[u8]) -> Result<Evidence, Unauthenticated> {
     let key = credentials.api_key(key).ok_or(Unauthenticated::Unknown)?;
-    Ok(Evidence::of_key(key))
+    Ok(Evidence::of_key(CredentialKind::ApiKeys, key))
 }
 
 fn by_signature(
@@ -173,7 +173,7 @@ fn by_signature(
         .ollama_key(shown.public_key)
         .ok_or(Unauthenticated::Unknown)?;
     shown.verify(head, now, credentials.clock_skew())?;
-    Ok(Evidence::of_key(key))
+    Ok(Evidence::of_key(CredentialKind::OllamaKeys, key))
 }
 
 #[cfg(test)]

@@ -5,8 +5,9 @@ use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
 
 use corral_proxy::config::{ADMIN_PORT, paths};
+use corral_proxy::credentials::CredentialKind;
 use corral_proxy::digest::{DigestKey, Entries};
-use corral_proxy::status::{ConfigurationStatus, Means, ModelStatus, SourceStatus, Status};
+use corral_proxy::status::{ConfigurationStatus, ModelStatus, SourceStatus, Status};
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::server::conn::http1;
@@ -86,17 +87,17 @@ impl<'a> Replica<'a> {
         let volumes = self.lab.api::<Deployment>().get(&self.service).await.unwrap();
         let volumes = volumes.spec.unwrap().template.spec.unwrap().volumes.unwrap();
         let mut credentials = Vec::new();
-        for (means, _) in parsed.credentials.sources() {
-            let volume = match means {
-                Means::Basic => "basic",
-                Means::ApiKeys => "api-keys",
-                Means::OllamaKeys => "ollama-keys",
+        for (kind, _) in parsed.credentials.sources() {
+            let volume = match kind {
+                CredentialKind::Basic => "basic",
+                CredentialKind::ApiKeys => "api-keys",
+                CredentialKind::OllamaKeys => "ollama-keys",
             };
             let volume = volumes.iter().find(|one| one.name == volume).unwrap();
             let secret = volume.secret.as_ref().unwrap().secret_name.clone().unwrap();
             let digest = key.digest(&self.entries(&secret).await);
             credentials.push(SourceStatus {
-                means,
+                means: kind.means(),
                 digest: Some(digest),
                 clients: 1,
                 loaded_at: jiff::Timestamp::now(),

@@ -4,7 +4,7 @@
 //! everybody; it neither keeps what was there nor hinders the Pod's start.
 
 use corral_proxy::config::paths;
-use corral_proxy::status::Means;
+use corral_proxy::credentials::CredentialKind;
 use k8s_openapi::api::core::v1::{
     ConfigMapVolumeSource, EmptyDirVolumeSource, SecretVolumeSource, Volume, VolumeMount,
 };
@@ -61,10 +61,10 @@ pub(super) fn of_ollama() -> Vec<VolumeMount> {
 pub(super) fn of_proxy(prepared: &Prepared<'_>) -> Vec<VolumeMount> {
     let mut mounts = vec![mount("config", paths::CONFIG_DIRECTORY)];
     for source in &prepared.sources {
-        let directory = match source.means {
-            Means::Basic => paths::BASIC_DIRECTORY,
-            Means::ApiKeys => paths::API_KEYS_DIRECTORY,
-            Means::OllamaKeys => paths::OLLAMA_KEYS_DIRECTORY,
+        let directory = match source.kind {
+            CredentialKind::Basic => paths::BASIC_DIRECTORY,
+            CredentialKind::ApiKeys => paths::API_KEYS_DIRECTORY,
+            CredentialKind::OllamaKeys => paths::OLLAMA_KEYS_DIRECTORY,
         };
         mounts.push(mount(volume_of(source), directory));
     }
@@ -76,10 +76,10 @@ pub(super) fn of_proxy(prepared: &Prepared<'_>) -> Vec<VolumeMount> {
 }
 
 fn volume_of(source: &Source) -> &'static str {
-    match source.means {
-        Means::Basic => "basic",
-        Means::ApiKeys => "api-keys",
-        Means::OllamaKeys => "ollama-keys",
+    match source.kind {
+        CredentialKind::Basic => "basic",
+        CredentialKind::ApiKeys => "api-keys",
+        CredentialKind::OllamaKeys => "ollama-keys",
     }
 }
 

@@ -13,8 +13,8 @@ pub(super) fn check(credentials: &Credentials) -> Result<(), Invalid> {
              FILE, or credentials in the configuration file",
         ));
     }
-    for (means, source) in sources {
-        let name = means.name();
+    for (kind, source) in sources {
+        let name = kind.means().name();
         if source.path.as_os_str().is_empty() {
             return Err(Invalid::new(
                 format!("credentials.{name}.path"),

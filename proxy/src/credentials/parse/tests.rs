@@ -19,9 +19,9 @@ type Case = (
     &'static [&'static str],
 );
 
-fn check_clients(means: Means, cases: &[Case]) {
+fn check_clients(kind: CredentialKind, cases: &[Case]) {
     for (name, key, pairs, expected) in cases {
-        let parsed = parse(means, *key, &entries(pairs)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let parsed = parse(kind, *key, &entries(pairs)).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!(
             parsed.clients().into_iter().collect::<Vec<_>>(),
             *expected,
@@ -37,9 +37,9 @@ type BadCase = (
     &'static str,
 );
 
-fn check_errors(means: Means, cases: &[BadCase]) {
+fn check_errors(kind: CredentialKind, cases: &[BadCase]) {
     for (name, key, pairs, expected) in cases {
-        let error = parse(means, *key, &entries(pairs))
+        let error = parse(kind, *key, &entries(pairs))
             .err()
             .unwrap_or_else(|| panic!("{name}: accepted"));
         let message = error.to_string();
@@ -57,7 +57,7 @@ fn check_errors(means: Means, cases: &[BadCase]) {
 #[rustfmt::skip] // one case a line
 fn users_of_basic() {
     check_clients(
-        Means::Basic,
+        CredentialKind::Basic,
         &[
             ("auth by default", None, &[("auth", "bob:HASH\nalice:HASH\n")], &["alice", "bob"]),
             ("another entry by name", Some("users"), &[("auth", ""), ("users", "alice:HASH")], &["alice"]),
@@ -77,7 +77,7 @@ fn users_of_basic() {
 #[rustfmt::skip] // one case a line
 fn faults_of_basic() {
     check_errors(
-        Means::Basic,
+        CredentialKind::Basic,
         &[
             ("nothing", None, &[], "there is no entry; entry `auth`"),
             ("nothing under a key", Some("users"), &[], "there is no entry; entry `users` is needed"),
@@ -102,7 +102,7 @@ fn faults_of_basic() {
         ],
     );
     let latin = [("auth".to_owned(), b"alice:x\n\xfc:y".to_vec())].into();
-    let error = parse(Means::Basic, None, &latin).err().unwrap();
+    let error = parse(CredentialKind::Basic, None, &latin).err().unwrap();
     assert_eq!(
         error.to_string(),
         "entry `auth`, line 2: not UTF-8; save it as UTF-8"
@@ -114,7 +114,7 @@ fn faults_of_basic() {
 fn clients_of_api_keys() {
     let file = Some("keys");
     check_clients(
-        Means::ApiKeys,
+        CredentialKind::ApiKeys,
         &[
             ("an entry for each client", None, &[("bob", "sk-bob-0001"), ("alice", "sk-alice-1\n")], &["alice", "bob"]),
             ("two keys while rotating", None, &[("alice", "sk-alice-1\r\nsk-alice-2")], &["alice"]),
@@ -137,7 +137,7 @@ fn clients_of_api_keys() {
 fn faults_of_api_keys() {
     let file = Some("keys");
     check_errors(
-        Means::ApiKeys,
+        CredentialKind::ApiKeys,
         &[
             ("nothing", None, &[], "there is no entry; one for each client is needed"),
             ("no such entry", file, &[("key", "sk-alice-1")], "no entry `keys`, but `key`"),
@@ -223,7 +223,7 @@ fn clients_of_ollama_keys() {
             .iter()
             .map(|(entry, text)| (*entry, text.as_str()))
             .collect();
-        let parsed = parse(Means::OllamaKeys, *key, &self::entries(&pairs))
+        let parsed = parse(CredentialKind::OllamaKeys, *key, &self::entries(&pairs))
             .unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!(
             parsed.clients().into_iter().collect::<Vec<_>>(),
@@ -257,14 +257,14 @@ fn faults_of_ollama_keys() {
             "line 2: `ollama-key-1` is what the unnamed key in line 1"),
     ];
     for (name, content, expected) in cases {
-        let message = parse(Means::OllamaKeys, None, &entries(&[("authorized_keys", content)]))
+        let message = parse(CredentialKind::OllamaKeys, None, &entries(&[("authorized_keys", content)]))
             .err()
             .unwrap_or_else(|| panic!("{name}: accepted"))
             .to_string();
         assert!(message.contains(expected) && !message.contains(one), "{name}: {message}");
     }
     check_errors(
-        Means::OllamaKeys,
+        CredentialKind::OllamaKeys,
         &[
             ("no entry", None, &[], "there is no entry; entry `authorized_keys`, or one for each client"),
             ("another key", Some("x"), &[("authorized_keys", "")], "no entry `x`, but `authorized_keys`"),
@@ -278,6 +278,9 @@ fn a_message_names_a_few_entries_only() {
     let many = (0..500)
         .map(|number| (format!("entry-{number:03}"), Vec::new()))
         .collect();
-    let message = parse(Means::Basic, None, &many).err().unwrap().to_string();
+    let message = parse(CredentialKind::Basic, None, &many)
+        .err()
+        .unwrap()
+        .to_string();
     assert!(message.ends_with("`entry-009`, 490 more"), "{message}");
 }

@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use crate::credentials::client::LastUsed;
 use crate::credentials::owners::ParsedKey;
-use crate::credentials::{Client, CredentialId};
-use crate::status::Means;
+use crate::credentials::{Client, CredentialId, CredentialKind};
 
 /// A key in force.
 #[derive(Debug)]
@@ -24,7 +23,7 @@ pub(super) struct Keys {
 
 impl Keys {
     /// Takes over when clients that were there before were last used.
-    pub(super) fn new(means: Means, keys: Vec<ParsedKey>, previous: &Self) -> Self {
+    pub(super) fn new(kind: CredentialKind, keys: Vec<ParsedKey>, previous: &Self) -> Self {
         let mut next = Self::default();
         for ParsedKey { client, unnamed, id } in keys {
             let credential = CredentialId(id);
@@ -32,7 +31,7 @@ impl Keys {
                 let last_used = previous.last_used(&client, unnamed, credential);
                 Arc::new(Client {
                     name: client,
-                    means,
+                    means: kind.means(),
                     unnamed,
                     last_used,
                 })

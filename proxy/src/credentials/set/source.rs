@@ -6,11 +6,11 @@ use jiff::Timestamp;
 use zeroize::Zeroize;
 
 use crate::config::CredentialSource;
-use crate::credentials::Client;
 use crate::credentials::entries::{Entries, Found, read_entries};
 use crate::credentials::parse::{ParsedCredentials, parse};
+use crate::credentials::{Client, CredentialKind};
 use crate::digest::DigestKey;
-use crate::status::{Means, SourceStatus};
+use crate::status::SourceStatus;
 
 /// One configured means.
 #[derive(Debug)]
@@ -30,9 +30,13 @@ pub(super) struct Loaded {
 }
 
 impl Loaded {
-    pub(super) fn of(means: Means, source: &CredentialSource, digest_key: Option<&DigestKey>) -> Self {
+    pub(super) fn of(
+        kind: CredentialKind,
+        source: &CredentialSource,
+        digest_key: Option<&DigestKey>,
+    ) -> Self {
         match read_entries(&source.path) {
-            Ok(found) => Self::of_found(means, source, found, digest_key),
+            Ok(found) => Self::of_found(kind, source, found, digest_key),
             Err(error) => Self {
                 credentials: None,
                 error: Some(error.to_string()),
@@ -43,13 +47,13 @@ impl Loaded {
     }
 
     fn of_found(
-        means: Means,
+        kind: CredentialKind,
         source: &CredentialSource,
         found: Found,
         digest_key: Option<&DigestKey>,
     ) -> Self {
         let Found { mut entries, file } = found;
-        let parsed = parse(means, file.as_deref().or(source.key.as_deref()), &entries);
+        let parsed = parse(kind, file.as_deref().or(source.key.as_deref()), &entries);
         let digest = digest_key.map(|key| key.digest(&entries));
         let fingerprint = Some(fingerprint(&entries));
         entries.values_mut().for_each(Zeroize::zeroize);
@@ -68,7 +72,7 @@ impl Loaded {
     /// `previous` is what the same means had before.
     pub(super) fn into_source(
         self,
-        means: Means,
+        kind: CredentialKind,
         clients: Vec<Arc<Client>>,
         previous: Option<&Source>,
     ) -> Source {
@@ -82,7 +86,7 @@ impl Loaded {
             previous.filter(|previous| previous.fingerprint == fingerprint && previous.status.error == error);
         let loaded_at = unchanged.map_or_else(Timestamp::now, |previous| previous.status.loaded_at);
         let status = SourceStatus {
-            means,
+            means: kind.means(),
             digest,
             clients: clients.len(),
             loaded_at,
