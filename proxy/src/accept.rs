@@ -2,6 +2,7 @@
 
 mod close;
 mod handshake;
+mod timer;
 mod transport;
 
 use std::convert::Infallible;
@@ -15,7 +16,7 @@ use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -27,6 +28,7 @@ use crate::pipeline;
 use crate::proxy::Proxy;
 use close::close;
 use handshake::Opened;
+use timer::ConnectionTimer;
 use transport::Transport;
 
 /// What a client may take of a connection. There is no limit on the time of a request: a generation takes what it
@@ -162,7 +164,7 @@ impl Acceptor {
         } = self.limits;
         let mut builder = Builder::new();
         builder
-            .timer(TokioTimer::new())
+            .timer(ConnectionTimer::new())
             .header_read_timeout(head_timeout)
             .max_header_size(head_size)
             .max_buf_size(buffer_size);

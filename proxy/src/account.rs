@@ -18,7 +18,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use crate::address::ClientAddress;
 use crate::config::RouteClass;
 use crate::identify::Identity;
-use crate::metrics::{ClassLabels, DurationLabels, Metrics, OutcomeLabels, RequestLabels};
+use crate::metrics::{Kind, Metrics};
 use crate::models::name::CanonicalName;
 use crate::status::Means;
 use crate::target::Target;
@@ -336,8 +336,7 @@ impl Drop for Record {
 impl Metrics {
     fn record(&self, entry: &Entry) {
         self.in_flight.dec();
-        self.count_request(entry);
-        self.observe(entry);
+        self.count(Kind::of(entry), entry.duration, entry.first_byte);
         if let Some(usage) = entry.usage {
             let route = entry.route.unwrap_or_default();
             let answer = self
@@ -346,46 +345,24 @@ impl Metrics {
             self.tokens.count(&answer, usage);
         }
     }
-
-    fn count_request(&self, entry: &Entry) {
-        self.requests
-            .get_or_create(&RequestLabels {
-                client: entry.client.clone(),
-                route: entry.route.unwrap_or_default(),
-                class: entry.class.map_or("", RouteClass::name),
-                code: code(entry),
-            })
-            .inc();
-        self.outcomes
-            .get_or_create(&OutcomeLabels {
-                outcome: entry.outcome.name(),
-                reason: entry.outcome.reason().unwrap_or_default(),
-            })
-            .inc();
-    }
-
-    fn observe(&self, entry: &Entry) {
-        self.durations
-            .get_or_create(&DurationLabels {
-                http_request_method: if entry.method == OTHER {
-                    "_OTHER"
-                } else {
-                    entry.method
-                },
-                http_route: entry.route.unwrap_or_default(),
-                http_response_status_code: code(entry),
-            })
-            .observe(entry.duration.as_secs_f64());
-        if let (Some(class), Some(first_byte)) = (entry.class, entry.first_byte) {
-            self.first_bytes
-                .get_or_create(&ClassLabels { class: class.name() })
-                .observe(first_byte.as_secs_f64());
-        }
-    }
 }
 
-fn code(entry: &Entry) -> u16 {
-    entry.status.map_or(0, |status| status.as_u16())
+impl Kind {
+    fn of(entry: &Entry) -> Self {
+        Self {
+            client: entry.client.clone(),
+            method: if entry.method == OTHER {
+                "_OTHER"
+            } else {
+                entry.method
+            },
+            route: entry.route.unwrap_or_default(),
+            class: entry.class.map_or("", RouteClass::name),
+            code: entry.status.map_or(0, |status| status.as_u16()),
+            outcome: entry.outcome.name(),
+            reason: entry.outcome.reason().unwrap_or_default(),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
 //! Requests on their way. An [`Admission`] is held by the response's body, so that it ends when the stream does,
 //! however it does; while it lasts, the request can be cut.
 
-use std::collections::HashMap;
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 
 use futures::task::AtomicWaker;
+use slab::Slab;
 
 use crate::address::ClientAddress;
 use crate::authorize::{Act, Permit};
@@ -17,10 +17,7 @@ use crate::target::Target;
 
 /// All requests on their way.
 #[derive(Debug, Default)]
-pub struct InFlightRequests {
-    entries: Mutex<HashMap<u64, Arc<InFlight>>>,
-    next: AtomicU64,
-}
+pub struct InFlightRequests(Mutex<Slab<Arc<InFlight>>>);
 
 /// A request on its way: what it takes to judge it again, and to cut it.
 #[derive(Debug)]
@@ -50,7 +47,7 @@ struct Upload {
 pub struct Admission {
     target: Target,
     in_flight: Arc<InFlight>,
-    id: u64,
+    place: usize,
     requests: Arc<InFlightRequests>,
 }
 
@@ -85,19 +82,18 @@ impl InFlightRequests {
             received: AtomicU64::new(0),
             upload: Upload::default(),
         });
-        let id = self.next.fetch_add(1, Ordering::Relaxed);
-        self.lock().insert(id, Arc::clone(&in_flight));
+        let place = self.lock().insert(Arc::clone(&in_flight));
         Admission {
             target,
             in_flight,
-            id,
+            place,
             requests: Arc::clone(self),
         }
     }
 
     /// Judges every request again and cuts those that would no longer be let in; says how many.
     pub fn judge_again(&self, in_force: &InForce) -> usize {
-        let entries: Vec<_> = self.lock().values().map(Arc::clone).collect();
+        let entries: Vec<_> = self.lock().iter().map(|(_, entry)| Arc::clone(entry)).collect();
         entries
             .iter()
             .filter(|entry| entry.cut_unless_allowed(in_force))
@@ -109,8 +105,8 @@ impl InFlightRequests {
         self.lock().len()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Arc<InFlight>>> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Slab<Arc<InFlight>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -222,6 +218,6 @@ impl Admission {
 
 impl Drop for Admission {
     fn drop(&mut self) {
-        self.requests.lock().remove(&self.id);
+        self.requests.lock().try_remove(self.place);
     }
 }

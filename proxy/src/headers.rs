@@ -30,20 +30,14 @@ pub struct Forwarded {
     pub host: Option<HeaderValue>,
 }
 
-/// The headers of the forwarded request. `host` is the upstream's own.
+/// The headers of the forwarded request: those received, without what may not cross. `host` is the upstream's own.
 pub fn for_upstream(received: HeaderMap, host: HeaderValue, forwarded: Forwarded) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(received.len() + 4);
-    let named = connection_options(&received);
-    let mut last = None;
-    for (name, value) in received {
-        // Further values of one name come without it.
-        last = name.or(last);
-        if let Some(name) = &last
-            && is_forwarded(name)
-            && !names(&named, name)
-        {
-            headers.append(name.clone(), value);
-        }
+    let mut headers = received;
+    let named = connection_options(&headers);
+    let crosses = |name: &HeaderName| is_forwarded(name) && !names(&named, name);
+    let kept_back = headers.keys().filter(|name| !crosses(name) && **name != HOST);
+    for name in kept_back.cloned().collect::<Vec<_>>() {
+        headers.remove(name);
     }
     headers.insert(HOST, host);
     headers.insert(X_REAL_IP, forwarded.address.clone());
@@ -69,7 +63,7 @@ pub fn frame_by_chunks(headers: &mut HeaderMap) {
 /// What Ollama and the APIs that it speaks read from a request, what describes its body, and what traces it.
 /// `Content-Length` and `Transfer-Encoding` are the framing that hyper has checked and writes anew.
 fn is_forwarded(name: &HeaderName) -> bool {
-    const EXACT: [HeaderName; 15] = [
+    static EXACT: [HeaderName; 15] = [
         ACCEPT,
         ACCEPT_ENCODING,
         ACCEPT_LANGUAGE,
@@ -96,26 +90,35 @@ fn is_forwarded(name: &HeaderName) -> bool {
 /// The headers of the response, made fit for the client's connection. A stream asks proxies on its way not to
 /// buffer it (`X-Accel-Buffering`, nginx ngx_http_proxy_module).
 pub fn for_client(headers: &mut HeaderMap) {
+    if headers.keys().any(|name| OF_ONE_HOP.contains(name)) {
+        remove_those_of_one_hop(headers);
+    }
+    if !headers.contains_key(CONTENT_LENGTH) {
+        headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
+    }
+}
+
+/// What speaks of one connection, not of the message (RFC 9110, section 7.6.1).
+static OF_ONE_HOP: [HeaderName; 8] = [
+    CONNECTION,
+    KEEP_ALIVE,
+    PROXY_CONNECTION,
+    PROXY_AUTHENTICATE,
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+
+fn remove_those_of_one_hop(headers: &mut HeaderMap) {
     for option in connection_options(headers).iter().flat_map(options) {
         // Framing that an upstream calls hop-by-hop is still framing.
         if !option.eq_ignore_ascii_case("content-length") {
             headers.remove(option);
         }
     }
-    for name in [
-        CONNECTION,
-        KEEP_ALIVE,
-        PROXY_CONNECTION,
-        PROXY_AUTHENTICATE,
-        TE,
-        TRAILER,
-        TRANSFER_ENCODING,
-        UPGRADE,
-    ] {
+    for name in &OF_ONE_HOP {
         headers.remove(name);
-    }
-    if !headers.contains_key(CONTENT_LENGTH) {
-        headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
     }
 }
 

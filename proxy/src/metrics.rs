@@ -3,6 +3,7 @@
 //! come from the configuration, the credentials and our own lists, models from what Ollama has answered with.
 
 mod models;
+mod series;
 mod tokens;
 
 use std::sync::Arc;
@@ -20,6 +21,8 @@ use prometheus_client::registry::{Registry, Unit};
 use crate::credentials::CredentialSet;
 use crate::identify::HashingLoad;
 use crate::status::ClientStatus;
+use series::AllSeries;
+pub use series::Kind;
 pub use tokens::{Answer, Tokens};
 
 /// Labels of a request.
@@ -94,14 +97,11 @@ const PREFIX: &str = "corral_proxy";
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    /// Requests by client, route, class and code.
-    pub requests: Family<RequestLabels, Counter>,
-    /// Requests by how they ended.
-    pub outcomes: Family<OutcomeLabels, Counter>,
-    /// Requests by how long they took.
-    pub durations: Histograms<DurationLabels>,
-    /// Requests by how long their clients waited for a body.
-    pub first_bytes: Histograms<ClassLabels>,
+    series: AllSeries,
+    requests: Family<RequestLabels, Counter>,
+    outcomes: Family<OutcomeLabels, Counter>,
+    durations: Histograms<DurationLabels>,
+    first_bytes: Histograms<ClassLabels>,
     /// Requests on their way.
     pub in_flight: Gauge,
     /// Requests that were cut because the client may no longer have them.
@@ -124,6 +124,7 @@ impl Default for Metrics {
     fn default() -> Self {
         let mut metrics = Self {
             registry: Registry::default(),
+            series: AllSeries::default(),
             requests: Family::default(),
             outcomes: Family::default(),
             durations: Family::new_with_constructor(durations),

@@ -74,9 +74,10 @@ impl Peer {
 
     /// What a trusted proxy says that its client spoke, else what this connection speaks.
     fn protocol(&self, rules: &AddressRules, headers: &HeaderMap) -> HeaderValue {
-        let said = headers
-            .get(X_FORWARDED_PROTO)
-            .filter(|_| rules.trusts(self.address));
+        let said = rules
+            .trusts(self.address)
+            .then(|| headers.get(X_FORWARDED_PROTO))
+            .flatten();
         let secure = match said.map(HeaderValue::as_bytes) {
             Some(b"https") => true,
             Some(b"http") => false,

@@ -1,6 +1,9 @@
 //! Ollama's routes by class (ollama/server/routes.go). What is not here is denied to everyone.
 
+use std::sync::OnceLock;
+
 use http::Method;
+use http::uri::PathAndQuery;
 
 use crate::ask::Field;
 use crate::config::RouteClass;
@@ -18,6 +21,8 @@ pub struct Route {
     pub class: RouteClass,
     /// What its body says that rules may look at.
     pub content: Content,
+    /// The pattern where it is the path, ready to be forwarded.
+    path: OnceLock<PathAndQuery>,
 }
 
 /// What a body says that rules may look at (ollama/api/types.go).
@@ -50,6 +55,7 @@ const fn exact(methods: &'static str, pattern: &'static str, class: RouteClass) 
         methods,
         class,
         content: Content::Nothing,
+        path: OnceLock::new(),
     }
 }
 
@@ -65,6 +71,7 @@ const fn with_parameter(
         methods,
         class,
         content: Content::Nothing,
+        path: OnceLock::new(),
     }
 }
 
@@ -78,7 +85,7 @@ impl Route {
 use RouteClass::{Account, Health, Inference, Manage, Read};
 
 /// Every route, the busiest first. A path stands here once: all its methods are of one class.
-pub static ROUTES: &[Route] = &[
+pub static ROUTES: [Route; 32] = [
     exact("POST", "/api/chat", Inference).with(Content::Inference(Field::Messages)),
     exact("POST", "/api/generate", Inference).with(Content::Inference(Field::Prompt)),
     exact("POST", "/v1/chat/completions", Inference).with(Content::Compatible),
@@ -138,12 +145,14 @@ impl Route {
 
     /// Whether Ollama answers `method` here.
     pub fn allows(&self, method: &Method) -> bool {
-        self.methods.split(", ").any(|allowed| allowed == method.as_str())
+        let mut allowed = self.methods.split(',').map(str::trim_start);
+        allowed.any(|allowed| allowed == method.as_str())
     }
 
-    /// Whether the pattern is the path, with no parameter in it.
-    pub const fn is_fixed(&self) -> bool {
-        self.parameter.is_none()
+    /// The path where the pattern is one, with no parameter in it.
+    pub fn path(&self) -> Option<&PathAndQuery> {
+        let path = || self.path.get_or_init(|| PathAndQuery::from_static(self.pattern));
+        self.parameter.is_none().then(path)
     }
 }
 
@@ -212,7 +221,7 @@ mod tests {
 
     #[test]
     fn a_path_stands_once() {
-        for route in ROUTES {
+        for route in &ROUTES {
             assert_eq!(
                 ROUTES
                     .iter()

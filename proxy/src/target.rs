@@ -102,10 +102,8 @@ impl Target {
 
 /// Forwarded is the path of our own table where there is one; a parameter or a query is forwarded as it was checked.
 fn canonical(route: &'static Route, received: &PathAndQuery) -> PathAndQuery {
-    if route.is_fixed() && received.query().is_none() {
-        return PathAndQuery::from_static(route.pattern);
-    }
-    received.clone()
+    let own = route.path().filter(|_| received.query().is_none());
+    own.unwrap_or(received).clone()
 }
 
 /// RFC 3986, section 3.4. The parser is more lenient.

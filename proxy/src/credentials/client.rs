@@ -4,19 +4,21 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use aws_lc_rs::digest::{SHA256, SHA256_OUTPUT_LEN, digest};
 use jiff::Timestamp;
-use sha2::{Digest, Sha256};
 
 use crate::status::{ClientStatus, Means};
 
 /// Tells one credential from all others, also those that came before it: a digest of what is stored.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct CredentialId(pub(super) [u8; 32]);
+pub(crate) struct CredentialId(pub(super) [u8; SHA256_OUTPUT_LEN]);
 
 impl CredentialId {
     /// The credential that is stored as these bytes.
     pub(crate) fn of(stored: &[u8]) -> Self {
-        Self(Sha256::digest(stored).into())
+        let mut id = [0; SHA256_OUTPUT_LEN];
+        id.copy_from_slice(digest(&SHA256, stored).as_ref());
+        Self(id)
     }
 }
 

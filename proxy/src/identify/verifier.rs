@@ -4,11 +4,10 @@ use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::sync::Arc;
 
-use hmac::{Hmac, KeyInit, Mac};
+use aws_lc_rs::hmac;
 use http::request::Parts;
 use jiff::Timestamp;
 use prometheus_client::metrics::counter::Counter;
-use sha2::Sha256;
 
 use super::outcomes::{Attempt, Outcomes};
 use super::pool::{Asker, HashingLoad, Limits, Pool};
@@ -21,7 +20,7 @@ use crate::credentials::{CredentialKind, CredentialSet, User};
 /// Identifies callers. One for the whole process, whatever credentials are in force.
 pub struct Verifier {
     /// Keyed by chance at start: tags mean nothing outside this process.
-    tags: Hmac<Sha256>,
+    tags: hmac::Key,
     names: RandomState,
     outcomes: Outcomes,
     pool: Pool,
@@ -39,10 +38,8 @@ impl Verifier {
     fn with_limits(limits: Limits, hashed: Counter) -> io::Result<Self> {
         let mut key = [0; 32];
         getrandom::fill(&mut key)?;
-        #[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
-        let tags = Hmac::new_from_slice(&key).expect("a key of any length");
         Ok(Self {
-            tags,
+            tags: hmac::Key::new(hmac::HMAC_SHA256, &key),
             names: RandomState::new(),
             outcomes: Outcomes::new(),
             pool: Pool::start(limits, hashed)?,
@@ -145,12 +142,9 @@ impl Verifier {
     }
 
     fn tag(&self, shown: &NameAndPassword) -> [u8; 32] {
-        self.tags
-            .clone()
-            .chain_update(shown.as_bytes())
-            .finalize()
-            .into_bytes()
-            .into()
+        let mut tag = [0; 32];
+        tag.copy_from_slice(hmac::sign(&self.tags, shown.as_bytes()).as_ref());
+        tag
     }
 
     fn name_hash(&self, shown: &NameAndPassword) -> u64 {

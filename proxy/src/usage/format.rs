@@ -116,7 +116,7 @@ mod tests {
             "/v1/images/generations",
             "/v1/images/edits",
         ];
-        for route in ROUTES {
+        for route in &ROUTES {
             let has_format = Format::of(route.pattern).is_some();
             let expected = route.class == RouteClass::Inference && !without.contains(&route.pattern);
             assert_eq!(has_format, expected, "{}", route.pattern);
