@@ -89,6 +89,12 @@ impl Writer<'_> {
                     claim = self.update(child, uid, object).await;
                 }
                 Change::Update { child, uid, object } => self.update(child, uid, object).await?,
+                Change::HandOver {
+                    name,
+                    uid,
+                    resource_version,
+                    replicas,
+                } => self.hand_over(name, uid, resource_version, *replicas).await?,
                 Change::Delete { kind, name, uid } => self.delete(*kind, name, uid).await?,
             }
         }
@@ -132,6 +138,31 @@ impl Writer<'_> {
         object["metadata"]["uid"] = uid.into();
         self.patch(child, &object, &PatchParams::apply(MANAGER).force())
             .await
+    }
+
+    /// As another manager than the one that is about to say nothing of it any more.
+    async fn hand_over(
+        &self,
+        name: &str,
+        uid: &str,
+        resource_version: &str,
+        replicas: i32,
+    ) -> Result<(), ApplyError> {
+        let kind = Kind::Deployment;
+        let resource = kind.resource();
+        self.metrics.write(kind.name(), "patch");
+        let object = json!({
+            "apiVersion": resource.api_version,
+            "kind": resource.kind,
+            "metadata": {"name": name, "uid": uid, "resourceVersion": resource_version},
+            "spec": {"replicas": replicas},
+        });
+        let parameters = PatchParams::apply(&format!("{MANAGER}-scale")).force();
+        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), self.namespace, &resource);
+        let outcome = api.patch(name, &parameters, &Patch::Apply(&object)).await;
+        outcome
+            .map(drop)
+            .map_err(|source| refused(kind.name(), name, source))
     }
 
     /// With the uid. One that is gone, or that another has replaced, is not there to be deleted.

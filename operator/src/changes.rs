@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::compare::{covers, quantity};
 use crate::observe::{GeneratedState, Live, Observed};
-use crate::plan::{Child, GeneratedSecret, Kind, Plan, service_of};
+use crate::plan::{AUTOSCALED_ANNOTATION, Child, GeneratedSecret, Kind, Plan, service_of};
 
 /// Something to write.
 #[derive(Debug)]
@@ -23,6 +23,18 @@ pub enum Change<'a> {
         uid: String,
         /// What it says of its size, where that has grown beyond the plan.
         object: Value,
+    },
+    /// The number of replicas of the Deployment, before an autoscaler decides on it. What a manager says no more goes back
+    /// to the API server's default, so another manager says it first, and never again.
+    HandOver {
+        /// The Deployment's name.
+        name: &'a str,
+        /// Which object it must still be.
+        uid: String,
+        /// And in which state: whoever scales it meanwhile is right.
+        resource_version: String,
+        /// How many.
+        replicas: i32,
     },
     /// A child of an optional kind that the plan no longer has.
     Delete {
@@ -56,7 +68,14 @@ pub fn changes<'a>(
     uid: &str,
 ) -> Result<Vec<Change<'a>>, Vec<Collision>> {
     let mut collisions = Vec::new();
-    let mut changes = Vec::new();
+    // What is no longer wanted goes first: an autoscaler would undo the Deployment's next number of replicas, and two of
+    // them would fight.
+    let surplus = observed.surplus.iter().map(|(kind, live)| Change::Delete {
+        kind: *kind,
+        name: live.name_any(),
+        uid: live.uid().unwrap_or_default(),
+    });
+    let mut changes: Vec<_> = surplus.collect();
     for secret in &plan.generated {
         match observed.generated.get(secret.name()) {
             Some(GeneratedState::Ours) => {}
@@ -77,17 +96,15 @@ pub fn changes<'a>(
                 name: child.name.clone(),
                 deleting: live.metadata.deletion_timestamp.is_some(),
             }),
-            Some(live) => changes.extend(update(child, live)),
+            Some(live) => {
+                changes.extend(hand_over(plan, child, live));
+                changes.extend(update(child, live));
+            }
             // Nothing can be made of a kind that isn't there; the status says so.
             None if observed.unserved.contains(&child.kind) => {}
             None => changes.push(Change::Create(child)),
         }
     }
-    changes.extend(observed.surplus.iter().map(|(kind, live)| Change::Delete {
-        kind: *kind,
-        name: live.name_any(),
-        uid: live.uid().unwrap_or_default(),
-    }));
     if collisions.is_empty() {
         Ok(changes)
     } else {
@@ -97,6 +114,20 @@ pub fn changes<'a>(
 
 fn is_ours(live: &DynamicObject, uid: &str) -> bool {
     service_of(&live.metadata).is_some_and(|(_, owner)| owner == uid)
+}
+
+/// Once: afterwards the Deployment says that its replicas are the autoscaler's.
+fn hand_over<'a>(plan: &Plan, child: &'a Child, live: &Live) -> Option<Change<'a>> {
+    let done = live.annotations().contains_key(AUTOSCALED_ANNOTATION);
+    if child.kind != Kind::Deployment || done {
+        return None;
+    }
+    Some(Change::HandOver {
+        name: &child.name,
+        uid: live.uid().unwrap_or_default(),
+        resource_version: live.resource_version().unwrap_or_default(),
+        replicas: plan.replicas.handed_over(live)?,
+    })
 }
 
 fn update<'a>(child: &'a Child, live: &Live) -> Option<Change<'a>> {

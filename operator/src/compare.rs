@@ -21,7 +21,11 @@ fn covers_at(live: Option<&Value>, desired: &Value, quantities: bool) -> bool {
 
 fn covers_object(live: &Map<String, Value>, desired: &Map<String, Value>, quantities: bool) -> bool {
     desired.iter().all(|(field, desired)| {
-        let quantities = quantities || matches!(field.as_str(), "limits" | "requests" | "sizeLimit");
+        let quantities = quantities
+            || matches!(
+                field.as_str(),
+                "averageValue" | "limits" | "requests" | "sizeLimit"
+            );
         covers_at(live.get(field), desired, quantities)
     })
 }
@@ -134,6 +138,12 @@ mod tests {
                 "a size",
                 json!({"sizeLimit": "1Gi"}),
                 json!({"sizeLimit": "1024Mi"}),
+                true,
+            ),
+            (
+                "an autoscaler's target",
+                json!({"averageValue": "1k"}),
+                json!({"averageValue": "1000"}),
                 true,
             ),
             (

@@ -23,8 +23,10 @@ pub use exposure::{
     TrafficPolicy,
 };
 pub use spec::{
-    ApiKeysAuth, Auth, BasicAuth, EphemeralStorage, Gpu, GpuVendor, Image, Model, Network, NetworkTls,
-    OllamaKeysAuth, OllamaService, OllamaServiceSpec, PullPolicy, Resources, Runtime, SecretRef, Storage,
+    ApiKeysAuth, Auth, Autoscaling, AutoscalingTarget, BasicAuth, Disruption, EphemeralStorage, Gpu,
+    GpuVendor, Image, Keda, KedaAuthentication, KedaTrigger, Model, Network, NetworkTls, OllamaKeysAuth,
+    OllamaService, OllamaServiceSpec, PullPolicy, Resources, Runtime, SecretRef, Storage, TopologySpread,
+    WhenUnsatisfiable,
 };
 pub use status::{CredentialsStatus, ModelStatus, OllamaServiceStatus, SecretStatus};
 

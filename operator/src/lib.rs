@@ -11,6 +11,9 @@
 //! | corral.dev | ollamaservices/status | patch | |
 //! | core | serviceaccounts, services, configmaps, persistentvolumeclaims | get, list, watch, create, patch | children; create goes with patch in server-side apply |
 //! | apps | deployments | get, list, watch, create, patch | children |
+//! | policy | poddisruptionbudgets | get, list, watch, create, patch, delete | `disruption` |
+//! | autoscaling | horizontalpodautoscalers | get, list, watch, create, patch, delete | `autoscaling.target` |
+//! | keda.sh | scaledobjects | get, list, watch, create, patch, delete | `autoscaling.keda` |
 //! | networking.k8s.io | networkpolicies | get, list, watch, create, patch | children |
 //! | networking.k8s.io | ingresses | get, list, watch, create, patch, delete | `network.ingress` |
 //! | gateway.networking.k8s.io | httproutes | get, list, watch, create, patch, delete | `network.httpRoute` |

@@ -11,6 +11,7 @@ mod names;
 mod network;
 mod pod;
 mod prepare;
+mod scale;
 mod storage;
 
 use corral_proxy::config::validate::validate;
@@ -21,10 +22,11 @@ use crate::crd::OllamaService;
 pub use child::{Child, Kind};
 pub use credentials::{GENERATED_ENTRY, Generated, GeneratedSecret, Source, secret_names, tls_secret};
 pub use names::{
-    MANAGER, NUDGE_ANNOTATION, child_selector, credentials_name, digest_key_name, endpoint, instance_of,
-    selector, service_of,
+    AUTOSCALED_ANNOTATION, MANAGER, NUDGE_ANNOTATION, child_selector, credentials_name, digest_key_name,
+    endpoint, instance_of, selector, service_of,
 };
 pub use prepare::Prepared;
+pub use scale::Replicas;
 
 /// Everything that one OllamaService should have.
 #[derive(Clone, Debug)]
@@ -33,6 +35,8 @@ pub struct Plan {
     pub children: Vec<Child>,
     /// Secrets that are made once and then left alone.
     pub generated: Vec<GeneratedSecret>,
+    /// How many replicas there are to be.
+    pub replicas: Replicas,
     /// Where the credentials come from.
     pub sources: Vec<Source>,
     /// The Secret with the certificate, where clients speak HTTPS.
@@ -74,6 +78,15 @@ pub fn plan(service: &OllamaService, options: &PlanOptions) -> Result<Plan, Plan
         children.push(Child::new(Kind::PersistentVolumeClaim, &claim)?);
     }
     children.push(Child::new(Kind::Deployment, &deployment::deployment(&prepared))?);
+    if let Some(budget) = scale::disruption_budget(&prepared) {
+        children.push(Child::new(Kind::PodDisruptionBudget, &budget)?);
+    }
+    if let Some(autoscaler) = scale::horizontal_pod_autoscaler(&prepared) {
+        children.push(Child::new(Kind::HorizontalPodAutoscaler, &autoscaler)?);
+    }
+    if let Some(scaled) = scale::scaled_object(&prepared) {
+        children.push(Child::new(Kind::ScaledObject, &scaled)?);
+    }
     if let Some(ingress) = exposure::ingress(&prepared) {
         children.push(Child::new(Kind::Ingress, &ingress)?);
     }
@@ -83,6 +96,7 @@ pub fn plan(service: &OllamaService, options: &PlanOptions) -> Result<Plan, Plan
     Ok(Plan {
         children,
         generated: credentials::generated(&prepared),
+        replicas: prepared.replicas,
         configuration_digest: configuration.digest,
         tls_secret: prepared.tls_secret.map(str::to_owned),
         sources: prepared.sources,

@@ -206,7 +206,9 @@ impl<'a> One<'a> {
     }
 
     fn progress(&self, plan: &Plan, observed: &Observed, replicas: &[Replica]) -> Progress {
-        let none_wanted = self.service.spec.replicas == 0 && observed.pods.is_empty();
+        let deployment = observed.children.get(&Kind::Deployment);
+        let none_wanted =
+            plan.replicas.wanted(deployment.map(|live| &**live)) == 0 && observed.pods.is_empty();
         Progress::of(plan, &observed.secrets, replicas, none_wanted)
     }
 

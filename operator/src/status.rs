@@ -6,6 +6,7 @@ mod credentials;
 mod exposure;
 mod models;
 mod pods;
+mod scale;
 #[cfg(test)]
 mod tests;
 mod verdict;
@@ -75,8 +76,10 @@ pub fn status(
         .as_ref()
         .map(|credentials| credentials.secrets.as_slice());
     let models = models::aggregate(service, known.replicas);
+    let available = pods::available(service, known);
     let verdicts = Verdicts {
-        available: pods::available(service, known),
+        autoscaler: scale::autoscaler(known, &available),
+        available,
         credentials: credentials::synced(service, known),
         certificate: certificate::problem(service, known),
         models: models::ready(service, known, &models),

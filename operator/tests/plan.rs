@@ -107,6 +107,26 @@ fn what_may_change_while_a_model_is_loaded_is_not_in_the_pod() {
     }
 }
 
+/// A template that changes replaces every Pod, and with it every model in GPU memory.
+#[test]
+fn the_number_of_replicas_changes_nothing_in_the_pods() {
+    let template = |spec: &str| {
+        let text = format!(
+            "{{metadata: {{name: x}}, kind: OllamaService, apiVersion: corral.dev/v1alpha1, spec: {spec}}}"
+        );
+        let deployment: serde_yaml::Value = serde_yaml::from_str(&child(&text, "Deployment")).unwrap();
+        deployment["spec"]["template"].clone()
+    };
+    for spec in [
+        "{replicas: 3}",
+        "{suspend: true}",
+        "{autoscaling: {maxReplicas: 3, target: {requestsInFlight: 1}}}",
+        "{disruption: {minAvailable: 1}}",
+    ] {
+        assert_eq!(template(spec), template("{}"), "{spec}");
+    }
+}
+
 /// The kubelet mounts a Secret by its name; what stands in it may change at any time.
 #[test]
 fn another_certificate_secret_restarts_the_pods() {
@@ -149,6 +169,23 @@ fn what_is_wrong_is_named() {
             "{runtime: {env: [{name: OLLAMA_HOST, value: x}]}}",
             "spec.runtime.env: the operator owns OLLAMA_HOST",
         ),
+        (
+            "{autoscaling: {maxReplicas: 2}}",
+            "spec.autoscaling: exactly one of",
+        ),
+        (
+            "{autoscaling: {maxReplicas: 2, target: {}}}",
+            "spec.autoscaling.target: ",
+        ),
+        (
+            "{autoscaling: {minReplicas: 3, maxReplicas: 2, target: {requestsInFlight: 1}}}",
+            "minReplicas can't be more",
+        ),
+        (
+            "{autoscaling: {minReplicas: 0, maxReplicas: 2, target: {requestsInFlight: 1}}}",
+            "spec.autoscaling.minReplicas: 0 with keda",
+        ),
+        ("{disruption: {}}", "spec.disruption: exactly one of"),
         ("{gpu: {vendor: other}}", "unknown variant `other`"),
         ("{service: {nodePort: 30000}}", "spec.service: nodePort"),
         (

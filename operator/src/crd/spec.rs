@@ -6,6 +6,7 @@ mod image;
 mod models;
 mod network;
 mod runtime;
+mod scale;
 mod storage;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,10 @@ pub use image::{Image, PullPolicy};
 pub use models::Model;
 pub use network::{Network, NetworkTls};
 pub use runtime::Runtime;
+pub use scale::{
+    Autoscaling, AutoscalingTarget, Disruption, Keda, KedaAuthentication, KedaTrigger, TopologySpread,
+    WhenUnsatisfiable,
+};
 pub use storage::{EphemeralStorage, Storage};
 
 /// A running Ollama that nobody reaches without a credential.
@@ -67,10 +72,24 @@ pub struct OllamaServiceSpec {
     /// Another image of Ollama than the operator's default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<Image>,
-    /// How many Pods serve. Each has its own copy of the loaded models.
+    /// How many Pods serve, where no autoscaler decides on it. Each has its own copy of the loaded models.
     #[serde(default = "one")]
     #[schemars(range(min = 0, max = 1000))]
     pub replicas: i32,
+    /// As many replicas as the load needs, in place of `replicas`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub autoscaling: Option<Autoscaling>,
+    /// Nothing runs, and all else is kept as it is: addresses, credentials, volumes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub suspend: bool,
+    /// How many replicas may be away while nodes are drained. Without it one, where there may be more than one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disruption: Option<Disruption>,
+    /// How replicas are spread over nodes. Without it each goes to another node where there is room; an empty list leaves
+    /// it to the scheduler.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["topologyKey"]))]
+    pub topology_spread: Option<Vec<TopologySpread>>,
     /// GPUs of each replica. Without it Ollama computes on the CPU.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gpu: Option<Gpu>,

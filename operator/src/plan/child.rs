@@ -22,6 +22,12 @@ pub enum Kind {
     PersistentVolumeClaim,
     /// The Pods.
     Deployment,
+    /// How many Pods may be away while nodes are drained.
+    PodDisruptionBudget,
+    /// Scales the Deployment by what the Pods bear.
+    HorizontalPodAutoscaler,
+    /// The same by KEDA; not every cluster has the kind.
+    ScaledObject,
     /// How a controller of Ingresses leads clients to the Service.
     Ingress,
     /// How a Gateway leads clients to the Service; not every cluster has the kind.
@@ -30,20 +36,29 @@ pub enum Kind {
 
 impl Kind {
     /// All of them, in the order in which they are applied.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::ServiceAccount,
         Self::ConfigMap,
         Self::Service,
         Self::NetworkPolicy,
         Self::PersistentVolumeClaim,
         Self::Deployment,
+        Self::PodDisruptionBudget,
+        Self::HorizontalPodAutoscaler,
+        Self::ScaledObject,
         Self::Ingress,
         Self::HttpRoute,
     ];
 
     /// Those that hold nothing and are made only where the spec asks for them. When it no longer does they are deleted;
     /// no other kind ever is.
-    pub const OPTIONAL: [Self; 2] = [Self::Ingress, Self::HttpRoute];
+    pub const OPTIONAL: [Self; 5] = [
+        Self::PodDisruptionBudget,
+        Self::HorizontalPodAutoscaler,
+        Self::ScaledObject,
+        Self::Ingress,
+        Self::HttpRoute,
+    ];
 
     /// The kind's name in the API.
     pub const fn name(self) -> &'static str {
@@ -54,6 +69,9 @@ impl Kind {
             Self::NetworkPolicy => "NetworkPolicy",
             Self::PersistentVolumeClaim => "PersistentVolumeClaim",
             Self::Deployment => "Deployment",
+            Self::PodDisruptionBudget => "PodDisruptionBudget",
+            Self::HorizontalPodAutoscaler => "HorizontalPodAutoscaler",
+            Self::ScaledObject => "ScaledObject",
             Self::Ingress => "Ingress",
             Self::HttpRoute => "HTTPRoute",
         }
@@ -61,32 +79,36 @@ impl Kind {
 
     /// Whether a cluster may be without the kind: it is no part of Kubernetes.
     pub const fn may_be_unserved(self) -> bool {
-        matches!(self, Self::HttpRoute)
+        matches!(self, Self::HttpRoute | Self::ScaledObject)
     }
 
-    const fn group_and_plural(self) -> (&'static str, &'static str) {
+    /// Group, version and plural.
+    const fn path(self) -> (&'static str, &'static str, &'static str) {
         match self {
-            Self::ServiceAccount => ("", "serviceaccounts"),
-            Self::ConfigMap => ("", "configmaps"),
-            Self::Service => ("", "services"),
-            Self::NetworkPolicy => ("networking.k8s.io", "networkpolicies"),
-            Self::PersistentVolumeClaim => ("", "persistentvolumeclaims"),
-            Self::Deployment => ("apps", "deployments"),
-            Self::Ingress => ("networking.k8s.io", "ingresses"),
-            Self::HttpRoute => ("gateway.networking.k8s.io", "httproutes"),
+            Self::ServiceAccount => ("", "v1", "serviceaccounts"),
+            Self::ConfigMap => ("", "v1", "configmaps"),
+            Self::Service => ("", "v1", "services"),
+            Self::NetworkPolicy => ("networking.k8s.io", "v1", "networkpolicies"),
+            Self::PersistentVolumeClaim => ("", "v1", "persistentvolumeclaims"),
+            Self::Deployment => ("apps", "v1", "deployments"),
+            Self::PodDisruptionBudget => ("policy", "v1", "poddisruptionbudgets"),
+            Self::HorizontalPodAutoscaler => ("autoscaling", "v2", "horizontalpodautoscalers"),
+            Self::ScaledObject => ("keda.sh", "v1alpha1", "scaledobjects"),
+            Self::Ingress => ("networking.k8s.io", "v1", "ingresses"),
+            Self::HttpRoute => ("gateway.networking.k8s.io", "v1", "httproutes"),
         }
     }
 
-    /// Where the API has it. Every one of these kinds is at version v1.
+    /// Where the API has it.
     pub fn resource(self) -> ApiResource {
-        let (group, plural) = self.group_and_plural();
+        let (group, version, plural) = self.path();
         ApiResource {
             group: group.to_owned(),
-            version: "v1".to_owned(),
+            version: version.to_owned(),
             api_version: if group.is_empty() {
-                "v1".to_owned()
+                version.to_owned()
             } else {
-                format!("{group}/v1")
+                format!("{group}/{version}")
             },
             kind: self.name().to_owned(),
             plural: plural.to_owned(),

@@ -13,6 +13,8 @@ use crate::crd::OllamaService;
 pub const MANAGER: &str = "corral-operator";
 /// Tells what the operator last said of a child: a field that it says no more would else go unnoticed.
 pub(super) const PLAN_ANNOTATION: &str = "corral.dev/plan";
+/// On the Deployment of an autoscaler: its replicas are no longer the operator's.
+pub const AUTOSCALED_ANNOTATION: &str = "corral.dev/autoscaled";
 /// On a Pod, not on the template: any change of it makes the kubelet refresh the Pod's mounts at once.
 pub const NUDGE_ANNOTATION: &str = "corral.dev/nudge";
 

@@ -12,8 +12,8 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::Prepared;
 use super::names::labels;
+use super::{Prepared, scale};
 
 /// How long a Pod has after SIGTERM: the proxy's delay and drain, and then Ollama's own end.
 pub(super) const TERMINATION_GRACE_SECONDS: i64 = 120;
@@ -47,6 +47,8 @@ fn pod(prepared: &Prepared<'_>) -> PodSpec {
         image_pull_secrets: pull_secrets.filter(|secrets| !secrets.is_empty()),
         node_selector: Some(spec.node_selector.clone()).filter(|labels| !labels.is_empty()),
         tolerations: Some(tolerations(prepared)).filter(|tolerations| !tolerations.is_empty()),
+        topology_spread_constraints: Some(scale::topology_spread(prepared))
+            .filter(|spread| !spread.is_empty()),
         runtime_class_name: spec.runtime_class_name.clone(),
         ..PodSpec::default()
     }

@@ -8,10 +8,11 @@ use corral_proxy::config::{self, Require};
 use ipnet::IpNet;
 
 use super::credentials::{Source, sources, tls_secret};
+use super::scale::Replicas;
 use crate::cli::{PlanOptions, SecretsMode};
 use crate::crd::{
-    GpuVendor, Image, MAXIMUM_NAME_LENGTH, Network, OWNED_VARIABLES, OllamaService, OllamaServiceSpec,
-    PullPolicy, ServiceType, Storage,
+    Autoscaling, AutoscalingTarget, GpuVendor, Image, MAXIMUM_NAME_LENGTH, Network, OWNED_VARIABLES,
+    OllamaService, OllamaServiceSpec, PullPolicy, ServiceType, Storage,
 };
 
 /// An OllamaService that has been checked and parsed.
@@ -33,6 +34,7 @@ pub struct Prepared<'a> {
     pub(super) proxy_image: &'a str,
     pub(super) pull_policy: PullPolicy,
     pub(super) gpu: Option<GpuRequest>,
+    pub(super) replicas: Replicas,
     pub(super) secrets: SecretsMode,
 }
 
@@ -56,6 +58,7 @@ pub(super) fn prepare<'a>(
     let spec = &service.spec;
     let mut problems = Vec::new();
     check_name(name, &mut problems);
+    check_scale(spec, &mut problems);
     check_image(spec.image.as_ref(), &mut problems);
     check_storage(spec.storage.as_ref(), &mut problems);
     check_environment(spec, &mut problems);
@@ -78,6 +81,7 @@ pub(super) fn prepare<'a>(
         proxy_image: &options.proxy_image,
         pull_policy: pull_policy(spec, options),
         gpu: gpu_request(spec),
+        replicas: Replicas::of(spec),
         secrets: options.secrets,
     })
 }
@@ -93,6 +97,32 @@ fn check_name(name: &str, problems: &mut Vec<String>) {
             "metadata.name: at most {MAXIMUM_NAME_LENGTH} lower-case letters, digits and '-', the first a letter and the \
              last no '-'"
         ));
+    }
+}
+
+fn check_scale(spec: &OllamaServiceSpec, problems: &mut Vec<String>) {
+    if let Some(autoscaling) = &spec.autoscaling {
+        check_autoscaling(autoscaling, problems);
+    }
+    if let Some(disruption) = &spec.disruption
+        && disruption.min_available.is_some() == disruption.max_unavailable.is_some()
+    {
+        problems.push("spec.disruption: exactly one of minAvailable and maxUnavailable".to_owned());
+    }
+}
+
+fn check_autoscaling(autoscaling: &Autoscaling, problems: &mut Vec<String>) {
+    if autoscaling.min_replicas > autoscaling.max_replicas {
+        problems.push("spec.autoscaling: minReplicas can't be more than maxReplicas".to_owned());
+    }
+    if autoscaling.target.is_some() == autoscaling.keda.is_some() {
+        problems.push("spec.autoscaling: exactly one of target and keda".to_owned());
+    }
+    if autoscaling.keda.is_none() && autoscaling.min_replicas < 1 {
+        problems.push("spec.autoscaling.minReplicas: 0 with keda only".to_owned());
+    }
+    if autoscaling.target == Some(AutoscalingTarget::default()) {
+        problems.push("spec.autoscaling.target: requestsInFlight, tokensPerSecond or both".to_owned());
     }
 }
 

@@ -2,8 +2,8 @@
 
 use corral_proxy::status::{ModelState, ModelStatus as Reported};
 
-use super::Known;
 use super::verdict::Verdict;
+use super::{Known, scale};
 use crate::crd::{ModelStatus, OllamaService};
 use crate::replicas::Replica;
 
@@ -74,8 +74,8 @@ pub(super) fn ready(service: &OllamaService, known: &Known<'_>, models: &[ModelS
             "spec.models is empty; clients use what is pulled by hand",
         );
     }
-    if service.spec.replicas == 0 {
-        return Verdict::not_yet("ScaledToZero", "spec.replicas is 0");
+    if let Some(none) = scale::none_wanted(service, known) {
+        return none;
     }
     if let Some(failed) = models.iter().find(|model| model.state == "Failed") {
         let words = failed.message.as_deref().unwrap_or("no reason given");

@@ -4,15 +4,15 @@ use k8s_openapi::api::apps::v1::DeploymentStatus;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodStatus};
 use kube::ResourceExt;
 
-use super::Known;
 use super::verdict::{Truth, Verdict};
+use super::{Known, scale};
 use crate::crd::OllamaService;
 
 pub(super) fn available(service: &OllamaService, known: &Known<'_>) -> Verdict {
-    let wanted = service.spec.replicas;
-    if wanted == 0 {
-        return Verdict::not_yet("ScaledToZero", "spec.replicas is 0");
+    if let Some(none) = scale::none_wanted(service, known) {
+        return none;
     }
+    let wanted = scale::wanted(known);
     let ready = known
         .deployment
         .and_then(|deployment| deployment.ready_replicas)

@@ -12,6 +12,7 @@ use crate::observe::Content;
 use crate::plan::plan;
 
 mod conditions;
+mod scale;
 
 const CONFIGURATION: &str = "the configuration's digest";
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
@@ -25,9 +26,9 @@ struct Case {
     pod: Value,
     replicas: Vec<Replica>,
     refused: Option<&'static str>,
-    /// What the Gateways say of the HTTPRoute, where there is one.
-    route: Option<Value>,
     unserved: &'static [Kind],
+    /// Children that there are, as far as the status looks at them.
+    children: Vec<(Kind, Value)>,
 }
 
 impl Default for Case {
@@ -40,8 +41,8 @@ impl Default for Case {
             pod: json!({}),
             replicas: vec![replica(|_| {})],
             refused: None,
-            route: None,
             unserved: &[],
+            children: Vec::new(),
         }
     }
 }
@@ -105,11 +106,12 @@ fn service(spec: &Value) -> OllamaService {
 
 impl Case {
     fn children(&self) -> Children {
-        let route = self.route.iter().map(|status| {
-            let object = json!({"metadata": {"name": "x"}, "status": status});
-            (Kind::HttpRoute, Arc::new(serde_json::from_value(object).unwrap()))
-        });
-        route.collect()
+        let child = |(kind, object): &(Kind, Value)| {
+            let mut object = object.clone();
+            object["metadata"] = json!({"name": "x"});
+            (*kind, Arc::new(serde_json::from_value(object).unwrap()))
+        };
+        self.children.iter().map(child).collect()
     }
 
     fn status(&self, before: &OllamaServiceStatus, now: Timestamp) -> OllamaServiceStatus {
@@ -123,9 +125,13 @@ impl Case {
         let secrets = vec![self.secret.clone(); plan.sources.len()];
         let pod = json!({"metadata": {"name": "x-1"}, "status": self.pod});
         let pods = [Arc::new(serde_json::from_value::<Pod>(pod).unwrap())];
+        let children = self.children();
         let deployment = DeploymentStatus {
             ready_replicas: Some(self.ready),
-            updated_replicas: Some(service.spec.replicas),
+            updated_replicas: Some(
+                plan.replicas
+                    .wanted(children.get(&Kind::Deployment).map(|live| &**live)),
+            ),
             ..DeploymentStatus::default()
         };
         let known = Known {
@@ -134,7 +140,7 @@ impl Case {
             certificate: self.certificate.as_ref(),
             deployment: Some(&deployment),
             pods: &pods,
-            children: &self.children(),
+            children: &children,
             unserved: &self.unserved.iter().copied().collect(),
             replicas: &self.replicas,
             progress: &Progress::of(&plan, &secrets, &self.replicas, false),
@@ -144,9 +150,11 @@ impl Case {
     }
 }
 
-fn route(accepted: &str) -> Value {
-    json!({"parents": [{"parentRef": {"name": "public"}, "conditions": [
-        {"type": "Accepted", "status": accepted, "reason": "NotAllowedByListeners", "message": "words"}]}]})
+fn check<'a>(cases: impl IntoIterator<Item = (&'a str, Case, &'a str)>) {
+    for (name, case, expected) in cases {
+        let status = case.status(&OllamaServiceStatus::default(), NOW);
+        assert_eq!(summary(&status), expected, "{name}");
+    }
 }
 
 /// Each condition as `Type=Status/Reason`, in order.

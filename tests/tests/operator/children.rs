@@ -47,6 +47,7 @@ async fn all_children_come_and_then_nothing_is_written() {
         "OllamaService full",
         "OllamaService smallest",
         "PersistentVolumeClaim full-models",
+        "PodDisruptionBudget full",
         "Secret full-credentials",
         "Secret full-digest-key",
         "Secret smallest-credentials",

@@ -139,6 +139,39 @@ async fn a_wrong_spec_is_refused_with_words_that_help() {
             "spec.network.httpRoute.timeouts.request",
         ),
         (json!({"version": "not a tag"}), "spec.version"),
+        (
+            json!({"autoscaling": {"maxReplicas": 2}}),
+            "exactly one of target",
+        ),
+        (
+            json!({"autoscaling": {"maxReplicas": 2, "target": {}}}),
+            "target needs requestsInFlight, tokensPerSecond or both",
+        ),
+        (
+            json!({"autoscaling": {"maxReplicas": 2, "target": {"requestsInFlight": 1},
+                "keda": {"triggers": [{"type": "cron", "metadata": {}}]}}}),
+            "exactly one of target",
+        ),
+        (
+            json!({"autoscaling": {"minReplicas": 3, "maxReplicas": 2, "target": {"requestsInFlight": 1}}}),
+            "minReplicas can't be more than",
+        ),
+        (
+            json!({"autoscaling": {"minReplicas": 0, "maxReplicas": 2, "target": {"requestsInFlight": 1}}}),
+            "0 with keda only",
+        ),
+        (
+            json!({"autoscaling": {"maxReplicas": 2, "keda": {"triggers": []}}}),
+            "spec.autoscaling.keda.triggers",
+        ),
+        (
+            json!({"disruption": {"minAvailable": 1, "maxUnavailable": 1}}),
+            "exactly one of minAvailable and maxUnavailable",
+        ),
+        (
+            json!({"topologySpread": [{"topologyKey": "a"}, {"topologyKey": "a"}]}),
+            "Duplicate value",
+        ),
     ];
     for (spec, expected) in cases {
         let words = refusal(&lab, "x", &spec).await;

@@ -3,7 +3,6 @@
 use corral_operator::crd::OllamaService;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::networking::v1::Ingress;
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::ResourceExt;
 use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, Patch, PatchParams};
 use serde_json::{Value, json};
@@ -129,18 +128,6 @@ async fn the_service_becomes_what_is_asked_for_and_goes_back() {
     lab.condition("x", "Degraded", "False", "AsExpected").await;
 }
 
-/// The kind's name and no more of it: the fields are the Gateway API's own matter.
-fn gateway_api() -> CustomResourceDefinition {
-    let version = json!({"name": "v1", "served": true, "storage": true, "subresources": {"status": {}},
-        "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}}});
-    let definition = json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-        "metadata": {"name": "httproutes.gateway.networking.k8s.io",
-            "annotations": {"api-approved.kubernetes.io": "unapproved, for a test"}},
-        "spec": {"group": "gateway.networking.k8s.io", "scope": "Namespaced", "versions": [version],
-            "names": {"kind": "HTTPRoute", "plural": "httproutes", "singular": "httproute"}}});
-    serde_json::from_value(definition).unwrap()
-}
-
 #[tokio::test]
 async fn an_http_route_waits_for_the_gateway_api() {
     let lab = Lab::new("route").await;
@@ -151,17 +138,6 @@ async fn an_http_route_waits_for_the_gateway_api() {
     assert!(message.contains("spec.network.httpRoute"), "{message}");
     lab.condition("x", "Available", "False", "Starting").await;
 
-    let definitions: Api<CustomResourceDefinition> = Api::all(lab.client.clone());
-    let definition = gateway_api();
-    definitions
-        .patch(
-            &definition.name_any(),
-            &PatchParams::apply("test"),
-            &Patch::Apply(&definition),
-        )
-        .await
-        .unwrap();
-    lab.condition("x", "Degraded", "False", "AsExpected").await;
     let resource = ApiResource {
         group: "gateway.networking.k8s.io".to_owned(),
         version: "v1".to_owned(),
@@ -169,6 +145,8 @@ async fn an_http_route_waits_for_the_gateway_api() {
         kind: "HTTPRoute".to_owned(),
         plural: "httproutes".to_owned(),
     };
+    lab.define(&resource).await;
+    lab.condition("x", "Degraded", "False", "AsExpected").await;
     let routes: Api<DynamicObject> = Api::namespaced_with(lab.client.clone(), &lab.namespace, &resource);
     let made = routes.get("x").await.unwrap();
     let rule = &made.data["spec"]["rules"][0];

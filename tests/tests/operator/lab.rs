@@ -12,7 +12,7 @@ use corral_tests::command;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::api::{Api, Patch, PatchParams, PostParams};
+use kube::api::{Api, ApiResource, Patch, PatchParams, PostParams};
 use kube::{Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -112,6 +112,28 @@ impl Lab {
         .await
     }
 
+    /// Has the cluster serve a kind that is no part of Kubernetes: its name and no more of it.
+    pub(crate) async fn define(&self, resource: &ApiResource) {
+        let ApiResource {
+            group,
+            version,
+            kind,
+            plural,
+            ..
+        } = resource;
+        let version = json!({"name": version, "served": true, "storage": true, "subresources": {"status": {}},
+            "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}}});
+        let name = format!("{plural}.{group}");
+        let definition = json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+            "metadata": {"name": name, "annotations": {"api-approved.kubernetes.io": "unapproved, for a test"}},
+            "spec": {"group": group, "scope": "Namespaced", "versions": [version],
+                "names": {"kind": kind, "plural": plural, "singular": kind.to_lowercase()}}});
+        Api::<CustomResourceDefinition>::all(self.client.clone())
+            .patch(&name, &PatchParams::apply("test"), &Patch::Apply(&definition))
+            .await
+            .unwrap();
+    }
+
     /// resourceVersions of everything that belongs to an OllamaService, and its own.
     pub(crate) async fn versions(&self) -> Vec<String> {
         let mut versions = Vec::new();
@@ -124,6 +146,8 @@ impl Lab {
             ("Deployment", "apis/apps/v1"),
             ("NetworkPolicy", "apis/networking.k8s.io/v1"),
             ("Ingress", "apis/networking.k8s.io/v1"),
+            ("PodDisruptionBudget", "apis/policy/v1"),
+            ("HorizontalPodAutoscaler", "apis/autoscaling/v2"),
             ("OllamaService", "apis/corral.dev/v1alpha1"),
         ] {
             let plural = match kind {

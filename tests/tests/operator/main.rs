@@ -11,3 +11,4 @@ mod lab;
 mod namespace;
 mod replica;
 mod rotation;
+mod scale;

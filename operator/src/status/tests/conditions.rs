@@ -2,6 +2,14 @@
 
 use super::*;
 
+fn route(accepted: &str) -> (Kind, Value) {
+    let conditions = [
+        json!({"type": "Accepted", "status": accepted, "reason": "NotAllowedByListeners", "message": "words"}),
+    ];
+    let parents = json!([{"parentRef": {"name": "public"}, "conditions": conditions}]);
+    (Kind::HttpRoute, json!({"status": {"parents": parents}}))
+}
+
 #[test]
 fn conditions_say_what_is_known() {
     let tls = json!({"network": {"tls": {"secretName": "cert"}}});
@@ -279,7 +287,7 @@ fn conditions_say_what_is_known() {
         (
             "a Gateway refuses the route",
             Case {
-                route: Some(route("False")),
+                children: vec![route("False")],
                 ..Case::default()
             },
             "Ready=True/Ready Available=True/ReplicasReady CredentialsSynced=True/InForce ModelsReady=True/NoneAsked \
@@ -288,18 +296,12 @@ fn conditions_say_what_is_known() {
         (
             "a Gateway accepts the route",
             Case {
-                route: Some(route("True")),
+                children: vec![route("True")],
                 ..Case::default()
             },
             "Ready=True/Ready Available=True/ReplicasReady CredentialsSynced=True/InForce ModelsReady=True/NoneAsked \
              Degraded=False/AsExpected",
         ),
     ];
-    for (name, case, expected) in cases {
-        assert_eq!(
-            summary(&case.status(&OllamaServiceStatus::default(), NOW)),
-            expected,
-            "{name}"
-        );
-    }
+    check(cases);
 }
