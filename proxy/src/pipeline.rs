@@ -1,7 +1,8 @@
 //! What happens to a request, step by step. Each step takes what the one before it made, so that none can be left out.
 
+use bytes::Bytes;
 use http::request::Parts;
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
 use hyper::body::Incoming;
 use jiff::Timestamp;
@@ -24,6 +25,7 @@ pub async fn answer(proxy: &Proxy, peer: &Peer, request: Request<Incoming>) -> R
     let (mut head, body) = request.into_parts();
     peer.note_version(head.version);
     let has_body = !body.is_end_stream();
+    let is_head = head.method == Method::HEAD;
     let mut record = proxy.accounting().begin(&head.method, peer.address);
     let shape = Shape::of(head.uri.path());
     let id = proxy.accounting().request_ids.of(&head.headers);
@@ -46,7 +48,11 @@ pub async fn answer(proxy: &Proxy, peer: &Peer, request: Request<Incoming>) -> R
             }
             record.note_status(response.status());
             record.refuse(rejection.reason());
-            response.map(|body| ResponseBody::own(body, record))
+            response.map(|body| {
+                // hyper leaves out what HEAD doesn't ask for, but only in HTTP/1.
+                let body = if is_head { Bytes::new() } else { body };
+                ResponseBody::own(body, record)
+            })
         }
     }
 }

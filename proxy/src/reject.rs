@@ -1,7 +1,7 @@
 //! The one map from what went wrong to a response, in the shape of the API that was called.
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 use serde_json::{Value, json};
 use thiserror::Error;
@@ -176,9 +176,12 @@ impl Rejection {
     /// The response, as a line of JSON in the shape of the API that was called.
     pub fn response(&self, shape: Shape) -> Response<Bytes> {
         let (status, message) = (self.status(), self.message());
-        let mut response = Response::new(Bytes::from(format!("{}\n", shape.body(status, &message))));
+        let body = Bytes::from(format!("{}\n", shape.body(status, &message)));
+        let length = body.len();
+        let mut response = Response::new(body);
         *response.status_mut() = status;
         let headers = response.headers_mut();
+        headers.insert(CONTENT_LENGTH, length.into());
         headers.insert(
             CONTENT_TYPE,
             HeaderValue::from_static("application/json; charset=utf-8"),

@@ -133,7 +133,7 @@ async fn serve_until_end(proxy: &Arc<Proxy>, listener: TcpListener, end: &mut En
         () = end.wait() => proxy.requests().count(),
     };
     if left > 0 {
-        tracing::warn!(connections = left, "cut at the end of the drain");
+        tracing::warn!(left, "cut at the end of the drain");
     }
 }
 

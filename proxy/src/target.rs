@@ -115,6 +115,9 @@ fn is_plain_query(query: &str) -> bool {
 /// hyper has decided where the body ends, and refuses what is plainly wrong (RFC 9112, section 6). Refused here is
 /// what it lets pass and another reader could understand differently.
 fn check_framing(headers: &HeaderMap) -> Result<(), TargetError> {
+    if headers.get_all(CONTENT_LENGTH).iter().nth(1).is_some() {
+        return Err(TargetError::Malformed("Content-Length must stand there once"));
+    }
     let mut encodings = headers.get_all(TRANSFER_ENCODING).iter();
     let Some(encoding) = encodings.next() else {
         return Ok(());
@@ -263,6 +266,11 @@ mod tests {
                     ("transfer-encoding", "chunked"),
                     ("content-length", "1"),
                 ],
+                false,
+            ),
+            (
+                "one length twice",
+                &[("host", "a"), ("content-length", "1"), ("content-length", "1")],
                 false,
             ),
             ("a WebSocket", &[("host", "a"), ("upgrade", "websocket")], false),

@@ -12,7 +12,10 @@ use rustls::{Error, ServerConfig};
 use tokio_rustls::TlsAcceptor;
 
 /// What a client may speak above TLS, the preferred first (RFC 7301).
-const PROTOCOLS: [&[u8]; 1] = [b"http/1.1"];
+const PROTOCOLS: [&[u8]; 2] = [HTTP2, b"http/1.1"];
+
+/// HTTP/2 within TLS (RFC 9113, section 3.1).
+pub const HTTP2: &[u8] = b"h2";
 
 /// The certificate for connections that begin; those that are there keep theirs. Without one, handshakes are refused.
 #[derive(Debug, Default)]

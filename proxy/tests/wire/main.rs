@@ -18,6 +18,7 @@ mod client;
 mod drain;
 mod headers;
 mod heartbeat;
+mod http2;
 mod leaks;
 mod manage;
 mod models;

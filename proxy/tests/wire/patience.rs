@@ -14,6 +14,8 @@ use tokio::runtime::Runtime;
 
 use crate::backend::{Backend, Then};
 use crate::client::Client;
+use crate::http2::attack::ask;
+use crate::http2::frames::{self, Connection, block, frame, status};
 use crate::proxy::{USER, get};
 
 const HEAD_TIMEOUT: Duration = Duration::from_millis(300);
@@ -95,4 +97,26 @@ fn slow_heads_and_unused_connections_are_closed() {
     assert_eq!(client.exchange(get("/api/tags")).status, 200);
     assert!(client.is_closed(), "after a response");
     assert_eq!(backend.lines(), ["GET /api/tags HTTP/1.1"]);
+}
+
+#[test]
+fn row_75_half_heads_and_unused_connections_of_http_2_are_closed() {
+    let half = frame(frames::HEADERS, 0, 1, &block(&[(":method", "GET")]));
+    let cases: [(&str, Vec<u8>); 3] = [
+        ("no request", Vec::new()),
+        ("half a head", half.clone()),
+        ("half a frame", half[..10].to_vec()),
+    ];
+    let (_runtime, address) = impatient(&Backend::start());
+    for (name, sent) in cases {
+        let start = Instant::now();
+        let mut connection = Connection::open(address);
+        connection.send(&sent);
+        connection.ended();
+        assert!(start.elapsed() >= HEAD_TIMEOUT, "{name}: {:?}", start.elapsed());
+    }
+    let mut connection = Connection::open(address);
+    connection.send(&ask(1, "GET", "/api/tags"));
+    assert_eq!(status(&connection.next_of(&[frames::HEADERS]).unwrap()), 200);
+    connection.ended();
 }

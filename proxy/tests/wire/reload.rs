@@ -9,7 +9,8 @@ use crate::proxy::{ADMIN, Proxy, USER, get, request, within};
 
 const SOON: Duration = Duration::from_secs(5);
 
-fn endless() -> Backend {
+/// A backend whose generations last until they are left.
+pub(crate) fn endless() -> Backend {
     Backend::answering(|exchange| {
         if exchange.is("GET ") {
             return exchange.answer_at_once();

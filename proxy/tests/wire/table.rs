@@ -100,7 +100,7 @@ fn has_test(source: &str, name: &str) -> bool {
         return false;
     };
     let block = source[..at].rsplit("\n\n").next().unwrap_or_default();
-    block.contains("#[test]") || block.contains("#[tokio::test]")
+    block.contains("#[test]") || block.contains("#[tokio::test")
 }
 
 /// The names of all tests that say by their name which row they are of, in all files under a folder.
@@ -112,7 +112,10 @@ fn tests_of_rows(folder: &Path, found: &mut BTreeSet<String>) {
             continue;
         }
         let source = fs::read_to_string(&path).unwrap();
-        let names = source.lines().filter_map(|line| line.strip_prefix("fn row_"));
+        let functions = source
+            .lines()
+            .map(|line| line.strip_prefix("async ").unwrap_or(line));
+        let names = functions.filter_map(|line| line.strip_prefix("fn row_"));
         found.extend(names.filter_map(|name| Some(format!("row_{}", name.split_once('(')?.0))));
     }
 }

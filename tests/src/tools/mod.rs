@@ -32,6 +32,7 @@ pub enum Tool {
     Crane,
     Ollama,
     Registry,
+    H2spec,
 }
 
 /// The release of Kubernetes.
@@ -125,6 +126,13 @@ impl Tool {
                 "cmd/registry",
                 120,
             ),
+            Self::H2spec => plain(
+                "h2spec",
+                "github.com/summerwind/h2spec",
+                "2.2.1+incompatible",
+                "cmd/h2spec",
+                20,
+            ),
         }
     }
 
@@ -143,6 +151,7 @@ impl Tool {
         Self::Crane,
         Self::Ollama,
         Self::Registry,
+        Self::H2spec,
     ];
 
     /// Where the program is once [`ensure`] has been called.

@@ -16,9 +16,13 @@ const POLICY: &str = "tests/wire/policy.rs";
 const MANAGE: &str = "tests/wire/manage.rs";
 const PATIENCE: &str = "tests/wire/patience.rs";
 const STREAM: &str = "tests/wire/stream.rs";
+const HTTP_2: &str = "tests/wire/http2.rs";
+const HTTP_2_ATTACK: &str = "tests/wire/http2/attack.rs";
+const HTTP_2_FLOOD: &str = "tests/wire/http2/flood.rs";
+const HTTP_2_MALFORMED: &str = "tests/wire/http2/malformed.rs";
+const H2SPEC: &str = "../tests/tests/http2.rs";
 const LEAKS: &str = "tests/wire/leaks.rs";
 const NO_TOKENS: &str = "the proxy takes no tokens";
-const NO_HTTP_2: &str = "the proxy speaks no HTTP/2";
 
 const fn row(number: u8, attack: &'static str, known_as: &'static str, proof: Proof) -> Row {
     Row {
@@ -118,18 +122,18 @@ pub(super) const SECTIONS: &[Section] = &[
         row(74, "A prompt of nothing that unloads a model", "", Tests(&[(POLICY, "unloading_is_a_change")])),
     ] },
     Section { title: "Taking all there is", rows: &[
-        row(75, "Heads that come slowly", "", Tests(&[(PATIENCE, "slow_heads_and_unused_connections_are_closed")])),
+        row(75, "Heads that come slowly", "", Tests(&[(PATIENCE, "slow_heads_and_unused_connections_are_closed"), (PATIENCE, "row_75_half_heads_and_unused_connections_of_http_2_are_closed")])),
         row(76, "Bodies that come slowly", "", Tests(&[(STREAM, "row_76_slow_bodies_hold_up_nobody"), (PATIENCE, "a_slow_upload_is_waited_for")])),
-        row(77, "A client that doesn't read", "", Tests(&[(STREAM, "a_client_that_reads_nothing_stalls_the_upstream_in_flat_memory")])),
+        row(77, "A client that doesn't read", "", Tests(&[(STREAM, "a_client_that_reads_nothing_stalls_the_upstream_in_flat_memory"), (HTTP_2_FLOOD, "row_77_streams_that_nobody_reads")])),
         row(78, "Many headers, and large ones", "", Tests(&[(HEADS, "row_78_heads_that_are_too_large")])),
-        row(79, "A huge upload", "", Tests(&[(STREAM, "an_upload_streams_in_flat_memory")])),
+        row(79, "A huge upload", "", Tests(&[(STREAM, "an_upload_streams_in_flat_memory"), (HTTP_2, "row_79_an_upload_larger_than_all_windows")])),
     ] },
     Section { title: "HTTP/2", rows: &[
-        row(80, "Streams that are reset as soon as they are opened", "CVE-2023-44487", Awaited(NO_HTTP_2)),
-        row(81, "Header blocks without end", "CVE-2024-27316", Awaited(NO_HTTP_2)),
-        row(82, "Streams that the server is made to reset", "CVE-2025-8671", Awaited(NO_HTTP_2)),
-        row(83, "h2spec, all of it", "", Awaited(NO_HTTP_2)),
-        row(84, "What HTTP/2 lets pass and HTTP/1.1 reads otherwise", "", Awaited(NO_HTTP_2)),
+        row(80, "Streams that are reset as soon as they are opened", "CVE-2023-44487", Tests(&[(HTTP_2_ATTACK, "row_80_rapid_reset"), (HTTP_2_ATTACK, "row_80_requests_that_are_reset_once_they_are_forwarded"), (HTTP_2_ATTACK, "more_streams_than_allowed_are_refused_and_the_others_served")])),
+        row(81, "Header blocks without end", "CVE-2024-27316", Tests(&[(HTTP_2_FLOOD, "row_81_a_head_without_end"), (HTTP_2_FLOOD, "row_81_a_small_block_that_becomes_a_large_head"), (HTTP_2_FLOOD, "frames_without_end_are_not_kept")])),
+        row(82, "Streams that the server is made to reset", "CVE-2025-8671", Tests(&[(HTTP_2_ATTACK, "row_82_made_you_reset")])),
+        row(83, "h2spec, all of it", "", Tests(&[(H2SPEC, "h2spec_finds_no_fault")])),
+        row(84, "What HTTP/2 lets pass and HTTP/1.1 reads otherwise", "", Tests(&[(HTTP_2_MALFORMED, "row_84_heads_that_http_1_would_read_otherwise"), (HTTP_2_MALFORMED, "row_84_bodies_that_contradict_their_head")])),
     ] },
     Section { title: "What gets out", rows: &[
         row(85, "Secrets in logs at any level, in metrics, status, faults or on the screen", "", Tests(&[(LEAKS, "row_85_no_secret_is_in_any_log_metric_or_status"), (LEAKS, "row_85_a_malformed_credential_file_is_not_repeated")])),
