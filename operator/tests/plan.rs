@@ -152,6 +152,14 @@ fn what_is_wrong_is_named() {
         ("{auth: {}}", "spec.auth: at least one of"),
         ("{auth: {require: All}}", "spec.auth: at least one of"),
         (
+            "{auth: {anonymous: {}, apiKeys: {secretRef: {name: a}}, require: All}}",
+            "spec.auth.require: can't be All with anonymous",
+        ),
+        (
+            "{auth: {anonymous: {client: ' '}}}",
+            "spec.credentials.anonymous.client: a name has",
+        ),
+        (
             "{auth: {basic: {secretRef: {name: a}}, ollamaKeys: {secretRef: {name: b}}, require: All}}",
             "spec.auth.require: can't be All: basic and ollamaKeys are each carried in Authorization",
         ),

@@ -26,6 +26,8 @@ type Pattern = WildMatchPattern<'*', '\0'>;
 pub struct Authorizer {
     rules: Vec<(Vec<Pattern>, Arc<Terms>)>,
     others: Arc<Terms>,
+    /// The client that needs no credential, if there is one.
+    anonymous: Option<(String, Arc<Terms>)>,
 }
 
 /// What the clients of a rule may do.
@@ -142,7 +144,33 @@ impl Authorizer {
                 networks: None,
                 not_after: None,
             }),
+            anonymous: None,
         }
+    }
+
+    /// The same rules where one client needs no credential. A rule that names it outright gives it what it says. One that
+    /// only matches it by `*` was written for known clients, and gives it no more than a client without a rule has.
+    #[must_use]
+    pub fn with_anonymous(mut self, rules: &[AccessRule], client: &str) -> Self {
+        let named = rules
+            .iter()
+            .zip(&self.rules)
+            .find(|(_, (patterns, _))| patterns.iter().any(|pattern| pattern.matches(client)));
+        let terms = match named {
+            None => Arc::clone(&self.others),
+            Some((rule, (_, terms))) if rule.clients.iter().any(|name| name == client) => Arc::clone(terms),
+            Some((rule, _)) => Arc::new(Terms::of(&AccessRule {
+                allow: rule
+                    .allow
+                    .iter()
+                    .copied()
+                    .filter(|class| AccessRule::DEFAULT.contains(class))
+                    .collect(),
+                ..rule.clone()
+            })),
+        };
+        self.anonymous = Some((client.to_owned(), terms));
+        self
     }
 
     /// Judges the head of a request.
@@ -208,6 +236,11 @@ impl Authorizer {
     }
 
     fn terms(&self, client: &str) -> &Arc<Terms> {
+        if let Some((name, terms)) = &self.anonymous
+            && name == client
+        {
+            return terms;
+        }
         let names =
             |(patterns, _): &&(Vec<Pattern>, _)| patterns.iter().any(|pattern| pattern.matches(client));
         self.rules

@@ -89,6 +89,13 @@ fn explain(config: &Config, sources: &[SourceStatus], certificate: &Certificate)
             .map_or_else(|| format!("{} clients", source.clients), |_| "wrong".into());
         let _ = writeln!(text, "credentials  {}: {state}", source.means.name());
     }
+    if let Some(anonymous) = &config.credentials.anonymous {
+        let _ = writeln!(
+            text,
+            "credentials  none are needed: callers without any are called {}",
+            anonymous.client
+        );
+    }
     if config.credentials.require == Require::All {
         let _ = writeln!(text, "credentials  all of them are needed together");
     }

@@ -20,7 +20,7 @@ use url::Url;
 
 use crate::routes::Content;
 
-pub use credentials::{CredentialSource, Credentials, OllamaKeys, Require};
+pub use credentials::{Anonymous, CredentialSource, Credentials, OllamaKeys, Require};
 pub use streams::Streams;
 
 /// Where the operator mounts things in the proxy's container; standalone users choose their own places.

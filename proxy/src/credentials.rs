@@ -27,4 +27,5 @@ pub use set::CredentialSet;
 
 pub(crate) use authorized_keys::{ENCODED_LENGTH, decode_key};
 pub(crate) use client::{Client, CredentialId};
+pub(crate) use parse::check_name;
 pub(crate) use set::{Key, User};

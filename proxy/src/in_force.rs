@@ -5,8 +5,8 @@ use thiserror::Error;
 
 use crate::address::{AddressRefused, AddressRules, ClientAddress};
 use crate::authorize::{Act, Authorizer, Forbidden};
-use crate::config::Config;
 use crate::config::load::{LoadError, Loaded};
+use crate::config::{Anonymous, Config};
 use crate::credentials::CredentialSet;
 use crate::digest::DigestKey;
 use crate::identify::Identity;
@@ -122,7 +122,7 @@ impl InForce {
             configured_at,
             certificate,
             addresses: AddressRules::new(&config.network),
-            authorizer: Authorizer::new(&config.access),
+            authorizer: authorizer(&config),
             credentials,
             digest_key,
             config,
@@ -150,5 +150,13 @@ impl InForce {
         } else {
             Err(NoLonger::Admitted(AddressRefused::NotAllowed))
         }
+    }
+}
+
+fn authorizer(config: &Config) -> Authorizer {
+    let authorizer = Authorizer::new(&config.access);
+    match &config.credentials.anonymous {
+        Some(Anonymous { client }) => authorizer.with_anonymous(&config.access, client),
+        None => authorizer,
     }
 }

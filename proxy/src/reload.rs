@@ -69,6 +69,7 @@ fn report(before: &InForce, next: &InForce) {
     for field in changed_start_fields(&before.config, &next.config) {
         tracing::warn!(field, "changes only at the next start");
     }
+    report_anonymous(&before.config, &next.config);
     report_certificate(&before.certificate, &next.certificate);
     let old_errors: Vec<_> = before
         .credentials
@@ -83,6 +84,18 @@ fn report(before: &InForce, next: &InForce) {
             Some(_) => {}
             None => tracing::info!(means, clients = source.clients, "credentials are in force"),
         }
+    }
+}
+
+fn report_anonymous(before: &Config, next: &Config) {
+    let (before, next) = (&before.credentials.anonymous, &next.credentials.anonymous);
+    match next {
+        _ if before == next => {}
+        Some(anonymous) => {
+            let client = &anonymous.client;
+            tracing::warn!(client, "callers without any credential are let in");
+        }
+        None => tracing::info!("callers without any credential are refused"),
     }
 }
 

@@ -183,6 +183,10 @@ fn announce(proxy: &Proxy, listener: &TcpListener, admin: Option<&TcpListener>) 
     if let Some(error) = in_force.certificate.error() {
         tracing::error!(error, "no handshake succeeds");
     }
+    if let Some(anonymous) = &in_force.config.credentials.anonymous {
+        let client = &anonymous.client;
+        tracing::warn!(client, "callers without any credential are let in");
+    }
     for source in in_force.credentials.sources() {
         if let Some(error) = source.error {
             tracing::error!(means = source.means.name(), error, "nobody is let in");

@@ -20,7 +20,7 @@ pub struct Status {
     pub certificate: Option<CertificateStatus>,
     /// One for each configured means.
     pub credentials: Vec<SourceStatus>,
-    /// Every client that has a credential, by name.
+    /// Every client that has a credential, by name, and among them whoever comes without one, where that is allowed.
     pub clients: Vec<ClientStatus>,
     /// Every model of the configuration.
     pub models: Vec<ModelStatus>,
@@ -61,6 +61,8 @@ pub enum Means {
     ApiKeys,
     /// A signature of the stock `ollama` CLI.
     OllamaKeys,
+    /// Not at all, where that is allowed.
+    Anonymous,
 }
 
 impl Means {
@@ -70,6 +72,7 @@ impl Means {
             Self::Basic => "basic",
             Self::ApiKeys => "apiKeys",
             Self::OllamaKeys => "ollamaKeys",
+            Self::Anonymous => "anonymous",
         }
     }
 
@@ -77,7 +80,7 @@ impl Means {
     pub const fn needs_authorization(self) -> bool {
         match self {
             Self::Basic | Self::OllamaKeys => true,
-            Self::ApiKeys => false,
+            Self::ApiKeys | Self::Anonymous => false,
         }
     }
 }
@@ -98,7 +101,7 @@ pub struct SourceStatus {
     pub error: Option<String>,
 }
 
-/// A client that has a credential.
+/// A client that is let in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ClientStatus {

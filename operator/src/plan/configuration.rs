@@ -5,7 +5,7 @@ use std::path::Path;
 
 use corral_proxy::config::{
     ADMIN_PORT, Config, CredentialSource, Credentials, Log, LogFormat, Model, OllamaKeys, PROXY_PORT,
-    Shutdown, Tls, paths,
+    Require, Shutdown, Tls, paths,
 };
 use corral_proxy::credentials::CredentialKind;
 use corral_proxy::tls::certificate::Part;
@@ -78,9 +78,10 @@ fn tls() -> Tls {
 }
 
 fn credentials(prepared: &Prepared<'_>) -> Credentials {
-    let require = prepared.spec.auth.as_ref().map(|auth| auth.require);
+    let auth = prepared.spec.auth.as_ref();
     let mut credentials = Credentials {
-        require: require.unwrap_or_default(),
+        anonymous: auth.and_then(|auth| auth.anonymous.clone()),
+        require: auth.map_or(Require::Any, |auth| auth.require),
         ..Credentials::default()
     };
     for Source { kind, key, .. } in &prepared.sources {

@@ -28,12 +28,13 @@ pub struct Source {
     pub generated: bool,
 }
 
-/// The sources of an OllamaService: never none.
+/// The sources of an OllamaService: none only where callers need no credential.
 pub(super) fn sources(instance: &str, auth: Option<&Auth>) -> Vec<Source> {
     let Some(Auth {
         basic,
         api_keys,
         ollama_keys,
+        anonymous: _,
         require: _,
     }) = auth
     else {

@@ -160,12 +160,13 @@ fn check_environment(spec: &OllamaServiceSpec, problems: &mut Vec<String>) {
 }
 
 fn check_auth(spec: &OllamaServiceSpec, sources: &[Source], problems: &mut Vec<String>) {
-    if sources.is_empty() {
+    let anonymous = spec.auth.as_ref().is_some_and(|auth| auth.anonymous.is_some());
+    if sources.is_empty() && !anonymous {
         problems.push("spec.auth: at least one of basic, apiKeys or ollamaKeys".to_owned());
     }
     let require = spec.auth.as_ref().map_or(Require::Any, |auth| auth.require);
     let means: Vec<_> = sources.iter().map(|source| source.kind.means()).collect();
-    if let (Require::All, Some(problem)) = (require, unmeetable(&means)) {
+    if let (Require::All, Some(problem)) = (require, unmeetable(&means, anonymous)) {
         problems.push(format!("spec.auth.require: {problem}"));
     }
 }

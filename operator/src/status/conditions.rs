@@ -3,9 +3,13 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 
+use super::credentials;
 use super::verdict::{Truth, Verdict, Verdicts};
 use crate::crd::OllamaService;
 use crate::plan::endpoint;
+
+/// The condition that is there only where callers need no credential.
+const ANONYMOUS_ACCESS: &str = "AnonymousAccess";
 
 /// Longest message that is written: the API's own limit is 32768 bytes.
 const LONGEST_MESSAGE: usize = 4096;
@@ -16,13 +20,14 @@ pub(super) fn conditions(
     verdicts: &Verdicts,
     now: Timestamp,
 ) -> Vec<Condition> {
-    let all = [
+    let mut all = vec![
         ("Ready", verdicts.ready(&endpoint(service))),
         ("Available", verdicts.available.clone()),
         ("CredentialsSynced", verdicts.credentials.clone()),
         ("ModelsReady", verdicts.models.clone()),
         ("Degraded", verdicts.degraded()),
     ];
+    all.extend(credentials::anonymous(service).map(|verdict| (ANONYMOUS_ACCESS, verdict)));
     written(service, before, all, now)
 }
 
@@ -34,7 +39,7 @@ pub(super) fn of_blocked(
     now: Timestamp,
 ) -> Vec<Condition> {
     let unknown = || Verdict::unknown(verdict.reason, "Not looked at; see Ready");
-    let all = [
+    let all = vec![
         ("Ready", verdict.clone()),
         ("Available", unknown()),
         ("CredentialsSynced", unknown()),
@@ -53,7 +58,7 @@ pub(super) fn of_blocked(
 fn written(
     service: &OllamaService,
     before: &[Condition],
-    verdicts: [(&str, Verdict); 5],
+    verdicts: Vec<(&str, Verdict)>,
     now: Timestamp,
 ) -> Vec<Condition> {
     let condition = |(type_, verdict): (&str, Verdict)| {
@@ -70,7 +75,7 @@ fn written(
             last_transition_time: earlier.map_or(Time(now), |one| one.last_transition_time.clone()),
         }
     };
-    verdicts.map(condition).into()
+    verdicts.into_iter().map(condition).collect()
 }
 
 fn shortened(message: String) -> String {
@@ -93,8 +98,8 @@ pub struct Changed {
     pub warning: bool,
 }
 
-/// Conditions worth an event: Degraded when it comes or has another reason, Ready when it comes or goes, and credentials when
-/// they are in force everywhere again.
+/// Conditions worth an event: Degraded when it comes or has another reason, Ready when it comes or goes, credentials when they
+/// are in force everywhere again, and anonymous access when it comes.
 pub fn changed(before: &[Condition], after: &[Condition]) -> Vec<Changed> {
     let worth = |after: &&Condition| {
         let before = before.iter().find(|before| before.type_ == after.type_);
@@ -102,7 +107,7 @@ pub fn changed(before: &[Condition], after: &[Condition]) -> Vec<Changed> {
         let other_reason = before.is_none_or(|before| before.reason != after.reason);
         match (after.type_.as_str(), after.status.as_str()) {
             ("Degraded", "True") => other_status || other_reason,
-            ("Ready" | "CredentialsSynced", "True") => other_status,
+            ("Ready" | "CredentialsSynced" | ANONYMOUS_ACCESS, "True") => other_status,
             ("Ready", "False") => before.is_some_and(|before| before.status == "True"),
             _ => false,
         }
@@ -111,7 +116,8 @@ pub fn changed(before: &[Condition], after: &[Condition]) -> Vec<Changed> {
         condition: condition.type_.clone(),
         reason: condition.reason.clone(),
         message: condition.message.clone(),
-        warning: condition.type_ == "Degraded" || condition.status == "False",
+        warning: matches!(condition.type_.as_str(), "Degraded" | ANONYMOUS_ACCESS)
+            || condition.status == "False",
     };
     after.iter().filter(worth).map(event).collect()
 }

@@ -1,6 +1,7 @@
 //! CredentialsSynced: whether the newest credentials are in force on every replica, and if not, why.
 
 use corral_proxy::credentials::CredentialKind;
+use corral_proxy::status::{Means, Status};
 
 use super::Known;
 use super::verdict::Verdict;
@@ -81,6 +82,16 @@ fn words_for(kind: CredentialKind) -> &'static str {
     }
 }
 
+/// What those should know who think that a credential is needed.
+pub(super) fn anonymous(service: &OllamaService) -> Option<Verdict> {
+    let client = &service.spec.auth.as_ref()?.anonymous.as_ref()?.client;
+    let message = format!(
+        "spec.auth.anonymous lets callers without any credential in, as client {client}: whoever reaches the service may use \
+         its models, or do what the rule of spec.access allows that names this client"
+    );
+    Some(Verdict::yes("Configured", message))
+}
+
 fn refused_configuration(replicas: &[Replica]) -> Option<Verdict> {
     replicas.iter().find_map(|replica| {
         let error = replica.answer.as_ref().ok()?.configuration.error.as_ref()?;
@@ -140,11 +151,14 @@ fn progress(service: &OllamaService, known: &Known<'_>) -> Verdict {
         .iter()
         .map(|source| source.secret.as_str())
         .collect();
-    let message = format!(
-        "{clients} client(s) by Secret {}, in force on {replicas} replica(s){hint}",
-        names.join(", ")
-    );
-    Verdict::yes("InForce", message)
+    let whose = match names.as_slice() {
+        [] => "No credential is needed".to_owned(),
+        names => format!("{clients} client(s) by Secret {}", names.join(", ")),
+    };
+    Verdict::yes(
+        "InForce",
+        format!("{whose}, in force on {replicas} replica(s){hint}"),
+    )
 }
 
 /// Where to find a key that was made because `auth` is not given.
@@ -162,7 +176,11 @@ fn where_the_key_is(known: &Known<'_>) -> String {
 pub(super) fn clients(secrets: &[SecretState], replicas: &[Replica]) -> usize {
     if secrets.contains(&SecretState::Unread) {
         let reported = replicas.iter().filter_map(|replica| replica.answer.as_ref().ok());
-        return reported.map(|status| status.clients.len()).max().unwrap_or(0);
+        let known = |status: &Status| {
+            let clients = status.clients.iter();
+            clients.filter(|client| client.means != Means::Anonymous).count()
+        };
+        return reported.map(known).max().unwrap_or(0);
     }
     let counts = secrets.iter().filter_map(|secret| match secret {
         SecretState::Found(content) => content.clients.as_ref().ok().copied(),

@@ -64,6 +64,57 @@ fn the_first_rule_that_names_the_client_decides() {
 }
 
 #[test]
+fn who_needs_no_credential_gets_what_is_said_of_it_by_name() {
+    let everyone = || rule(&["*"], &[Inference, Manage, Account]);
+    let by_name = rule(&["admin", "anonymous"], &[Read, Manage]);
+    let limited = AccessRule {
+        models: Some(vec!["llama3".into()]),
+        ..everyone()
+    };
+    let cases: &[(&str, &[AccessRule], &[RouteClass])] = &[
+        ("no rule", &[], &[Inference, Read]),
+        (
+            "a rule of others",
+            &[rule(&["admin"], &[Manage])],
+            &[Inference, Read],
+        ),
+        ("by name", &[by_name.clone(), everyone()], &[Read, Manage]),
+        ("as everyone", &[everyone()], &[Inference]),
+        (
+            "as everyone, before it is named",
+            &[everyone(), by_name],
+            &[Inference],
+        ),
+        ("as everyone, on certain models", &[limited], &[]),
+        ("shut out", &[rule(&["anonymous"], &[])], &[]),
+        ("shut out as many are", &[rule(&["a*"], &[])], &[]),
+    ];
+    for (name, rules, allowed) in cases {
+        let authorizer = Authorizer::new(rules).with_anonymous(rules, "anonymous");
+        let may = |class| {
+            let judged = authorizer.judge(&"anonymous".into(), here(), &act_on_a_model(class), now());
+            judged.is_ok()
+        };
+        let found: Vec<_> = [Inference, Read, Manage, Account]
+            .into_iter()
+            .filter(|class| may(*class))
+            .collect();
+        assert_eq!(found, *allowed, "{name}");
+    }
+    let authorizer = Authorizer::new(&[everyone()]).with_anonymous(&[everyone()], "anonymous");
+    let judged = authorizer.judge(&"alice".into(), here(), &act(Manage), now());
+    assert!(judged.is_ok(), "another client has what the rule says");
+}
+
+/// Of which nobody has read what model it is.
+fn act_on_a_model(class: RouteClass) -> Act {
+    Act {
+        content: Content::Named,
+        ..act(class)
+    }
+}
+
+#[test]
 fn without_rules_models_are_used_and_not_changed() {
     let authorizer = Authorizer::new(&[]);
     let cases = [

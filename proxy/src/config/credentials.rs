@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::credentials::CredentialKind;
 use crate::status::Means;
 
-/// Where the credentials are, by means. No means at all is an error: the proxy never runs open.
+/// Where the credentials are, by means. No means at all is an error: the proxy is never open unless `anonymous` says so.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Credentials {
@@ -20,6 +20,9 @@ pub struct Credentials {
     /// Public keys of the stock `ollama` CLI, which signs its requests with `OLLAMA_AUTH=1`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ollama_keys: Option<OllamaKeys>,
+    /// Lets callers without any credential in. Without it they are refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub anonymous: Option<Anonymous>,
     /// Whether a client shows itself by one of these means or by all of them.
     #[serde(skip_serializing_if = "Require::is_any")]
     pub require: Require,
@@ -50,6 +53,7 @@ impl Credentials {
             basic,
             api_keys,
             ollama_keys,
+            anonymous: _,
             require: _,
         } = self;
         let ollama_keys = ollama_keys.as_ref().map(OllamaKeys::source);
@@ -67,6 +71,24 @@ impl Credentials {
     pub fn means(&self) -> Vec<Means> {
         let sources = self.sources().into_iter();
         sources.map(|(kind, _)| kind.means()).collect()
+    }
+}
+
+/// Callers without any credential.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Anonymous {
+    /// What they are called in access rules, log and metrics.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 253)))]
+    pub client: String,
+}
+
+impl Default for Anonymous {
+    fn default() -> Self {
+        Self {
+            client: "anonymous".to_owned(),
+        }
     }
 }
 

@@ -28,7 +28,7 @@ impl fmt::Debug for CredentialId {
     }
 }
 
-/// A client that has a credential.
+/// A client that is let in.
 #[derive(Debug)]
 pub(crate) struct Client {
     pub(crate) name: Arc<str>,
@@ -40,6 +40,19 @@ pub(crate) struct Client {
 }
 
 impl Client {
+    /// Whoever comes without a credential; the one who did so far, if it has the same name.
+    pub(super) fn anonymous(name: &str, previous: Option<&Arc<Self>>) -> Arc<Self> {
+        match previous {
+            Some(previous) if *previous.name == *name => Arc::clone(previous),
+            _ => Arc::new(Self {
+                name: name.into(),
+                means: Means::Anonymous,
+                unnamed: false,
+                last_used: LastUsed::default(),
+            }),
+        }
+    }
+
     /// Notes that the client has shown a credential.
     pub(crate) fn touch(&self) {
         self.last_used.set(Timestamp::now());

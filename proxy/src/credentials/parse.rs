@@ -110,7 +110,7 @@ fn not_found(entries: &Entries, expected: impl Fn() -> String) -> CredentialErro
 }
 
 /// Whether a client can be called so in rules, logs and metrics.
-pub(super) fn check_name(name: &str) -> Result<(), Problem> {
+pub(crate) fn check_name(name: &str) -> Result<(), Problem> {
     let well_formed =
         (1..=LONGEST_NAME).contains(&name.len()) && name.trim() == name && !name.contains(char::is_control);
     if well_formed { Ok(()) } else { Err(Problem::Name) }

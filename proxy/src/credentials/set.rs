@@ -29,6 +29,8 @@ pub struct CredentialSet {
     ollama_keys: Keys,
     /// How many seconds the clock of who signs may differ from ours.
     clock_skew: u32,
+    /// Whoever comes without a credential, where that is allowed.
+    anonymous: Option<Arc<Client>>,
     requirement: Requirement,
 }
 
@@ -43,7 +45,10 @@ impl CredentialSet {
     #[must_use]
     pub fn reload(&self, credentials: &Credentials, digest_key: Option<&DigestKey>) -> Self {
         let ollama_keys = credentials.ollama_keys.as_ref();
+        let anonymous = credentials.anonymous.as_ref();
         let mut next = Self {
+            anonymous: anonymous
+                .map(|anonymous| Client::anonymous(&anonymous.client, self.anonymous.as_ref())),
             clock_skew: ollama_keys.map_or(0, |keys| keys.clock_skew_seconds),
             requirement: Requirement::new(credentials),
             ..Self::default()
@@ -98,12 +103,13 @@ impl CredentialSet {
         self.sources.iter().map(|source| source.status.clone()).collect()
     }
 
-    /// For `/status`: every client that has a credential, once for each means, by name.
+    /// For `/status`: every client that is let in, once for each means, by name.
     pub fn clients(&self) -> Vec<ClientStatus> {
         let mut clients: Vec<_> = self
             .sources
             .iter()
             .flat_map(|source| &source.clients)
+            .chain(&self.anonymous)
             .map(|client| client.status())
             .collect();
         clients.sort_by(|one, other| (&one.name, one.means).cmp(&(&other.name, other.means)));
@@ -118,6 +124,10 @@ impl CredentialSet {
                 client,
                 credential,
             } => self.holds(*kind, client, *credential),
+            Evidence::None { client } => {
+                let anonymous = self.anonymous.as_ref();
+                anonymous.is_some_and(|anonymous| anonymous.name == client.name)
+            }
         };
         identity.evidence().all(holds) && self.requirement.is_met_by(identity)
     }
@@ -128,6 +138,11 @@ impl CredentialSet {
             CredentialKind::ApiKeys => self.api_keys.holds(client, credential),
             CredentialKind::OllamaKeys => self.ollama_keys.holds(client, credential),
         }
+    }
+
+    /// Whoever comes without a credential, where that is allowed.
+    pub(crate) const fn anonymous(&self) -> Option<&Arc<Client>> {
+        self.anonymous.as_ref()
     }
 
     /// How many credentials a request has to carry.

@@ -6,7 +6,8 @@ use std::{fmt, iter};
 use crate::credentials::{Client, CredentialId, CredentialKind, Key, User};
 use crate::status::Means;
 
-/// A caller who has shown valid credentials, by as many means as it takes. Only [`super::Verifier::identify`] makes one.
+/// A caller who has shown valid credentials, by as many means as it takes, or none where none is needed. Only
+/// [`super::Verifier::identify`] makes one.
 #[derive(Clone)]
 pub struct Identity {
     /// What names the client.
@@ -27,6 +28,11 @@ pub(crate) enum Evidence {
         /// Which it is.
         credential: CredentialId,
     },
+    /// No credential, where none is needed.
+    None {
+        /// What such callers are called.
+        client: Arc<Client>,
+    },
 }
 
 impl Evidence {
@@ -46,9 +52,15 @@ impl Evidence {
         }
     }
 
+    pub(super) fn of_anonymous(client: &Arc<Client>) -> Self {
+        Self::None {
+            client: Arc::clone(client),
+        }
+    }
+
     fn name(&self) -> &Arc<str> {
         match self {
-            Self::Stored { client, .. } => &client.name,
+            Self::Stored { client, .. } | Self::None { client } => &client.name,
         }
     }
 
@@ -56,12 +68,13 @@ impl Evidence {
     pub(crate) fn means(&self) -> Means {
         match self {
             Self::Stored { kind, .. } => kind.means(),
+            Self::None { .. } => Means::Anonymous,
         }
     }
 
     fn touch(&self) {
         match self {
-            Self::Stored { client, .. } => client.touch(),
+            Self::Stored { client, .. } | Self::None { client } => client.touch(),
         }
     }
 }

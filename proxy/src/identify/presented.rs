@@ -48,6 +48,11 @@ impl<'headers> Presented<'headers> {
         .filter_map(|(means, shown)| shown.then_some(means))
     }
 
+    /// Whether there is none: not even one that is malformed, which is an error.
+    pub(super) fn is_empty(&self) -> bool {
+        self.means().next().is_none()
+    }
+
     fn of_password(password: NameAndPassword) -> Self {
         Self {
             password: Some(password),

@@ -59,6 +59,9 @@ impl Verifier {
         address: ClientAddress,
     ) -> Result<Identity, Unauthenticated> {
         let presented = presented(&head.headers)?;
+        if let Some(client) = credentials.anonymous().filter(|_| presented.is_empty()) {
+            return Identity::of([Some(Ok(Evidence::of_anonymous(client)))]);
+        }
         credentials.requirement().check(&presented)?;
         let Presented {
             password,

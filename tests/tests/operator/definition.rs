@@ -32,6 +32,10 @@ async fn a_wrong_spec_is_refused_with_words_that_help() {
             "auth needs at least one of basic, apiKeys or ollamaKeys",
         ),
         (
+            json!({"auth": {"anonymous": {}, "require": "All"}}),
+            "auth.require can't be All with anonymous",
+        ),
+        (
             json!({"auth": {
                 "basic": {"secretRef": {"name": "a"}}, "ollamaKeys": {"secretRef": {"name": "b"}}, "require": "All"
             }}),

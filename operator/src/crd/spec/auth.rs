@@ -1,6 +1,6 @@
 //! Who may call.
 
-use corral_proxy::config::{OllamaKeys, Require};
+use corral_proxy::config::{Anonymous, OllamaKeys, Require};
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,8 +9,10 @@ use serde::{Deserialize, Serialize};
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("has(self.basic) || has(self.apiKeys) || has(self.ollamaKeys)")
+    validation = Rule::new("has(self.basic) || has(self.apiKeys) || has(self.ollamaKeys) || has(self.anonymous)")
         .message("auth needs at least one of basic, apiKeys or ollamaKeys; leave auth out and the operator makes an API key for you"),
+    validation = Rule::new("!has(self.require) || self.require != 'All' || !has(self.anonymous)")
+        .message("auth.require can't be All with anonymous, which lets those in who carry no credential; keep one of the two"),
     validation = Rule::new("!has(self.require) || self.require != 'All' || !(has(self.basic) && has(self.ollamaKeys))")
         .message("auth.require can't be All with basic and ollamaKeys: both are carried in Authorization, of which a request has one; keep one of them"),
 )]
@@ -24,6 +26,11 @@ pub struct Auth {
     /// Public keys of the stock ollama CLI, which signs its requests where OLLAMA_AUTH=1 is set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ollama_keys: Option<OllamaKeysAuth>,
+    /// Lets callers without any credential in: a service that anyone who reaches it may use. By default they may use models
+    /// and look at them; a rule of `access` that names their client says otherwise. A wrong credential is refused all the
+    /// same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub anonymous: Option<Anonymous>,
     /// How many of these means a request must carry a credential for: exactly one (Any), or each of them (All). With All
     /// an API key beside basic or ollamaKeys is sent as x-api-key or X-Ollama-Token, and the client has its name by basic,
     /// else by ollamaKeys, else by apiKeys.

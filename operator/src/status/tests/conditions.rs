@@ -28,6 +28,15 @@ fn conditions_say_what_is_known() {
              Degraded=False/AsExpected",
         ),
         (
+            "a credential isn't needed",
+            Case {
+                spec: json!({"auth": {"anonymous": {}, "apiKeys": {"secretRef": {"name": "k"}}}}),
+                ..Case::default()
+            },
+            "Ready=True/Ready Available=True/ReplicasReady CredentialsSynced=True/InForce ModelsReady=True/NoneAsked \
+             Degraded=False/AsExpected AnonymousAccess=True/Configured",
+        ),
+        (
             "no Pod runs yet",
             Case {
                 ready: 0,

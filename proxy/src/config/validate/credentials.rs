@@ -1,12 +1,13 @@
 //! What the types of the credentials' configuration can't say.
 
 use super::Invalid;
-use crate::config::{Credentials, OllamaKeys, Require};
+use crate::config::{Anonymous, Credentials, OllamaKeys, Require};
+use crate::credentials::check_name;
 use crate::status::Means;
 
 pub(super) fn check(credentials: &Credentials) -> Result<(), Invalid> {
     let sources = credentials.sources();
-    if sources.is_empty() {
+    if sources.is_empty() && credentials.anonymous.is_none() {
         return Err(Invalid::new(
             "credentials",
             "none are configured, and an open proxy is refused: give --htpasswd FILE, --api-keys FILE, --ollama-keys \
@@ -27,18 +28,34 @@ pub(super) fn check(credentials: &Credentials) -> Result<(), Invalid> {
         }
     }
     clock_skew(credentials.ollama_keys.as_ref())?;
+    anonymous(credentials.anonymous.as_ref())?;
     require(credentials)
 }
 
+fn anonymous(anonymous: Option<&Anonymous>) -> Result<(), Invalid> {
+    anonymous.map_or(Ok(()), |Anonymous { client }| {
+        check_name(client)
+            .map_err(|problem| Invalid::new("credentials.anonymous.client", problem.to_string()))
+    })
+}
+
 fn require(credentials: &Credentials) -> Result<(), Invalid> {
-    match (credentials.require, unmeetable(&credentials.means())) {
+    match (
+        credentials.require,
+        unmeetable(&credentials.means(), credentials.anonymous.is_some()),
+    ) {
         (Require::All, Some(problem)) => Err(Invalid::new("credentials.require", problem)),
         (Require::Any | Require::All, _) => Ok(()),
     }
 }
 
-/// Why no request can carry a credential for each of these means, if none can.
-pub fn unmeetable(means: &[Means]) -> Option<String> {
+/// Why no request can carry a credential for each of these means, if none can, or why it would make no sense.
+pub fn unmeetable(means: &[Means], anonymous: bool) -> Option<String> {
+    if anonymous {
+        return Some(
+            "can't be All with anonymous, which lets those in who carry none; keep one of the two".into(),
+        );
+    }
     let rivals: Vec<_> = means
         .iter()
         .filter(|means| means.needs_authorization())

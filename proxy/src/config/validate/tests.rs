@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::{CredentialSource, Credentials, OllamaKeys, Require};
+use crate::config::{Anonymous, CredentialSource, Credentials, OllamaKeys, Require};
 
 fn valid() -> Config {
     let source = CredentialSource {
@@ -177,6 +177,33 @@ fn what_cannot_work_is_named_by_field() {
             |config| {
                 config.credentials.ollama_keys = ollama_keys(None, 30);
                 config.credentials.basic = config.credentials.api_keys.clone();
+                config.credentials.require = Require::All;
+            },
+            Some("credentials.require"),
+        ),
+        (
+            "nobody but anonymous callers",
+            |config| {
+                config.credentials = Credentials {
+                    anonymous: Some(Anonymous::default()),
+                    ..Credentials::default()
+                };
+            },
+            None,
+        ),
+        (
+            "anonymous callers without a name",
+            |config| {
+                config.credentials.anonymous = Some(Anonymous {
+                    client: String::new(),
+                });
+            },
+            Some("credentials.anonymous.client"),
+        ),
+        (
+            "anonymous callers where all credentials are needed",
+            |config| {
+                config.credentials.anonymous = Some(Anonymous::default());
                 config.credentials.require = Require::All;
             },
             Some("credentials.require"),
