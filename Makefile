@@ -1,7 +1,7 @@
 # `make` alone lists what there is.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fmt deny bench bench-proxy e2e clean
+.PHONY: help run test lint fmt deny bench bench-proxy bench-timing e2e clean
 
 LAB := cargo run --quiet --package corral-tests --bin corral-lab --
 
@@ -29,6 +29,9 @@ bench: bench-proxy ## Measure everything and write docs/benchmarks.md
 bench-proxy: ## Measure the proxy against nginx, HAProxy, Caddy and a bare forwarder (about 10 min)
 	@$(LAB) benchmark-tools
 	cargo bench --package corral-proxy --bench against-others
+
+bench-timing: ## Measure whether the time of checking a key tells anything of the keys (about 2 min)
+	cargo bench --package corral-proxy --bench timing
 
 e2e: ## Run the end-to-end tests on a node with a real model (CASES=word: those with it in their names)
 	cargo test --package corral-tests --test e2e --locked -- $(CASES)

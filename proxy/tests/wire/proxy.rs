@@ -75,9 +75,9 @@ impl Proxy {
         Self::listening(backend, "127.0.0.1:0", config)
     }
 
-    /// Starts it so that it says all that it can of what it does.
-    pub(crate) fn traced(backend: &Backend, config: &str) -> Self {
-        Self::spawn(backend, "127.0.0.1:0", config, "trace", &[])
+    /// Starts it so that it says all that it can of what it does, with further arguments of the command line.
+    pub(crate) fn traced(backend: &Backend, config: &str, arguments: &[&str]) -> Self {
+        Self::spawn(backend, "127.0.0.1:0", config, "trace", arguments)
     }
 
     pub(crate) fn listening(backend: &Backend, listen: &str, config: &str) -> Self {

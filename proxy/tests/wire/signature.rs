@@ -14,26 +14,26 @@ use crate::proxy::{Proxy, USER, within};
 const SOON: Duration = Duration::from_secs(5);
 
 /// A CLI with a key of its own.
-struct Cli(Ed25519KeyPair);
+pub(crate) struct Cli(Ed25519KeyPair);
 
 impl Cli {
-    fn new(seed: u8) -> Self {
+    pub(crate) fn new(seed: u8) -> Self {
         Self(Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).unwrap())
     }
 
-    fn public_key(&self) -> String {
+    pub(crate) fn public_key(&self) -> String {
         let mut blob = b"\0\0\0\x0bssh-ed25519\0\0\0\x20".to_vec();
         blob.extend(self.0.public_key().as_ref());
         STANDARD.encode(blob)
     }
 
     /// `KEY:SIGNATURE` over `METHOD,PATH?QUERY`.
-    fn sign(&self, method: &str, target: &str) -> String {
+    pub(crate) fn sign(&self, method: &str, target: &str) -> String {
         let signature = self.0.sign(format!("{method},{target}").as_bytes());
         format!("{}:{}", self.public_key(), STANDARD.encode(signature))
     }
 
-    fn request(&self, method: &str, path: &str) -> String {
+    pub(crate) fn request(&self, method: &str, path: &str) -> String {
         let target = format!("{path}?ts={}", now());
         request(method, &target, &self.sign(method, &target))
     }

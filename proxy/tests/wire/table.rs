@@ -32,6 +32,8 @@ struct Row {
 enum Proof {
     /// Each is a file of the crate and the name of a test in it.
     Tests(&'static [(&'static str, &'static str)]),
+    /// A figure, which no test can judge on a busy machine: the file of the crate that measures it, and the command.
+    Measured(&'static str, &'static str),
     /// There is none yet, for this reason.
     Awaited(&'static str),
 }
@@ -84,6 +86,9 @@ fn line(row: &Row) -> String {
     } = row;
     let proof = match proof {
         Proof::Awaited(reason) => format!("**none yet**: {reason}"),
+        Proof::Measured(file, command) => {
+            format!("[`{command}`](../proxy/{file}), [the figure](security.md#the-time-of-a-check)")
+        }
         Proof::Tests(tests) => {
             let links = tests
                 .iter()
@@ -117,6 +122,15 @@ fn tests_of_rows(folder: &Path, found: &mut BTreeSet<String>) {
             .map(|line| line.strip_prefix("async ").unwrap_or(line));
         let names = functions.filter_map(|line| line.strip_prefix("fn row_"));
         found.extend(names.filter_map(|name| Some(format!("row_{}", name.split_once('(')?.0))));
+    }
+}
+
+fn check_tests(row: &Row, tests: &[(&str, &str)]) {
+    let number = row.number;
+    assert!(!tests.is_empty(), "{number} has no test");
+    for (file, name) in tests {
+        let source = fs::read_to_string(crate_path(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+        assert!(has_test(&source, name), "{number}: no test {name} in {file}");
     }
 }
 

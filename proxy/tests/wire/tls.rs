@@ -79,7 +79,7 @@ fn start(backend: &Backend, pair: Option<&Pair>) -> (Proxy, TempDir) {
 }
 
 /// A client that trusts only these certificates.
-fn trusting(pairs: &[&Pair]) -> Arc<ClientConfig> {
+pub(crate) fn trusting(pairs: &[&Pair]) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     for pair in pairs {
         roots.add(pair.der()).unwrap();
@@ -90,9 +90,9 @@ fn trusting(pairs: &[&Pair]) -> Arc<ClientConfig> {
     Arc::new(config.with_root_certificates(roots).with_no_client_auth())
 }
 
-type Secure = BufReader<StreamOwned<ClientConnection, TcpStream>>;
+pub(crate) type Secure = BufReader<StreamOwned<ClientConnection, TcpStream>>;
 
-fn connect(address: SocketAddr, config: Arc<ClientConfig>) -> Secure {
+pub(crate) fn connect(address: SocketAddr, config: Arc<ClientConfig>) -> Secure {
     let name = ServerName::try_from("localhost").unwrap();
     let stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();

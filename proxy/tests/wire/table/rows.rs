@@ -1,6 +1,6 @@
 //! The attacks, and the tests that try them.
 
-use super::Proof::{Awaited, Tests};
+use super::Proof::{Awaited, Measured, Tests};
 use super::{Proof, Row, Section};
 
 const FRAMING: &str = "tests/wire/attack/framing.rs";
@@ -22,6 +22,8 @@ const HTTP_2_FLOOD: &str = "tests/wire/http2/flood.rs";
 const HTTP_2_MALFORMED: &str = "tests/wire/http2/malformed.rs";
 const H2SPEC: &str = "../tests/tests/http2.rs";
 const LEAKS: &str = "tests/wire/leaks.rs";
+const SAME_ANSWER: &str = "tests/wire/leaks/same_answer.rs";
+const SET: &str = "src/credentials/set/tests.rs";
 const NO_TOKENS: &str = "the proxy takes no tokens";
 
 const fn row(number: u8, attack: &'static str, known_as: &'static str, proof: Proof) -> Row {
@@ -136,7 +138,8 @@ pub(super) const SECTIONS: &[Section] = &[
         row(84, "What HTTP/2 lets pass and HTTP/1.1 reads otherwise", "", Tests(&[(HTTP_2_MALFORMED, "row_84_heads_that_http_1_would_read_otherwise"), (HTTP_2_MALFORMED, "row_84_bodies_that_contradict_their_head")])),
     ] },
     Section { title: "What gets out", rows: &[
-        row(85, "Secrets in logs at any level, in metrics, status, faults or on the screen", "", Tests(&[(LEAKS, "row_85_no_secret_is_in_any_log_metric_or_status"), (LEAKS, "row_85_a_malformed_credential_file_is_not_repeated")])),
-        row(86, "An answer that tells why somebody isn't let in", "", Tests(&[(LEAKS, "row_86_the_same_401_for_every_cause")])),
+        row(85, "Secrets in logs at any level, in metrics, status, faults or on the screen", "", Tests(&[(LEAKS, "row_85_no_secret_is_in_any_log_metric_or_status"), (LEAKS, "row_85_what_breaks_is_not_repeated"), (LEAKS, "row_85_a_malformed_credential_file_is_not_repeated"), (SET, "nothing_secret_is_printed")])),
+        row(86, "An answer that tells why somebody isn't let in", "", Tests(&[(SAME_ANSWER, "row_86_the_same_401_for_every_cause"), (SAME_ANSWER, "row_86_the_same_401_when_credentials_change")])),
+        row(87, "The time that a comparison of keys takes", "", Measured("benches/timing/main.rs", "make bench-timing")),
     ] },
 ];

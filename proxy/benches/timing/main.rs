@@ -1,0 +1,165 @@
+//! `make bench-timing`: whether the time of checking an API key tells anything of the keys in force.
+//!
+//! The method is dudect's (Reparaz, Balasch, Verbauwhede, "Dude, is my code constant time?", 2017): inputs of two
+//! classes in an order by chance, the time of each single check, and Welch's t-test on the two. One class is always the
+//! same key, which differs from one in force in its last character only, the other is made of random keys: a comparison
+//! that stops at the first difference takes longer for the first. That the measurement would see it is shown by such a
+//! comparison, measured in the same way.
+
+mod welch;
+
+use std::hint::black_box;
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use clap::Parser;
+use corral_proxy::config::flags::Flags;
+use corral_proxy::identify::Verifier;
+use corral_proxy::in_force::InForce;
+use futures::FutureExt;
+use http::request::Parts;
+use prometheus_client::metrics::counter::Counter;
+
+use crate::welch::{Class, greatest_t};
+
+/// Keys in force.
+const KEYS: usize = 100;
+/// Requests of each class. They are used in turn, so that both classes take the same room in the caches.
+const REQUESTS: usize = 512;
+/// Checks before the first that counts.
+const WARM_UP: usize = 20_000;
+/// Above this |t| the classes differ (dudect's bound): by chance that happens once in 100,000 times.
+const SUSPICIOUS: f64 = 4.5;
+
+/// Measures whether the time of checking an API key tells anything of the keys in force.
+#[derive(Parser)]
+struct Arguments {
+    /// Checks that are measured.
+    #[arg(long, value_name = "N", default_value_t = 2_000_000)]
+    samples: usize,
+    /// Given by `cargo bench`; without it, as under `cargo test --benches`, there is nothing to do.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+fn main() -> Result<()> {
+    let Arguments { samples, bench } = Arguments::parse();
+    if !bench {
+        println!("not measured: `cargo bench` does that");
+        return Ok(());
+    }
+    let keys: Vec<_> = (0..KEYS).map(|_| random_key()).collect::<Result<_>>()?;
+    let requests = Requests::make(&near_miss(&keys[0]))?;
+    let proxy = measure(samples, &requests, identification(&keys)?)?;
+    let naive = measure(samples, &requests, naive_comparison(&keys))?;
+    println!("{samples} checks each, {KEYS} keys in force: greatest |t| over all crops");
+    println!("  the proxy's check of a key             {proxy:8.2}");
+    println!("  a comparison that stops at a difference {naive:7.2}");
+    ensure!(
+        naive > SUSPICIOUS,
+        "this machine is too noisy: it hides even a naive comparison"
+    );
+    ensure!(
+        proxy < SUSPICIOUS,
+        "the time of a check depends on the key: |t| is {proxy:.2}"
+    );
+    println!("the proxy's is below {SUSPICIOUS}: nothing can be told from its time");
+    Ok(())
+}
+
+/// What `openssl rand -hex 32` prints.
+fn random_key() -> Result<String> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).context("no random numbers")?;
+    Ok(hex::encode(bytes))
+}
+
+fn near_miss(key: &str) -> String {
+    let last = if key.ends_with('0') { '1' } else { '0' };
+    format!("{}{last}", &key[..key.len() - 1])
+}
+
+/// The heads of requests of both classes.
+struct Requests {
+    same: Vec<Parts>,
+    random: Vec<Parts>,
+}
+
+impl Requests {
+    fn make(same: &str) -> Result<Self> {
+        let mut requests = Self {
+            same: Vec::new(),
+            random: Vec::new(),
+        };
+        // In turn, so that neither class has memory of its own.
+        for _ in 0..REQUESTS {
+            requests.same.push(head(same)?);
+            requests.random.push(head(&random_key()?)?);
+        }
+        Ok(requests)
+    }
+}
+
+fn head(key: &str) -> Result<Parts> {
+    let request = http::Request::get("/api/tags")
+        .header("x-api-key", key)
+        .body(())?;
+    Ok(request.into_parts().0)
+}
+
+/// The proxy's own step, with these keys in force.
+fn identification(keys: &[String]) -> Result<impl Fn(&Parts) -> bool> {
+    let file = tempfile::NamedTempFile::new()?;
+    std::fs::write(file.path(), keys.join("\n"))?;
+    let in_force = in_force(file.path())?;
+    let verifier = Verifier::new(Counter::default())?;
+    let address = in_force
+        .addresses
+        .client([192, 0, 2, 1].into(), &http::HeaderMap::new())?;
+    Ok(move |head: &Parts| {
+        let identified = verifier.identify(&in_force.credentials, head, address);
+        identified.now_or_never().is_some_and(|identity| identity.is_ok())
+    })
+}
+
+fn in_force(keys: &Path) -> Result<InForce> {
+    let flags = Flags {
+        api_keys: Some(keys.to_owned()),
+        ..Flags::default()
+    };
+    Ok(InForce::first(flags.load()?))
+}
+
+/// What the proxy doesn't do.
+fn naive_comparison(keys: &[String]) -> impl Fn(&Parts) -> bool {
+    let keys: Vec<Vec<u8>> = keys.iter().map(|key| key.clone().into_bytes()).collect();
+    move |head: &Parts| {
+        let shown = head.headers["x-api-key"].as_bytes();
+        keys.iter().any(|key| {
+            let mut pairs = key.iter().zip(shown);
+            key.len() == shown.len() && pairs.all(|(stored, shown)| black_box(stored) == black_box(shown))
+        })
+    }
+}
+
+/// The greatest |t| of so many checks.
+fn measure(samples: usize, requests: &Requests, check: impl Fn(&Parts) -> bool) -> Result<f64> {
+    let mut order = vec![0; (samples + WARM_UP).div_ceil(8)];
+    getrandom::fill(&mut order).context("no random numbers")?;
+    let mut times = Vec::with_capacity(samples + WARM_UP);
+    for number in 0..samples + WARM_UP {
+        let is_random = order[number / 8] >> (number % 8) & 1 == 1;
+        let (class, pool) = if is_random {
+            (Class::Random, &requests.random)
+        } else {
+            (Class::Same, &requests.same)
+        };
+        let head = &pool[number % REQUESTS];
+        let start = Instant::now();
+        let known = black_box(check(black_box(head)));
+        times.push((class, start.elapsed().as_nanos() as f64));
+        ensure!(!known, "a key that isn't in force was let in");
+    }
+    Ok(greatest_t(&times[WARM_UP..]))
+}
