@@ -23,8 +23,9 @@ impl ModelPattern {
         if pattern == "*" {
             return Some(Self::Every);
         }
-        // A valid name with each star in its place: a star is a letter that only patterns have.
-        const STAR: &str = "0star0";
+        // A valid name with a word in each star's place. The word doesn't end as it begins, so that it can't arise
+        // from parts of itself and what stands beside it.
+        const STAR: &str = "0star1";
         let has_tag = pattern.rfind(':') > pattern.rfind('/');
         let any_tag = !has_tag
             && pattern
@@ -36,13 +37,19 @@ impl ModelPattern {
         } else {
             pattern.to_owned()
         };
-        if whole.contains(STAR) {
+        let has_star = whole.contains('*');
+        if has_star && whole.to_ascii_lowercase().contains(STAR) {
             return None;
         }
         let name = CanonicalName::parse(&whole.replace('*', STAR))?;
-        Some(Self::Parts(
-            name.parts().map(|part| Glob::new(&part.replace(STAR, "*"))),
-        ))
+        let glob = |part: &str| {
+            if has_star {
+                Glob::new(&part.replace(STAR, "*"))
+            } else {
+                Glob::new(part)
+            }
+        };
+        Some(Self::Parts(name.parts().map(glob)))
     }
 
     /// Whether a model is one of them.
@@ -80,6 +87,10 @@ mod tests {
             ("user/*", &["user/model:1"], &["model", "user2/model"]),
             ("hf.co/*/*", &["hf.co/a/b:q4"], &["a/b", "hf.com/a/b"]),
             ("*/*/*", &["gemma3", "hf.co/a/b:q4"], &[]),
+            // What stands for a star inside, and what looks like a part of it.
+            ("0star*", &["0star", "0star0:1"], &["star0", "a0star"]),
+            ("0star0", &["0STAR0"], &["a", "star0"]),
+            ("0star1", &["0STAR1"], &["a", "star1"]),
         ];
         for (pattern, those, others) in cases {
             let parsed = ModelPattern::parse(pattern).unwrap();
@@ -87,7 +98,9 @@ mod tests {
             assert!(those.iter().all(matches), "{pattern}");
             assert!(!others.iter().any(matches), "{pattern}");
         }
-        for pattern in ["", "a b", "a/b/c/d", ":*", "a:", "../*", "gemma3@*"] {
+        for pattern in [
+            "", "a b", "a/b/c/d", ":*", "a:", "../*", "gemma3@*", "0star1*", "a0STAR1*",
+        ] {
             assert_eq!(ModelPattern::parse(pattern), None, "{pattern}");
         }
     }

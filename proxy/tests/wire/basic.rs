@@ -65,10 +65,11 @@ impl Guarded {
         answer.status
     }
 
-    /// Waits until an edit is in force. A request that is under way meanwhile may have arrived and still be refused.
+    /// Waits until name and password get this status from a route that there isn't: 401, or 404 once they are known. A
+    /// request that is forwarded could arrive after it was cut.
     #[track_caller]
     fn becomes(&self, what: &str, name_and_password: &str, status: u16) {
-        let request = authorized("/api/tags", &STANDARD.encode(name_and_password));
+        let request = authorized("/nowhere", &STANDARD.encode(name_and_password));
         within(SOON, what, || self.proxy.exchange(&request).status == status);
     }
 

@@ -67,7 +67,7 @@ fn row_57_files_with_faults() {
         let error = guarded.proxy.status()["credentials"][0]["error"].to_string();
         assert!(error.contains(message), "{name}: {error}");
         guarded.write(&good);
-        guarded.becomes("the mended file", "alice:open", 200);
+        guarded.becomes("the mended file", "alice:open", 404);
     }
     // What Windows and editors make of a good file is a good file.
     for (name, file) in [
@@ -82,7 +82,7 @@ fn row_57_files_with_faults() {
         guarded.write("");
         guarded.becomes(name, "alice:open", 401);
         guarded.write(&file);
-        guarded.becomes(name, "alice:open", 200);
+        guarded.becomes(name, "alice:open", 404);
         assert_eq!(guarded.status("alice:open\r"), 401, "{name}");
     }
 }
@@ -132,7 +132,7 @@ fn row_59_a_file_without_users_denies_all() {
             assert_eq!(guarded.status(attempt), 401, "{name}: {attempt:?}");
         }
         guarded.write(&good);
-        guarded.becomes(name, "alice:open", 200);
+        guarded.becomes(name, "alice:open", 404);
     }
     fs::remove_file(guarded.files.path().join("users")).unwrap();
     guarded.becomes("no file", "alice:open", 401);
