@@ -1,8 +1,9 @@
 # `make` alone lists what there is.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fmt deny bench bench-proxy bench-timing e2e clean
+.PHONY: help run test lint fmt deny bench bench-proxy bench-timing soak e2e clean
 
+MINUTES ?= 30
 LAB := cargo run --quiet --package corral-tests --bin corral-lab --
 
 help: ## List what there is
@@ -32,6 +33,9 @@ bench-proxy: ## Measure the proxy against nginx, HAProxy, Caddy and a bare forwa
 
 bench-timing: ## Measure whether the time of checking a key tells anything of the keys (about 2 min)
 	cargo bench --package corral-proxy --bench timing
+
+soak: ## Run everything against the proxy at once, for MINUTES=30 (CORRAL_SOAK_SEED: as it was that time)
+	CORRAL_SOAK_SECONDS=$$(($(MINUTES) * 60)) cargo test --package corral-proxy --test soak --locked -- --nocapture
 
 e2e: ## Run the end-to-end tests on a node with a real model (CASES=word: those with it in their names)
 	cargo test --package corral-tests --test e2e --locked -- $(CASES)

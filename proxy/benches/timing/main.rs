@@ -1,10 +1,13 @@
 //! `make bench-timing`: whether the time of checking an API key tells anything of the keys in force.
 //!
 //! The method is dudect's (Reparaz, Balasch, Verbauwhede, "Dude, is my code constant time?", 2017): inputs of two
-//! classes in an order by chance, the time of each single check, and Welch's t-test on the two. One class is always the
-//! same key, which differs from one in force in its last character only, the other is made of random keys: a comparison
-//! that stops at the first difference takes longer for the first. That the measurement would see it is shown by such a
-//! comparison, measured in the same way.
+//! classes in an order by chance, the time of each single check, and Welch's t-test on the two. The keys of one class
+//! begin like one in force, all but their last characters, the others are random: a comparison that stops at the first
+//! difference takes longer for the first. That the measurement would see it is shown by such a comparison, measured in
+//! the same way.
+//!
+//! dudect's own first class is one input again and again. Here it would show what caches and branch predictors do with a
+//! look-up that is repeated, whatever key that is of.
 
 mod welch;
 
@@ -50,7 +53,7 @@ fn main() -> Result<()> {
         return Ok(());
     }
     let keys: Vec<_> = (0..KEYS).map(|_| random_key()).collect::<Result<_>>()?;
-    let requests = Requests::make(&near_miss(&keys[0]))?;
+    let requests = Requests::make(&keys[0])?;
     let proxy = measure(samples, &requests, identification(&keys)?)?;
     let naive = measure(samples, &requests, naive_comparison(&keys))?;
     println!("{samples} checks each, {KEYS} keys in force: greatest |t| over all crops");
@@ -75,26 +78,28 @@ fn random_key() -> Result<String> {
     Ok(hex::encode(bytes))
 }
 
-fn near_miss(key: &str) -> String {
-    let last = if key.ends_with('0') { '1' } else { '0' };
-    format!("{}{last}", &key[..key.len() - 1])
+/// Begins like a key in force.
+fn near_miss(key: &str) -> Result<String> {
+    const CHANGED: usize = 8;
+    let random = random_key()?;
+    Ok(format!("{}{}", &key[..key.len() - CHANGED], &random[..CHANGED]))
 }
 
 /// The heads of requests of both classes.
 struct Requests {
-    same: Vec<Parts>,
+    near: Vec<Parts>,
     random: Vec<Parts>,
 }
 
 impl Requests {
-    fn make(same: &str) -> Result<Self> {
+    fn make(key: &str) -> Result<Self> {
         let mut requests = Self {
-            same: Vec::new(),
+            near: Vec::new(),
             random: Vec::new(),
         };
         // In turn, so that neither class has memory of its own.
         for _ in 0..REQUESTS {
-            requests.same.push(head(same)?);
+            requests.near.push(head(&near_miss(key)?)?);
             requests.random.push(head(&random_key()?)?);
         }
         Ok(requests)
@@ -153,13 +158,12 @@ fn measure(samples: usize, requests: &Requests, check: impl Fn(&Parts) -> bool) 
         let (class, pool) = if is_random {
             (Class::Random, &requests.random)
         } else {
-            (Class::Same, &requests.same)
+            (Class::Near, &requests.near)
         };
         let head = &pool[number % REQUESTS];
         let start = Instant::now();
-        let known = black_box(check(black_box(head)));
+        black_box(check(black_box(head)));
         times.push((class, start.elapsed().as_nanos() as f64));
-        ensure!(!known, "a key that isn't in force was let in");
     }
     Ok(greatest_t(&times[WARM_UP..]))
 }

@@ -3,9 +3,9 @@
 /// Of which kind an input is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Class {
-    /// Always the same.
-    Same,
-    /// Another one each time.
+    /// Begins like a key in force.
+    Near,
+    /// Random from its first character on.
     Random,
 }
 
@@ -34,15 +34,15 @@ pub(crate) fn greatest_t(times: &[(Class, f64)]) -> f64 {
 
 /// Welch's t of the two classes; 0 where one has no two samples that differ.
 fn t<'times>(times: impl Iterator<Item = &'times (Class, f64)>) -> f64 {
-    let (mut same, mut random) = (Moments::default(), Moments::default());
+    let (mut near, mut random) = (Moments::default(), Moments::default());
     for (class, time) in times {
         match class {
-            Class::Same => same.add(*time),
+            Class::Near => near.add(*time),
             Class::Random => random.add(*time),
         }
     }
-    let error = (same.variance() / same.count + random.variance() / random.count).sqrt();
-    let t = (same.mean - random.mean) / error;
+    let error = (near.variance() / near.count + random.variance() / random.count).sqrt();
+    let t = (near.mean - random.mean) / error;
     if t.is_finite() { t } else { 0.0 }
 }
 

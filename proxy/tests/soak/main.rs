@@ -1,0 +1,208 @@
+//! Everything at once, for as long as there is time: traffic of all means over TLS, clients and an upstream that leave,
+//! and credentials, configuration and certificate that change every second. No answer may be wrong in either direction,
+//! and at the end nothing may be left: no memory, no connection, no open file, no request.
+//!
+//! `make test` runs it for some seconds, `make soak MINUTES=30` for longer. Chance follows from a seed, which is printed;
+//! `CORRAL_SOAK_SEED` sets it.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that can't go on fails"
+)]
+
+mod backend;
+mod credentials;
+mod process;
+mod rotation;
+mod seeded;
+mod tally;
+mod traffic;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use rustls::crypto::aws_lc_rs;
+use rustls::{ClientConfig, RootCertStore};
+
+use backend::Counts;
+use credentials::Ledger;
+use process::Process;
+use rotation::{Pair, Rotation};
+use seeded::Seeded;
+use tally::Tally;
+use traffic::Worker;
+
+const SECONDS: u64 = 12;
+const WORKERS: u64 = 16;
+/// How long what is left may take to go.
+const QUIET_WITHIN: Duration = Duration::from_secs(30);
+/// How much more memory the last third may take than the first (medians): a tenth, and this for caches that fill.
+const MORE_MEMORY: u64 = 8 * 1024;
+/// Open files beyond those of connections: a question to the admin port may just be ending.
+const MORE_FILES: usize = 4;
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().and_then(|value| value.parse().ok())
+}
+
+#[test]
+fn no_verdict_is_wrong_and_nothing_is_left() {
+    let seconds = number("CORRAL_SOAK_SECONDS").unwrap_or(SECONDS);
+    let seed = number("CORRAL_SOAK_SEED").unwrap_or_else(|| {
+        let mut bytes = [0; 8];
+        getrandom::fill(&mut bytes).unwrap();
+        u64::from_le_bytes(bytes)
+    });
+    println!("{seconds} s, CORRAL_SOAK_SEED={seed}");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    let tally = Tally::default();
+    let soaked = runtime.block_on(soak(Duration::from_secs(seconds), &Seeded::new(seed), &tally));
+    let wrong = tally.report();
+    soaked.unwrap();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    for event in [
+        "let in",
+        "refused",
+        "credentials changed",
+        "answers that came to their end",
+    ] {
+        assert!(tally.of(event) > 0, "nothing was {event}");
+    }
+}
+
+async fn soak(time: Duration, seeded: &Seeded, tally: &Tally) -> io::Result<()> {
+    let ledger = Ledger::default();
+    let pairs = [rotation::pair(), rotation::pair()];
+    let tls = trusting(&pairs);
+    let rotation = Rotation::begin(&ledger, pairs)?;
+    let (upstream, counts) = backend::start(seeded.branch(1)).await?;
+    let process = Arc::new(Process::start(upstream, rotation.files())?);
+    let idle = Left::now(&process, &counts)?;
+    let beginning = Instant::now();
+    let end = beginning + time;
+    let workers: Vec<_> = (0..WORKERS)
+        .map(|worker| {
+            let worker = Worker {
+                address: process.address,
+                tls: Arc::clone(&tls),
+                ledger: ledger.clone(),
+                seeded: seeded.branch(2 + worker),
+                tally: tally.clone(),
+                beginning,
+                end,
+            };
+            tokio::spawn(worker.run())
+        })
+        .collect();
+    let rotating = tokio::spawn(rotation.run(Arc::clone(&process), tally.clone(), end));
+    let memory = sample_memory(&process, end).await?;
+    // Its files stay until the end.
+    let _rotation = rotating.await.map_err(io::Error::other)??;
+    for worker in workers {
+        worker.await.map_err(io::Error::other)?;
+    }
+    check_quiet(&process, &counts, &idle, tally).await?;
+    check_memory(&memory, tally);
+    println!(
+        "{:>9}  requests at the upstream",
+        counts.requests.load(Ordering::Relaxed)
+    );
+    let runs = Arc::into_inner(process).is_some_and(|mut process| process.runs());
+    if !runs {
+        tally.wrong("the proxy ended".to_owned());
+    }
+    Ok(())
+}
+
+fn trusting(pairs: &[Pair]) -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    for pair in pairs {
+        roots.add(pair.der.clone()).unwrap();
+    }
+    let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap();
+    Arc::new(config.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// Memory in KiB, until `end`.
+async fn sample_memory(process: &Process, end: Instant) -> io::Result<Vec<u64>> {
+    let mut samples = Vec::new();
+    while Instant::now() < end {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        samples.push(process.resident()?);
+    }
+    Ok(samples)
+}
+
+fn check_memory(samples: &[u64], tally: &Tally) {
+    let third = samples.len() / 3;
+    let (first, last) = (
+        median(&samples[..third]),
+        median(&samples[samples.len() - third..]),
+    );
+    println!("{first:>9}  KiB of memory in the first third, {last} in the last");
+    if last > first + first / 10 + MORE_MEMORY {
+        tally.wrong(format!("memory grew from {first} to {last} KiB"));
+    }
+}
+
+fn median(samples: &[u64]) -> u64 {
+    let mut sorted = samples.to_vec();
+    sorted.sort_unstable();
+    sorted.get(sorted.len() / 2).copied().unwrap_or_default()
+}
+
+/// What is open.
+#[derive(Debug)]
+struct Left {
+    files: usize,
+    connections: usize,
+    exchanges: usize,
+}
+
+impl Left {
+    fn now(process: &Process, counts: &Counts) -> io::Result<Self> {
+        Ok(Self {
+            files: process.open_files()?,
+            connections: counts.connections.load(Ordering::Relaxed),
+            exchanges: counts.exchanges.load(Ordering::Relaxed),
+        })
+    }
+
+    /// Kept connections to the upstream are no leak, as long as there are no more than there were requests at a time;
+    /// each is an open file.
+    fn is_quiet_after(&self, idle: &Self) -> bool {
+        let kept = self.connections.saturating_sub(idle.connections);
+        let most_kept = usize::try_from(WORKERS).unwrap_or(usize::MAX) + 2;
+        self.exchanges == 0 && kept <= most_kept && self.files <= idle.files + kept + MORE_FILES
+    }
+}
+
+async fn check_quiet(process: &Process, counts: &Counts, idle: &Left, tally: &Tally) -> io::Result<()> {
+    let start = Instant::now();
+    loop {
+        let (left, in_flight) = (Left::now(process, counts)?, process.in_flight().await?);
+        if left.is_quiet_after(idle) && in_flight == "0" {
+            println!(
+                "{:>9}  open files, {} when it began; {left:?}",
+                left.files, idle.files
+            );
+            return Ok(());
+        }
+        if start.elapsed() > QUIET_WITHIN {
+            tally.wrong(format!(
+                "left over: {left:?}, {in_flight} in flight; idle is {idle:?}"
+            ));
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}

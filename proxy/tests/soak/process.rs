@@ -1,0 +1,116 @@
+//! The real proxy as a process, and what it takes of the machine.
+
+use std::fs;
+use std::io::{self, BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// Ended when dropped.
+pub(crate) struct Process {
+    child: Child,
+    pub(crate) address: SocketAddr,
+    admin: SocketAddr,
+}
+
+impl Process {
+    /// Before this upstream, with the files of this folder.
+    pub(crate) fn start(upstream: SocketAddr, files: &Path) -> io::Result<Self> {
+        let path = |name: &str| -> PathBuf { files.join(name) };
+        let mut child = Command::new(env!("CARGO_BIN_EXE_corral-proxy"))
+            .env_clear()
+            .args([
+                "--listen",
+                "127.0.0.1:0",
+                "--admin-listen",
+                "127.0.0.1:0",
+                "--threads",
+                "2",
+            ])
+            .args(["--upstream", &format!("http://{upstream}")])
+            .arg("--config")
+            .arg(path("proxy.yaml"))
+            .arg("--api-keys")
+            .arg(path("keys"))
+            .arg("--htpasswd")
+            .arg(path("users"))
+            .arg("--ollama-keys")
+            .arg(path("authorized_keys"))
+            .arg("--tls-cert")
+            .arg(path("tls/tls.crt"))
+            .arg("--tls-key")
+            .arg(path("tls/tls.key"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let mut errors = BufReader::new(child.stderr.take().expect("a pipe"));
+        let mut line = String::new();
+        errors.read_line(&mut line)?;
+        let after = |words: &str| -> io::Result<SocketAddr> {
+            let address = line
+                .split_once(words)
+                .and_then(|(_, rest)| rest.split_whitespace().next());
+            let address = address.and_then(|address| address.parse().ok());
+            address.ok_or_else(|| io::Error::other(format!("the proxy says: {line}")))
+        };
+        let (address, admin) = (after("listens on https://")?, after("admin on http://")?);
+        // What it says is of no use here, but it must not stand still for nobody reading it.
+        thread::spawn(move || io::copy(&mut errors.by_ref(), &mut io::sink()));
+        Ok(Self {
+            child,
+            address,
+            admin,
+        })
+    }
+
+    /// What a path of the admin port says.
+    pub(crate) async fn admin(&self, path: &str) -> io::Result<String> {
+        let mut stream = TcpStream::connect(self.admin).await?;
+        let request = format!("GET {path} HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        Ok(answer
+            .split_once("\r\n\r\n")
+            .map_or(String::new(), |(_, body)| body.to_owned()))
+    }
+
+    /// Requests on their way, as the metric has it.
+    pub(crate) async fn in_flight(&self) -> io::Result<String> {
+        let metrics = self.admin("/metrics").await?;
+        let line = metrics
+            .lines()
+            .find_map(|line| line.strip_prefix("http_server_active_requests "));
+        Ok(line.unwrap_or("none").to_owned())
+    }
+
+    /// Memory in KiB.
+    pub(crate) fn resident(&self) -> io::Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kibibytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok());
+        kibibytes.ok_or_else(|| io::Error::other("no VmRSS"))
+    }
+
+    /// Open files, connections among them.
+    pub(crate) fn open_files(&self) -> io::Result<usize> {
+        Ok(fs::read_dir(format!("/proc/{}/fd", self.child.id()))?.count())
+    }
+
+    /// Whether it is still the process that was started.
+    pub(crate) fn runs(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,176 @@
+//! Credentials, configuration and certificate change once a second.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rustls::pki_types::CertificateDer;
+use serde_json::Value;
+
+use crate::credentials::{Credential, Ledger, MEANS, Means, Standing, file};
+use crate::process::Process;
+use crate::tally::Tally;
+
+/// From one change to the next.
+const PACE: Duration = Duration::from_secs(1);
+/// Far longer than any reload takes.
+const LONGEST_RELOAD: Duration = Duration::from_secs(30);
+/// Credentials of each means at a time. The first is never taken away.
+const AT_A_TIME: u64 = 5;
+
+/// A certificate for `localhost` and its key, in PEM.
+pub(crate) struct Pair {
+    pub(crate) der: CertificateDer<'static>,
+    certificate: String,
+    key: String,
+}
+
+pub(crate) fn pair() -> Pair {
+    let CertifiedKey { cert, signing_key } =
+        generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    Pair {
+        der: cert.der().clone(),
+        certificate: cert.pem(),
+        key: signing_key.serialize_pem(),
+    }
+}
+
+/// The files that the proxy reads, and who is in them.
+pub(crate) struct Rotation {
+    files: tempfile::TempDir,
+    ledger: Ledger,
+    pairs: [Pair; 2],
+    step: u64,
+    next: u64,
+}
+
+impl Rotation {
+    /// Lays out the first files.
+    pub(crate) fn begin(ledger: &Ledger, pairs: [Pair; 2]) -> io::Result<Self> {
+        let mut rotation = Self {
+            files: tempfile::tempdir()?,
+            ledger: ledger.clone(),
+            pairs,
+            step: 0,
+            next: 0,
+        };
+        for means in MEANS {
+            for _ in 0..AT_A_TIME {
+                let credential = rotation.new_credential(means);
+                ledger.put(credential, Standing::InForce);
+            }
+            rotation.write(means, &ledger.current(means))?;
+        }
+        rotation.configure()?;
+        rotation.swap_certificate()?;
+        Ok(rotation)
+    }
+
+    pub(crate) fn files(&self) -> &Path {
+        self.files.path()
+    }
+
+    /// Goes on until `end`.
+    pub(crate) async fn run(mut self, process: Arc<Process>, tally: Tally, end: Instant) -> io::Result<Self> {
+        let mut pace = tokio::time::interval(PACE);
+        while Instant::now() < end {
+            pace.tick().await;
+            self.step += 1;
+            let which = usize::try_from(self.step).unwrap_or_default() % MEANS.len();
+            self.rotate(MEANS[which], &process).await?;
+            tally.count("credentials changed");
+            if self.step.is_multiple_of(3) {
+                self.swap_certificate()?;
+                tally.count("certificates changed");
+            }
+            if self.step.is_multiple_of(4) {
+                self.configure()?;
+                tally.count("configurations changed");
+            }
+        }
+        Ok(self)
+    }
+
+    /// One comes, another goes; neither answer is wrong until the proxy says that it is in force.
+    async fn rotate(&mut self, means: Means, process: &Process) -> io::Result<()> {
+        let before = self.ledger.current(means);
+        let (comes, goes) = (self.new_credential(means), before[1]);
+        self.ledger.put(comes, Standing::Changing);
+        self.ledger.put(goes, Standing::Changing);
+        let after: Vec<_> = before
+            .into_iter()
+            .filter(|other| *other != goes)
+            .chain([comes])
+            .collect();
+        self.write(means, &after)?;
+        let start = Instant::now();
+        while !is_in_force(process, comes, goes).await? {
+            if start.elapsed() > LONGEST_RELOAD {
+                return Err(io::Error::other(format!(
+                    "{} isn't in force after {LONGEST_RELOAD:?}",
+                    comes.name()
+                )));
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        self.ledger.put(comes, Standing::InForce);
+        self.ledger.put(goes, Standing::Revoked(Instant::now()));
+        Ok(())
+    }
+
+    fn new_credential(&mut self, means: Means) -> Credential {
+        let number = self.next;
+        self.next += 1;
+        Credential { means, number }
+    }
+
+    fn write(&self, means: Means, credentials: &[Credential]) -> io::Result<()> {
+        self.replace(means.file(), &file(credentials))
+    }
+
+    /// Nothing that a request would notice.
+    fn configure(&self) -> io::Result<()> {
+        let read = 65_536 + self.step;
+        self.replace(
+            "proxy.yaml",
+            &format!("limits: {{body: {{read: {read}}}}}\nlog: {{format: json, audit: true}}\n"),
+        )
+    }
+
+    /// A file is whole at any moment.
+    fn replace(&self, name: &str, content: &str) -> io::Result<()> {
+        let written = self.files.path().join("written");
+        fs::write(&written, content)?;
+        fs::rename(written, self.files.path().join(name))
+    }
+
+    /// As the kubelet does: certificate and key change in one.
+    fn swap_certificate(&self) -> io::Result<()> {
+        let directory = self.files.path().join("tls");
+        let data = format!("..{}", self.step);
+        fs::create_dir_all(directory.join(&data))?;
+        let pair = &self.pairs[usize::from(self.step % 2 == 1)];
+        for (entry, content) in [("tls.crt", &pair.certificate), ("tls.key", &pair.key)] {
+            fs::write(directory.join(&data).join(entry), content)?;
+            let _ = symlink(Path::new("..data").join(entry), directory.join(entry));
+        }
+        let before = fs::read_link(directory.join("..data"));
+        symlink(&data, directory.join("..new"))?;
+        fs::rename(directory.join("..new"), directory.join("..data"))?;
+        before.map_or(Ok(()), |before| fs::remove_dir_all(directory.join(before)))
+    }
+}
+
+async fn is_in_force(process: &Process, comes: Credential, goes: Credential) -> io::Result<bool> {
+    let status: Value = serde_json::from_str(&process.admin("/status").await?)?;
+    let clients = status["clients"].as_array().cloned().unwrap_or_default();
+    let lists = |credential: Credential| {
+        let name = credential.name();
+        clients.iter().any(|client| client["name"] == name.as_str())
+    };
+    Ok(lists(comes) && !lists(goes))
+}
