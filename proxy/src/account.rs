@@ -16,6 +16,7 @@ use jiff::Timestamp;
 use prometheus_client::metrics::histogram::Histogram;
 
 use crate::address::ClientAddress;
+use crate::ask::Ask;
 use crate::config::RouteClass;
 use crate::identify::Identity;
 use crate::metrics::{Kind, Metrics};
@@ -112,6 +113,8 @@ pub struct Entry {
     pub request_id: Option<HeaderValue>,
     /// The trace that it belongs to, if it says so.
     pub trace_id: Option<Box<str>>,
+    /// The models that the request's body names, where an audit log wants to know.
+    pub asked: Vec<CanonicalName>,
 }
 
 impl Entry {
@@ -134,6 +137,7 @@ impl Entry {
             usage: None,
             request_id: None,
             trace_id: None,
+            asked: Vec::new(),
         }
     }
 }
@@ -206,6 +210,13 @@ impl Record {
     pub const fn note_target(&mut self, target: &Target) {
         self.entry.route = Some(target.route());
         self.entry.class = Some(target.class());
+    }
+
+    /// What the request's body asks for.
+    pub fn note_ask(&mut self, ask: &Ask) {
+        if self.accounting.log.audits() {
+            self.entry.asked.clone_from(&ask.models);
+        }
     }
 
     /// The head of the response.

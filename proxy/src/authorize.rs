@@ -28,6 +28,7 @@ pub struct Authorizer {
     others: Arc<Terms>,
     /// The client that needs no credential, if there is one.
     anonymous: Option<(String, Arc<Terms>)>,
+    audits: bool,
 }
 
 /// What the clients of a rule may do.
@@ -145,6 +146,7 @@ impl Authorizer {
                 not_after: None,
             }),
             anonymous: None,
+            audits: false,
         }
     }
 
@@ -197,10 +199,12 @@ impl Authorizer {
         let Permit { act, .. } = &permit;
         match terms.admit(address, act.class, now) {
             Err(cause) => Err(forbidden(cause)),
-            Ok(()) if terms.needs_ask(act) => Ok(Clearance::Pending(Pending {
-                permit,
-                terms: Arc::clone(terms),
-            })),
+            Ok(()) if terms.needs_ask(act) || (self.audits && act.changes_named_models()) => {
+                Ok(Clearance::Pending(Pending {
+                    permit,
+                    terms: Arc::clone(terms),
+                }))
+            }
             Ok(()) => match terms.allow_ask(act) {
                 Err(cause) => Err(forbidden(cause)),
                 Ok(()) => Ok(Clearance::Given(permit)),
@@ -233,6 +237,12 @@ impl Authorizer {
     pub fn expires_between(&self, earlier: Timestamp, later: Timestamp) -> bool {
         let mut ends = self.rules.iter().filter_map(|(_, terms)| terms.not_after);
         ends.any(|end| earlier < end && end <= later)
+    }
+
+    /// The same rules where somebody may want to know which models are changed.
+    #[must_use]
+    pub fn auditing(self, audits: bool) -> Self {
+        Self { audits, ..self }
     }
 
     fn terms(&self, client: &str) -> &Arc<Terms> {
@@ -330,6 +340,11 @@ impl Act {
             content,
             ask: (content == Content::Path).then(|| Ask::of_path(target.model())),
         }
+    }
+
+    fn changes_named_models(&self) -> bool {
+        let names = matches!(self.content, Content::Named | Content::Create | Content::Copy);
+        names && self.class == RouteClass::Manage
     }
 }
 

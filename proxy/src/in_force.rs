@@ -154,7 +154,7 @@ impl InForce {
 }
 
 fn authorizer(config: &Config) -> Authorizer {
-    let authorizer = Authorizer::new(&config.access);
+    let authorizer = Authorizer::new(&config.access).auditing(config.log.audit);
     match &config.credentials.anonymous {
         Some(Anonymous { client }) => authorizer.with_anonymous(&config.access, client),
         None => authorizer,

@@ -107,13 +107,14 @@ impl HeldBytes {
 ///
 /// # Errors
 /// The body is larger than `limit`, which a length in the head tells at once; it can't be read; or what it asks for
-/// is forbidden.
+/// is forbidden. What it asks for, if it can be read, `note` is told before.
 pub async fn inspect(
     clearance: Clearance,
     headers: &HeaderMap,
     body: Incoming,
     limit: Option<u64>,
     held: &HeldBytes,
+    note: impl FnOnce(&Ask),
 ) -> Result<(Permit, Payload), Rejection> {
     let limit = limit.unwrap_or(u64::MAX);
     if body.size_hint().lower() > limit {
@@ -127,6 +128,7 @@ pub async fn inspect(
             }
             let (bytes, place) = read(body, limit, held).await?;
             let ask = Ask::of_body(pending.content(), &bytes).map_err(InspectError::Ask)?;
+            note(&ask);
             Ok((pending.permit(ask)?, Payload::Held(bytes, place)))
         }
     }

@@ -78,7 +78,10 @@ async fn serve(
     let clearance = in_force
         .authorizer
         .authorize(identity, address, target, Timestamp::now())?;
-    let (permit, payload) = inspect(clearance, &head.headers, body, limit, proxy.held()).await?;
+    let (permit, payload) = inspect(clearance, &head.headers, body, limit, proxy.held(), |ask| {
+        record.note_ask(ask);
+    })
+    .await?;
     let admission = admit(permit, &in_force, proxy.requests(), || proxy.in_force())?;
     let upstream = proxy.route(&admission);
     let forwarded = peer.forwarded(address, &in_force.addresses, &head.headers);

@@ -3,6 +3,7 @@
 use super::json::Object;
 use super::{Entry, Outcome};
 use crate::config::RouteClass;
+use crate::models::name::CanonicalName;
 use crate::status::Means;
 
 /// Whether a request belongs in the audit log.
@@ -20,6 +21,10 @@ pub(super) fn line(entry: &Entry, time: &str, lines: &mut Vec<u8>) {
     line.value("address", &entry.address);
     line.plain("method", entry.method);
     line.word("route", entry.route);
+    if !entry.asked.is_empty() {
+        let models: Vec<_> = entry.asked.iter().map(CanonicalName::shortest).collect();
+        line.value("models", &models);
+    }
     line.plain("result", result(entry));
     line.value_if_any("reason", entry.outcome.reason().as_ref());
     line.value("status", &entry.status.map(|status| status.as_u16()));

@@ -62,6 +62,7 @@ pub(super) fn json(entry: &Entry, time: &str, lines: &mut Vec<u8>) {
         usage,
         request_id,
         trace_id,
+        asked: _,
     } = entry;
     let mut line = Object::begin(lines);
     line.plain("time", time);
@@ -115,6 +116,7 @@ pub(super) fn text(entry: &Entry, time: &str, lines: &mut Vec<u8>) {
         usage,
         request_id,
         trace_id,
+        asked: _,
     } = entry;
     let status = status.map_or_else(|| "-".to_owned(), |status| status.as_u16().to_string());
     let first_byte = first_byte.map_or_else(

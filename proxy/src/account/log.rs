@@ -74,6 +74,11 @@ impl AccessLog {
         self.queue.audit.store(*audit, Ordering::Relaxed);
     }
 
+    /// Whether there is an audit log.
+    pub fn audits(&self) -> bool {
+        self.queue.audit.load(Ordering::Relaxed)
+    }
+
     /// Leaves an entry to be written.
     pub fn write(&self, entry: Entry) {
         let mut waiting = self.queue.lock();

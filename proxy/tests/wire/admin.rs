@@ -180,16 +180,45 @@ fn a_head_that_is_no_http_is_accounted_for() {
 
 #[test]
 fn changes_and_refusals_are_lines_of_the_audit_log() {
-    let access = "access: [{clients: [admin], allow: [Manage]}]\n";
+    let access =
+        "access: [{clients: [admin], allow: [Manage]}, {clients: [user], allow: [Inference], models: [a]}]\n";
     let proxy = Proxy::configured(&Backend::start(), &format!("log: {{audit: true}}\n{access}"));
     let canary = "canary-secret-0123456789";
-    let body = format!("{{\"model\":\"{canary}\"}}");
+    let body = |member: &str| format!("{{{member},\"system\":\"{canary}\"}}");
+    let model = body(r#""model":"a""#);
     let exchanges = [
-        (request("DELETE", "/api/delete", ADMIN, &body), 200),
-        (request("DELETE", "/api/delete", USER, &body), 403),
-        (request("POST", "/api/chat", USER, &body), 200),
+        (request("DELETE", "/api/delete", ADMIN, &model), 200),
         (
-            request("POST", &format!("/api/chat?{canary}"), canary, &body),
+            request("POST", "/api/pull", ADMIN, &body(r#""name":"A:latest""#)),
+            200,
+        ),
+        (
+            request(
+                "POST",
+                "/api/create",
+                ADMIN,
+                &body(r#""model":"b:1","from":"u/a""#),
+            ),
+            200,
+        ),
+        (
+            request(
+                "POST",
+                "/api/copy",
+                ADMIN,
+                &body(r#""source":"a","destination":"c""#),
+            ),
+            200,
+        ),
+        (
+            request("POST", "/api/push", ADMIN, &body(r#""model":"a","MODEL":"b""#)),
+            400,
+        ),
+        (request("DELETE", "/api/delete", USER, &model), 403),
+        (request("POST", "/api/chat", USER, &model), 200),
+        (request("POST", "/api/chat", USER, &body(r#""model":"b""#)), 403),
+        (
+            request("POST", &format!("/api/chat?{canary}"), canary, &model),
             401,
         ),
     ];
@@ -201,9 +230,9 @@ fn changes_and_refusals_are_lines_of_the_audit_log() {
         let lines = output.lines().filter_map(|line| serde_json::from_str(line).ok());
         lines.filter(|line: &Value| line["log"] == "audit").collect()
     };
-    within(SOON, "three lines", || lines().len() == 3);
+    within(SOON, "eight lines", || lines().len() == 8);
     let fields = [
-        "client", "means", "address", "method", "route", "result", "reason", "status",
+        "client", "means", "address", "method", "route", "models", "result", "reason", "status",
     ];
     let seen: Vec<String> = lines()
         .iter()
@@ -212,9 +241,14 @@ fn changes_and_refusals_are_lines_of_the_audit_log() {
     assert_eq!(
         seen,
         [
-            r#""admin" "apiKeys" "127.0.0.1" "DELETE" "/api/delete" "done" null 200"#,
-            r#""user" "apiKeys" "127.0.0.1" "DELETE" "/api/delete" "refused" "forbidden" 403"#,
-            r#"null null "127.0.0.1" "POST" null "refused" "unknown" 401"#,
+            r#""admin" "apiKeys" "127.0.0.1" "DELETE" "/api/delete" ["a:latest"] "done" null 200"#,
+            r#""admin" "apiKeys" "127.0.0.1" "POST" "/api/pull" ["a:latest"] "done" null 200"#,
+            r#""admin" "apiKeys" "127.0.0.1" "POST" "/api/create" ["b:1","u/a:latest"] "done" null 200"#,
+            r#""admin" "apiKeys" "127.0.0.1" "POST" "/api/copy" ["a:latest","c:latest"] "done" null 200"#,
+            r#""admin" "apiKeys" "127.0.0.1" "POST" "/api/push" null "refused" "bad_json" 400"#,
+            r#""user" "apiKeys" "127.0.0.1" "DELETE" "/api/delete" null "refused" "forbidden" 403"#,
+            r#""user" "apiKeys" "127.0.0.1" "POST" "/api/chat" ["b:latest"] "refused" "model" 403"#,
+            r#"null null "127.0.0.1" "POST" null null "refused" "unknown" 401"#,
         ]
     );
     assert!(!proxy.output().contains(canary));

@@ -21,6 +21,7 @@ fn entry() -> Entry {
         usage: None,
         request_id: None,
         trace_id: None,
+        asked: Vec::new(),
     }
 }
 
