@@ -11,7 +11,7 @@ mod storage;
 
 use std::collections::BTreeMap;
 
-use corral_proxy::config::AccessRule;
+use corral_proxy::config::{AccessRule, Streams};
 use k8s_openapi::api::core::v1::Toleration;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
@@ -118,6 +118,9 @@ pub struct OllamaServiceSpec {
     /// cluster.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network: Option<Network>,
+    /// What is done for streamed answers. A change restarts nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub streams: Option<Streams>,
     /// The Service that clients connect to. Without it, one of type ClusterIP.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service: Option<ServiceExposure>,

@@ -54,6 +54,7 @@ fn config(prepared: &Prepared<'_>) -> Config {
         credentials: credentials(prepared),
         access: prepared.spec.access.clone(),
         network: prepared.network.clone(),
+        streams: prepared.spec.streams.clone().unwrap_or_default(),
         models: models(prepared),
         log: Log {
             format: LogFormat::Json,

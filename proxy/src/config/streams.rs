@@ -6,11 +6,13 @@ use serde::{Deserialize, Serialize};
 /// `/v1/messages`. Ollama's own streams (`/api/chat`, `/api/generate`) are lines of JSON, which have no room for
 /// anything else.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Streams {
     /// After so many seconds of silence a line that clients ignore is sent, so that what lies between doesn't take the
     /// stream for dead while a model loads or thinks. Nothing without it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 3600)))]
     pub heartbeat_seconds: Option<u32>,
     /// Whether Ollama is asked for the tokens of a stream of completions whose client doesn't ask. The client sees
     /// nothing of it.

@@ -58,6 +58,10 @@ async fn a_wrong_spec_is_refused_with_words_that_help() {
             "trustedProxies must be networks such as 10.0.0.0/8",
         ),
         (
+            json!({"streams": {"heartbeatSeconds": 0}}),
+            "spec.streams.heartbeatSeconds",
+        ),
+        (
             json!({"image": {"tag": "x", "digest": format!("sha256:{}", "a".repeat(64))}}),
             "tag or digest, not both",
         ),
