@@ -119,10 +119,7 @@ fn source_lag(status: &Status, source: &Source, secret: &SecretState) -> Option<
     if *secret == SecretState::Unread {
         return None;
     }
-    let reported = status
-        .credentials
-        .iter()
-        .find(|reported| reported.means == source.kind.means());
+    let reported = status.credentials.iter().find(|reported| source.is(reported));
     let reported = reported.and_then(|reported| reported.digest.as_deref());
     let in_force = reported.is_some() && reported == secret.digest();
     (!in_force).then(|| format!("it has not the newest Secret {} yet", source.secret))

@@ -150,6 +150,14 @@ fn what_is_wrong_is_named() {
             "spec.storage: storageClassName and accessModes go with",
         ),
         ("{auth: {}}", "spec.auth: at least one of"),
+        (
+            "{auth: {jwt: [{issuer: '', audiences: [a], secretRef: {name: x}}]}}",
+            "spec.auth.jwt[0].issuer: must not be empty",
+        ),
+        (
+            "{auth: {jwt: [{issuer: a, audiences: [a], secretRef: {name: x}, algorithms: [HS256, RS256]}]}}",
+            "spec.auth.jwt[0].algorithms: must not mix HS",
+        ),
         ("{auth: {require: All}}", "spec.auth: at least one of"),
         (
             "{auth: {anonymous: {}, apiKeys: {secretRef: {name: a}}, require: All}}",

@@ -5,6 +5,7 @@
 
 mod credentials;
 pub mod flags;
+mod jwt;
 pub mod load;
 mod streams;
 pub mod validate;
@@ -21,6 +22,7 @@ use url::Url;
 use crate::routes::Content;
 
 pub use credentials::{Anonymous, CredentialSource, Credentials, OllamaKeys, Require};
+pub use jwt::{JwtAlgorithm, JwtIssuer};
 pub use streams::Streams;
 
 /// Where the operator mounts things in the proxy's container; standalone users choose their own places.
@@ -35,6 +37,8 @@ pub mod paths {
     pub const API_KEYS_DIRECTORY: &str = "/etc/corral/credentials/api-keys";
     /// The mounted Secret of `auth.ollamaKeys`.
     pub const OLLAMA_KEYS_DIRECTORY: &str = "/etc/corral/credentials/ollama-keys";
+    /// The mounted Secrets of `auth.jwt`, each under its own name.
+    pub const JWT_DIRECTORY: &str = "/etc/corral/credentials/jwt";
     /// The mounted Secret that keys the digests of `/status`.
     pub const DIGEST_KEY_DIRECTORY: &str = "/etc/corral/digest-key";
     /// Name of that Secret's entry.

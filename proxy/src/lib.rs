@@ -19,6 +19,7 @@ pub mod headers;
 pub mod identify;
 pub mod in_force;
 pub mod inspect;
+pub mod jwt;
 pub mod metrics;
 pub mod models;
 pub mod peer;

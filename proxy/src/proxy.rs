@@ -190,6 +190,7 @@ impl Proxy {
             },
             certificate: self.tls.as_ref().map(|_| in_force.certificate.status()),
             credentials: in_force.credentials.sources(),
+            issuers: in_force.credentials.issuer_statuses(),
             clients: in_force.credentials.clients(),
             models: self.models.statuses(),
         }

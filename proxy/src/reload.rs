@@ -48,14 +48,13 @@ fn paths(flags: &Flags, config: &Config) -> Vec<PathBuf> {
         ..
     } = config;
     let certificate = tls.iter().flat_map(|tls| [&tls.cert_file, &tls.key_file]);
-    let sources = credentials.sources().into_iter().map(|(_, source)| source.path);
     flags
         .config
         .iter()
         .chain(digest_key_file)
         .chain(certificate)
         .cloned()
-        .chain(sources)
+        .chain(credentials.paths())
         .collect()
 }
 

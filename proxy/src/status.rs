@@ -18,8 +18,11 @@ pub struct Status {
     /// The certificate that clients see; none without TLS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate: Option<CertificateStatus>,
-    /// One for each configured means.
+    /// One for each configured means, and for JSON Web Tokens one for each issuer whose keys stand in files.
     pub credentials: Vec<SourceStatus>,
+    /// Every issuer of JSON Web Tokens.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub issuers: Vec<IssuerStatus>,
     /// Every client that has a credential, by name, and among them whoever comes without one, where that is allowed.
     pub clients: Vec<ClientStatus>,
     /// Every model of the configuration.
@@ -61,6 +64,8 @@ pub enum Means {
     ApiKeys,
     /// A signature of the stock `ollama` CLI.
     OllamaKeys,
+    /// A JSON Web Token of a trusted issuer.
+    Jwt,
     /// Not at all, where that is allowed.
     Anonymous,
 }
@@ -73,6 +78,7 @@ impl Means {
             Self::ApiKeys => "apiKeys",
             Self::OllamaKeys => "ollamaKeys",
             Self::Anonymous => "anonymous",
+            Self::Jwt => "jwt",
         }
     }
 
@@ -80,7 +86,7 @@ impl Means {
     pub const fn needs_authorization(self) -> bool {
         match self {
             Self::Basic | Self::OllamaKeys => true,
-            Self::ApiKeys | Self::Anonymous => false,
+            Self::ApiKeys | Self::Jwt | Self::Anonymous => false,
         }
     }
 }
@@ -91,6 +97,9 @@ impl Means {
 pub struct SourceStatus {
     /// Which means.
     pub means: Means,
+    /// Whose keys they are, where the means is JSON Web Tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
     /// [`crate::digest::DigestKey::digest`] of all the source's entries; none without a digest key.
     pub digest: Option<String>,
     /// How many clients it lets in: 0 when there is an error.
@@ -99,6 +108,28 @@ pub struct SourceStatus {
     pub loaded_at: Timestamp,
     /// Why nobody is let in: entry, line and what would be right, never what stands there.
     pub error: Option<String>,
+}
+
+/// An issuer of JSON Web Tokens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct IssuerStatus {
+    /// What its tokens call it.
+    pub issuer: String,
+    /// Its keys in force; nobody is let in by its tokens where there is none.
+    pub keys: Vec<KeyStatus>,
+}
+
+/// A key of an issuer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KeyStatus {
+    /// What tokens call it (`kid`), if it has a name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Its type and size, such as RSA-2048.
+    #[serde(rename = "type")]
+    pub kind: String,
 }
 
 /// A client that is let in.

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::exposure::ServiceExposure;
 use super::status::OllamaServiceStatus;
 
-pub use auth::{ApiKeysAuth, Auth, BasicAuth, OllamaKeysAuth, SecretRef};
+pub use auth::{ApiKeysAuth, Auth, BasicAuth, JwtAuth, OllamaKeysAuth, SecretRef};
 pub use gpu::{Gpu, GpuVendor, Resources};
 pub use image::{Image, PullPolicy};
 pub use models::Model;

@@ -1,6 +1,6 @@
 //! The Secrets with the credentials: what they hold, as digests and counts. Their content is never kept.
 
-use corral_proxy::config::paths;
+use corral_proxy::config::{JwtAlgorithm, paths};
 use corral_proxy::credentials::{CredentialKind, parse};
 use corral_proxy::digest::{DigestKey, Entries};
 use k8s_openapi::api::core::v1::Secret;
@@ -70,6 +70,7 @@ struct Reading {
     namespace: String,
     service: String,
     source: (String, CredentialKind, Option<String>),
+    algorithms: Vec<JwtAlgorithm>,
     digest_key: Option<String>,
 }
 
@@ -132,6 +133,7 @@ async fn secret(
         namespace: place.namespace.to_owned(),
         service: place.name.to_owned(),
         source: (source.secret.clone(), source.kind, source.key.clone()),
+        algorithms: source.algorithms().to_vec(),
         digest_key: key.map(|(version, _)| version.clone()),
     };
     if let Some(known) = place.readings.contents.get(&reading)
@@ -152,7 +154,8 @@ async fn secret(
         .flatten()
         .map(|(name, content)| (name, content.0))
         .collect();
-    let parsed = parse(source.kind, source.key.as_deref(), &entries);
+    let parsed = parse(source.kind, source.key.as_deref(), &entries)
+        .and_then(|parsed| parsed.check_algorithms(source.algorithms()).map(|()| parsed));
     let content = Content {
         resource_version,
         digest: digest(&entries),

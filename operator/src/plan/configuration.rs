@@ -85,7 +85,10 @@ fn credentials(prepared: &Prepared<'_>) -> Credentials {
         require: auth.map_or(Require::Any, |auth| auth.require),
         ..Credentials::default()
     };
-    for Source { kind, key, .. } in &prepared.sources {
+    for Source {
+        kind, key, issuer, ..
+    } in &prepared.sources
+    {
         let source = |directory: &str| CredentialSource {
             path: directory.into(),
             key: key.clone(),
@@ -94,6 +97,7 @@ fn credentials(prepared: &Prepared<'_>) -> Credentials {
             CredentialKind::Basic => credentials.basic = Some(source(paths::BASIC_DIRECTORY)),
             CredentialKind::ApiKeys => credentials.api_keys = Some(source(paths::API_KEYS_DIRECTORY)),
             CredentialKind::OllamaKeys => credentials.ollama_keys = Some(ollama_keys(prepared, key.clone())),
+            CredentialKind::TokenKeys => credentials.jwt.extend(issuer.clone()),
         }
     }
     credentials

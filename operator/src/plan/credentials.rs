@@ -1,16 +1,19 @@
 //! Where the credentials come from, and the Secrets that the operator makes itself.
 
+use std::path::Path;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use corral_proxy::config::paths;
+use corral_proxy::config::{CredentialSource, JwtAlgorithm, JwtIssuer, paths};
 use corral_proxy::credentials::CredentialKind;
+use corral_proxy::status::SourceStatus;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 
 use super::Prepared;
 use super::names::{credentials_name, digest_key_name, metadata};
 use crate::cli::SecretsMode;
-use crate::crd::{Auth, OllamaService, SecretRef};
+use crate::crd::{Auth, JwtAuth, OllamaService, SecretRef};
 
 /// The entry of a generated Secret of credentials: the one client's name.
 pub const GENERATED_ENTRY: &str = "default";
@@ -24,8 +27,23 @@ pub struct Source {
     pub secret: String,
     /// The entry that is the credential file, where one is named.
     pub key: Option<String>,
+    /// Whose keys it holds, where it holds those of tokens.
+    pub issuer: Option<JwtIssuer>,
     /// No `auth` was given: the Secret is the operator's to make.
     pub generated: bool,
+}
+
+impl Source {
+    /// The algorithms that keys of tokens must be for; none where it holds no such keys.
+    pub fn algorithms(&self) -> &[JwtAlgorithm] {
+        self.issuer.as_ref().map_or(&[], |issuer| &issuer.algorithms)
+    }
+
+    /// Whether this is what a proxy says of it.
+    pub fn is(&self, reported: &SourceStatus) -> bool {
+        let issuer = self.issuer.as_ref().map(|issuer| issuer.issuer.as_str());
+        reported.means == self.kind.means() && reported.issuer.as_deref() == issuer
+    }
 }
 
 /// The sources of an OllamaService: none only where callers need no credential.
@@ -34,6 +52,7 @@ pub(super) fn sources(instance: &str, auth: Option<&Auth>) -> Vec<Source> {
         basic,
         api_keys,
         ollama_keys,
+        jwt,
         anonymous: _,
         require: _,
     }) = auth
@@ -42,6 +61,7 @@ pub(super) fn sources(instance: &str, auth: Option<&Auth>) -> Vec<Source> {
             kind: CredentialKind::ApiKeys,
             secret: credentials_name(instance),
             key: None,
+            issuer: None,
             generated: true,
         }];
     };
@@ -49,6 +69,7 @@ pub(super) fn sources(instance: &str, auth: Option<&Auth>) -> Vec<Source> {
         kind,
         secret: name.clone(),
         key: key.clone(),
+        issuer: None,
         generated: false,
     };
     let basic = basic
@@ -60,7 +81,40 @@ pub(super) fn sources(instance: &str, auth: Option<&Auth>) -> Vec<Source> {
     let ollama_keys = ollama_keys
         .iter()
         .map(|keys| source(CredentialKind::OllamaKeys, &keys.secret_ref));
-    basic.chain(api_keys).chain(ollama_keys).collect()
+    let token_keys = jwt.iter().map(|auth| Source {
+        issuer: Some(issuer(auth)),
+        ..source(CredentialKind::TokenKeys, &auth.secret_ref)
+    });
+    basic
+        .chain(api_keys)
+        .chain(ollama_keys)
+        .chain(token_keys)
+        .collect()
+}
+
+/// An issuer as the proxy is told of it.
+fn issuer(auth: &JwtAuth) -> JwtIssuer {
+    let JwtAuth {
+        issuer,
+        audiences,
+        secret_ref,
+        algorithms,
+        client_claim,
+        leeway_seconds,
+    } = auth;
+    JwtIssuer {
+        issuer: issuer.clone(),
+        audiences: audiences.clone(),
+        keys: CredentialSource {
+            path: Path::new(paths::JWT_DIRECTORY).join(&secret_ref.name),
+            key: secret_ref.key.clone(),
+        },
+        algorithms: algorithms.clone().unwrap_or_else(JwtAlgorithm::with_key_pair),
+        client_claim: client_claim
+            .clone()
+            .unwrap_or_else(|| JwtIssuer::DEFAULT_CLIENT_CLAIM.to_owned()),
+        leeway_seconds: leeway_seconds.unwrap_or(JwtIssuer::DEFAULT_LEEWAY_SECONDS),
+    }
 }
 
 /// Name of the Secret with the certificate, where clients speak HTTPS.

@@ -3,7 +3,7 @@
 //! The CustomResourceDefinition refuses the same things first; here they are caught where an older definition is installed
 //! or a file is rendered without a cluster.
 
-use corral_proxy::config::validate::unmeetable;
+use corral_proxy::config::validate::{check_issuer, unmeetable};
 use corral_proxy::config::{self, Require};
 use ipnet::IpNet;
 
@@ -162,7 +162,13 @@ fn check_environment(spec: &OllamaServiceSpec, problems: &mut Vec<String>) {
 fn check_auth(spec: &OllamaServiceSpec, sources: &[Source], problems: &mut Vec<String>) {
     let anonymous = spec.auth.as_ref().is_some_and(|auth| auth.anonymous.is_some());
     if sources.is_empty() && !anonymous {
-        problems.push("spec.auth: at least one of basic, apiKeys or ollamaKeys".to_owned());
+        problems.push("spec.auth: at least one of basic, apiKeys, ollamaKeys or jwt".to_owned());
+    }
+    let issuers = sources.iter().filter_map(|source| source.issuer.as_ref());
+    for (index, issuer) in issuers.enumerate() {
+        if let Err((field, problem)) = check_issuer(issuer) {
+            problems.push(format!("spec.auth.jwt[{index}].{field}: {problem}"));
+        }
     }
     let require = spec.auth.as_ref().map_or(Require::Any, |auth| auth.require);
     let means: Vec<_> = sources.iter().map(|source| source.kind.means()).collect();

@@ -66,6 +66,7 @@ fn missing(source: &Source, namespace: &str) -> String {
             "--from-file={}=PUBLIC-KEYS-FILE",
             entry.unwrap_or("authorized_keys")
         ),
+        CredentialKind::TokenKeys => format!("--from-file={}=JWKS-OR-PEM-FILE", entry.unwrap_or("keys")),
     };
     format!(
         "Secret {name} is missing, and nobody is let in by {}; make it: kubectl -n {namespace} create secret generic {name} \
@@ -79,6 +80,7 @@ fn words_for(kind: CredentialKind) -> &'static str {
         CredentialKind::Basic => "user and password",
         CredentialKind::ApiKeys => "API key",
         CredentialKind::OllamaKeys => "signature of the ollama CLI",
+        CredentialKind::TokenKeys => "JSON Web Token",
     }
 }
 
@@ -109,14 +111,10 @@ fn unverified(known: &Known<'_>, namespace: &str) -> Verdict {
         let sources = &replica.answer.as_ref().ok()?.credentials;
         sources
             .iter()
-            .find_map(|source| Some((source.means, source.error.as_ref()?)))
+            .find_map(|source| Some((source, source.error.as_ref()?)))
     });
-    if let Some((means, error)) = reported {
-        let source = known
-            .plan
-            .sources
-            .iter()
-            .find(|source| source.kind.means() == means);
+    if let Some((reported, error)) = reported {
+        let source = known.plan.sources.iter().find(|source| source.is(reported));
         let name = source.map_or("", |source| &source.secret);
         let message = format!(
             "Secret {name} in namespace {namespace}, as the proxies see it: {error}; until then it lets nobody in"
@@ -144,21 +142,31 @@ fn progress(service: &OllamaService, known: &Known<'_>) -> Verdict {
         let message = format!("No replica runs yet; each starts with the newest credentials{hint}");
         return Verdict::unknown("NoReplicas", message);
     }
-    let clients = clients(known.secrets, known.replicas);
-    let names: Vec<_> = known
-        .plan
-        .sources
-        .iter()
-        .map(|source| source.secret.as_str())
-        .collect();
-    let whose = match names.as_slice() {
-        [] => "No credential is needed".to_owned(),
-        names => format!("{clients} client(s) by Secret {}", names.join(", ")),
-    };
-    Verdict::yes(
-        "InForce",
-        format!("{whose}, in force on {replicas} replica(s){hint}"),
-    )
+    let message = format!(
+        "{}, in force on {replicas} replica(s){hint}",
+        who_is_let_in(known)
+    );
+    Verdict::yes("InForce", message)
+}
+
+/// The clients that stand in Secrets by their number, those that tokens name by who names them.
+fn who_is_let_in(known: &Known<'_>) -> String {
+    let mut secrets = Vec::new();
+    let mut parts = Vec::new();
+    for source in &known.plan.sources {
+        match &source.issuer {
+            None => secrets.push(source.secret.as_str()),
+            Some(issuer) => parts.push(format!("tokens of {} by Secret {}", issuer.issuer, source.secret)),
+        }
+    }
+    if !secrets.is_empty() {
+        let clients = clients(known.secrets, known.replicas);
+        parts.insert(0, format!("{clients} client(s) by Secret {}", secrets.join(", ")));
+    }
+    if parts.is_empty() {
+        return "No credential is needed".to_owned();
+    }
+    parts.join(" and ")
 }
 
 /// Where to find a key that was made because `auth` is not given.

@@ -69,11 +69,13 @@ fn replica(change: impl FnOnce(&mut Status)) -> Replica {
         certificate: None,
         credentials: vec![SourceStatus {
             means: Means::ApiKeys,
+            issuer: None,
             digest: Some("1".to_owned()),
             clients: 1,
             loaded_at: NOW,
             error: None,
         }],
+        issuers: Vec::new(),
         clients: Vec::new(),
         models: Vec::new(),
     };

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::JwtIssuer;
 use crate::credentials::CredentialKind;
 use crate::status::Means;
 
@@ -20,6 +21,9 @@ pub struct Credentials {
     /// Public keys of the stock `ollama` CLI, which signs its requests with `OLLAMA_AUTH=1`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ollama_keys: Option<OllamaKeys>,
+    /// Issuers of JSON Web Tokens (RFC 7519), sent as API keys are.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub jwt: Vec<JwtIssuer>,
     /// Lets callers without any credential in. Without it they are refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub anonymous: Option<Anonymous>,
@@ -47,13 +51,14 @@ impl Require {
 }
 
 impl Credentials {
-    /// Every file or directory that credentials are read from.
+    /// Every file or directory that holds clients with their credentials.
     pub fn sources(&self) -> Vec<(CredentialKind, CredentialSource)> {
         let Self {
             basic,
             api_keys,
             ollama_keys,
             anonymous: _,
+            jwt: _,
             require: _,
         } = self;
         let ollama_keys = ollama_keys.as_ref().map(OllamaKeys::source);
@@ -69,8 +74,16 @@ impl Credentials {
 
     /// Every means that is configured.
     pub fn means(&self) -> Vec<Means> {
-        let sources = self.sources().into_iter();
-        sources.map(|(kind, _)| kind.means()).collect()
+        let tokens = (!self.jwt.is_empty()).then_some(Means::Jwt);
+        let sources = self.sources().into_iter().map(|(kind, _)| kind.means());
+        sources.chain(tokens).collect()
+    }
+
+    /// Every file or directory that is read.
+    pub fn paths(&self) -> Vec<PathBuf> {
+        let sources = self.sources().into_iter().map(|(_, source)| source.path);
+        let keys = self.jwt.iter().map(|issuer| issuer.keys.path.clone());
+        sources.chain(keys).collect()
     }
 }
 

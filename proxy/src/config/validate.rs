@@ -1,6 +1,7 @@
 //! What the types of the configuration can't say.
 
 mod credentials;
+mod jwt;
 
 use std::collections::BTreeSet;
 
@@ -12,6 +13,7 @@ use crate::models::name::CanonicalName;
 use crate::models::pattern::ModelPattern;
 
 pub use credentials::unmeetable;
+pub use jwt::check_issuer;
 
 /// A field that holds something that can't work, and what would be right.
 #[derive(Debug, Error, PartialEq, Eq)]

@@ -40,16 +40,21 @@ pub(crate) struct Client {
 }
 
 impl Client {
+    /// A client that nobody has seen yet.
+    pub(crate) fn new(name: Arc<str>, means: Means) -> Self {
+        Self {
+            name,
+            means,
+            unnamed: false,
+            last_used: LastUsed::default(),
+        }
+    }
+
     /// Whoever comes without a credential; the one who did so far, if it has the same name.
     pub(super) fn anonymous(name: &str, previous: Option<&Arc<Self>>) -> Arc<Self> {
         match previous {
             Some(previous) if *previous.name == *name => Arc::clone(previous),
-            _ => Arc::new(Self {
-                name: name.into(),
-                means: Means::Anonymous,
-                unnamed: false,
-                last_used: LastUsed::default(),
-            }),
+            _ => Arc::new(Self::new(name.into(), Means::Anonymous)),
         }
     }
 
@@ -58,7 +63,7 @@ impl Client {
         self.last_used.set(Timestamp::now());
     }
 
-    pub(super) fn status(&self) -> ClientStatus {
+    pub(crate) fn status(&self) -> ClientStatus {
         ClientStatus {
             name: self.name.to_string(),
             means: self.means,

@@ -1,5 +1,7 @@
 //! What can be wrong with credentials: where it stands and what would be right, never what stands there.
 
+use crate::jwt::KeyProblem;
+
 use super::{HIGHEST_BCRYPT_COST, LONGEST_KEY, LONGEST_NAME, MOST_SHA_CRYPT_ROUNDS, SHORTEST_KEY};
 
 /// Why a source's entries let nobody in.
@@ -33,6 +35,9 @@ pub enum CredentialError {
         /// What is wrong with it.
         problem: Problem,
     },
+    /// Entries each of which is good, but not all of them together.
+    #[error("{0}")]
+    Together(Problem),
     /// A line that is malformed or refused.
     #[error("entry `{entry}`, line {line}: {problem}")]
     Line {
@@ -152,6 +157,9 @@ pub enum Problem {
         "a damaged ssh-ed25519 key: it has 68 characters of base64, as in the CLI's ~/.ollama/id_ed25519.pub"
     )]
     DamagedPublicKey,
+    /// A key by which tokens can't be checked.
+    #[error(transparent)]
+    TokenKey(#[from] KeyProblem),
     /// A name that an unnamed key has as well.
     #[error(
         "`{client}` is what the unnamed key in line {line} is called; choose another name or name that key"

@@ -11,6 +11,8 @@ pub enum CredentialKind {
     ApiKeys,
     /// Public keys of the stock `ollama` CLI.
     OllamaKeys,
+    /// Keys by which the tokens of an issuer are checked.
+    TokenKeys,
 }
 
 impl CredentialKind {
@@ -20,6 +22,7 @@ impl CredentialKind {
             Self::Basic => Means::Basic,
             Self::ApiKeys => Means::ApiKeys,
             Self::OllamaKeys => Means::OllamaKeys,
+            Self::TokenKeys => Means::Jwt,
         }
     }
 }

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use super::htpasswd::{ParsedUser, parse_basic_auth, parse_htpasswd};
 use super::owners::ParsedKey;
 use super::{CredentialError, CredentialKind, Problem, api_keys, authorized_keys};
+use crate::config::JwtAlgorithm;
 use crate::digest::Entries;
+use crate::jwt::{KeyList, KeySet};
 
 /// Most bytes of a client's name: what Kubernetes allows the name of a Secret's entry.
 pub const LONGEST_NAME: usize = 253;
@@ -25,23 +27,45 @@ pub(super) enum ParsedCredentials {
     Basic(Vec<ParsedUser>),
     ApiKeys(Vec<ParsedKey>),
     OllamaKeys(Vec<ParsedKey>),
+    TokenKeys(KeySet),
 }
 
 impl Parsed {
-    /// The names of the clients, each once, in order.
+    /// The names of the clients, each once, in order; none where tokens name them.
     pub fn clients(&self) -> BTreeSet<&str> {
         match &self.credentials {
             ParsedCredentials::Basic(users) => users.iter().map(|user| &*user.name).collect(),
             ParsedCredentials::ApiKeys(keys) | ParsedCredentials::OllamaKeys(keys) => {
                 keys.iter().map(|key| &*key.client).collect()
             }
+            ParsedCredentials::TokenKeys(_) => BTreeSet::new(),
+        }
+    }
+
+    /// Checks that keys of tokens are for the algorithms by which their issuer signs.
+    ///
+    /// # Errors
+    /// A key that is for none of them, or an algorithm that a secret is too short for.
+    pub fn check_algorithms(&self, algorithms: &[JwtAlgorithm]) -> Result<(), CredentialError> {
+        self.credentials.check_algorithms(algorithms)
+    }
+}
+
+impl ParsedCredentials {
+    pub(super) fn check_algorithms(&self, algorithms: &[JwtAlgorithm]) -> Result<(), CredentialError> {
+        match self {
+            Self::TokenKeys(keys) => keys
+                .check_algorithms(algorithms)
+                .map_err(|problem| CredentialError::Together(problem.into())),
+            Self::Basic(_) | Self::ApiKeys(_) | Self::OllamaKeys(_) => Ok(()),
         }
     }
 }
 
 /// Parses the entries of a Secret, or the files of a mounted one. `key` names the entry that is the credential file;
 /// without it Basic takes `auth`, or `username` and `password` together; the CLI's keys are in `authorized_keys` if there
-/// is such an entry; otherwise, and for API keys, each entry is a client.
+/// is such an entry; otherwise, and for API keys, each entry is a client. For tokens each entry is one of the issuer's keys
+/// or a set of them.
 ///
 /// # Errors
 /// One malformed or refused line is enough: nobody is let in by a file that isn't understood to its end.
@@ -50,6 +74,7 @@ pub fn parse(kind: CredentialKind, key: Option<&str>, entries: &Entries) -> Resu
         CredentialKind::Basic => ParsedCredentials::Basic(parse_basic(key, entries)?),
         CredentialKind::ApiKeys => ParsedCredentials::ApiKeys(parse_api_keys(key, entries)?),
         CredentialKind::OllamaKeys => ParsedCredentials::OllamaKeys(parse_ollama_keys(key, entries)?),
+        CredentialKind::TokenKeys => ParsedCredentials::TokenKeys(parse_token_keys(key, entries)?),
     };
     Ok(Parsed { credentials })
 }
@@ -90,6 +115,26 @@ fn parse_ollama_keys(key: Option<&str>, entries: &Entries) -> Result<Vec<ParsedK
         })),
         None => authorized_keys::parse_key_entries(entries),
     }
+}
+
+/// A file that isn't understood to its end makes no keys: whoever wrote it is there to mend it.
+fn parse_token_keys(key: Option<&str>, entries: &Entries) -> Result<KeySet, CredentialError> {
+    let chosen: Vec<(&str, &[u8])> = match key {
+        Some(key) => vec![(key, file(key, entries)?)],
+        None if entries.is_empty() => Err(not_found(entries, || "one with the issuer's keys".to_owned()))?,
+        None => entries
+            .iter()
+            .map(|(entry, content)| (entry.as_str(), content.as_slice()))
+            .collect(),
+    };
+    let mut keys = KeyList::default();
+    for (entry, content) in chosen {
+        keys.add_file(content).map_err(|problem| CredentialError::Entry {
+            entry: entry.to_owned(),
+            problem: problem.into(),
+        })?;
+    }
+    KeySet::of_files(keys).map_err(|problem| CredentialError::Together(problem.into()))
 }
 
 /// The entry that is the file.

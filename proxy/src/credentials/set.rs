@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use super::parse::ParsedCredentials;
 use super::{Client, CredentialId, CredentialKind};
-use crate::config::{CredentialSource, Credentials};
+use crate::config::{CredentialSource, Credentials, JwtIssuer};
 use crate::digest::DigestKey;
 use crate::identify::{Evidence, Identity, Requirement};
-use crate::status::{ClientStatus, SourceStatus};
+use crate::jwt::{Issuers, KeySet};
+use crate::status::{ClientStatus, IssuerStatus, SourceStatus};
 
 pub(crate) use keys::Key;
 pub(crate) use users::User;
@@ -31,6 +32,7 @@ pub struct CredentialSet {
     clock_skew: u32,
     /// Whoever comes without a credential, where that is allowed.
     anonymous: Option<Arc<Client>>,
+    issuers: Issuers,
     requirement: Requirement,
 }
 
@@ -50,11 +52,15 @@ impl CredentialSet {
             anonymous: anonymous
                 .map(|anonymous| Client::anonymous(&anonymous.client, self.anonymous.as_ref())),
             clock_skew: ollama_keys.map_or(0, |keys| keys.clock_skew_seconds),
+            issuers: Issuers::following(&self.issuers),
             requirement: Requirement::new(credentials),
             ..Self::default()
         };
         for (kind, source) in credentials.sources() {
             next.add(kind, &source, digest_key, self);
+        }
+        for issuer in &credentials.jwt {
+            next.add_issuer(issuer, digest_key, self);
         }
         next
     }
@@ -72,7 +78,21 @@ impl CredentialSet {
             None => Vec::new(),
         };
         self.sources
-            .push(loaded.into_source(kind, clients, previous.source(kind)));
+            .push(loaded.into_source(kind, None, clients, previous.source(kind, None)));
+    }
+
+    fn add_issuer(&mut self, issuer: &JwtIssuer, digest_key: Option<&DigestKey>, previous: &Self) {
+        const KIND: CredentialKind = CredentialKind::TokenKeys;
+        let mut loaded = Loaded::of(KIND, &issuer.keys, digest_key);
+        loaded.check_algorithms(&issuer.keys.path, &issuer.algorithms);
+        let keys = match loaded.credentials.take() {
+            Some(ParsedCredentials::TokenKeys(keys)) => keys,
+            _ => KeySet::default(),
+        };
+        self.issuers.add(issuer, keys);
+        let name = Some(issuer.issuer.as_str());
+        self.sources
+            .push(loaded.into_source(KIND, name, Vec::new(), previous.source(KIND, name)));
     }
 
     fn put(&mut self, credentials: ParsedCredentials, previous: &Self) -> Vec<Arc<Client>> {
@@ -89,13 +109,14 @@ impl CredentialSet {
                 self.ollama_keys = Keys::new(CredentialKind::OllamaKeys, keys, &previous.ollama_keys);
                 self.ollama_keys.clients()
             }
+            // Those of an issuer have their own way, for they name no clients.
+            ParsedCredentials::TokenKeys(_) => Vec::new(),
         }
     }
 
-    fn source(&self, kind: CredentialKind) -> Option<&Source> {
-        self.sources
-            .iter()
-            .find(|source| source.status.means == kind.means())
+    fn source(&self, kind: CredentialKind, issuer: Option<&str>) -> Option<&Source> {
+        let same = |status: &SourceStatus| status.means == kind.means() && status.issuer.as_deref() == issuer;
+        self.sources.iter().find(|source| same(&source.status))
     }
 
     /// For `/status`: each configured means, with the reason why it lets nobody in if it doesn't.
@@ -103,7 +124,13 @@ impl CredentialSet {
         self.sources.iter().map(|source| source.status.clone()).collect()
     }
 
-    /// For `/status`: every client that is let in, once for each means, by name.
+    /// For `/status`: each issuer of tokens with its keys.
+    pub fn issuer_statuses(&self) -> Vec<IssuerStatus> {
+        self.issuers.statuses()
+    }
+
+    /// For `/status`: every client that is let in, once for each means, by name. Of those that tokens name, the ones that
+    /// have come.
     pub fn clients(&self) -> Vec<ClientStatus> {
         let mut clients: Vec<_> = self
             .sources
@@ -111,6 +138,7 @@ impl CredentialSet {
             .flat_map(|source| &source.clients)
             .chain(&self.anonymous)
             .map(|client| client.status())
+            .chain(self.issuers.clients())
             .collect();
         clients.sort_by(|one, other| (&one.name, one.means).cmp(&(&other.name, other.means)));
         clients
@@ -128,6 +156,7 @@ impl CredentialSet {
                 let anonymous = self.anonymous.as_ref();
                 anonymous.is_some_and(|anonymous| anonymous.name == client.name)
             }
+            Evidence::Token(token) => self.issuers.holds(token),
         };
         identity.evidence().all(holds) && self.requirement.is_met_by(identity)
     }
@@ -137,6 +166,8 @@ impl CredentialSet {
             CredentialKind::Basic => self.users.holds(client, credential),
             CredentialKind::ApiKeys => self.api_keys.holds(client, credential),
             CredentialKind::OllamaKeys => self.ollama_keys.holds(client, credential),
+            // Nobody shows such a key: what is shown is a token.
+            CredentialKind::TokenKeys => false,
         }
     }
 
@@ -172,6 +203,11 @@ impl CredentialSet {
     /// The key of the CLI's that is this one. It is public: whether it is known is no secret worth a constant time.
     pub(crate) fn ollama_key(&self, public_key: [u8; 32]) -> Option<&Key> {
         self.ollama_keys.get(CredentialId(public_key))
+    }
+
+    /// The issuers of tokens.
+    pub(crate) const fn issuers(&self) -> &Issuers {
+        &self.issuers
     }
 
     /// How many seconds the clock of who signs may differ from ours.

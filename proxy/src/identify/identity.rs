@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::{fmt, iter};
 
 use crate::credentials::{Client, CredentialId, CredentialKind, Key, User};
+use crate::jwt::Verified;
 use crate::status::Means;
 
 /// A caller who has shown valid credentials, by as many means as it takes, or none where none is needed. Only
@@ -33,6 +34,8 @@ pub(crate) enum Evidence {
         /// What such callers are called.
         client: Arc<Client>,
     },
+    /// A token of a trusted issuer.
+    Token(Arc<Verified>),
 }
 
 impl Evidence {
@@ -61,6 +64,7 @@ impl Evidence {
     fn name(&self) -> &Arc<str> {
         match self {
             Self::Stored { client, .. } | Self::None { client } => &client.name,
+            Self::Token(token) => &token.client.name,
         }
     }
 
@@ -69,12 +73,14 @@ impl Evidence {
         match self {
             Self::Stored { kind, .. } => kind.means(),
             Self::None { .. } => Means::Anonymous,
+            Self::Token(_) => Means::Jwt,
         }
     }
 
     fn touch(&self) {
         match self {
             Self::Stored { client, .. } | Self::None { client } => client.touch(),
+            Self::Token(token) => token.client.touch(),
         }
     }
 }
@@ -135,15 +141,18 @@ pub enum Unauthenticated {
     /// Not all of the credentials that are needed together.
     #[error("another credential is needed as well")]
     Incomplete,
-    /// A user or key that isn't in force.
-    #[error("unknown user or key")]
+    /// A user, key or issuer that isn't in force.
+    #[error("unknown user, key or issuer")]
     Unknown,
-    /// A known user with another password, or a known key with another request's signature.
+    /// A known user with another password, or a signature that isn't by the key or of what was sent.
     #[error("wrong password or signature")]
     Wrong,
-    /// Signed too long ago, or later than now.
-    #[error("signed at another time")]
+    /// Signed too long ago or later than now, or a token that has ended or not begun.
+    #[error("signed for another time")]
     Expired,
+    /// A token that an issuer has signed, and that doesn't say what is asked for.
+    #[error("a token for another purpose")]
+    Claims,
     /// Too many passwords are being checked already. Worth another try a little later.
     #[error("too many passwords to check")]
     Overloaded,
@@ -160,6 +169,7 @@ impl Unauthenticated {
             Self::Unknown => "unknown",
             Self::Wrong => "wrong",
             Self::Expired => "expired",
+            Self::Claims => "claims",
             Self::Overloaded => "overloaded",
         }
     }

@@ -3,7 +3,8 @@
 //! A request may name a credential in one of five ways: `Authorization: Basic` (RFC 7617), `Authorization: Bearer`
 //! (RFC 6750), the signature of the stock `ollama` CLI in `Authorization`, `X-Ollama-Token` and `x-api-key`. Two for one
 //! means are refused, with one exception: the same API key in several of these headers, each at most once, since SDKs
-//! that know both OpenAI's and Anthropic's way send it in both. Whether credentials for several means are too many, or
+//! that know both OpenAI's and Anthropic's way send it in both. What has the shape of a JSON Web Token is one where there
+//! are issuers, and an API key otherwise. Whether credentials for several means are too many, or
 //! just what is needed, is [`super::Requirement`]'s to say.
 
 use base64::Engine;
@@ -15,6 +16,7 @@ use zeroize::Zeroizing;
 use super::Unauthenticated;
 use super::signature::Signature;
 use crate::credentials::{LONGEST_KEY, LONGEST_NAME};
+use crate::jwt::has_shape_of_token;
 use crate::status::Means;
 
 /// Longest accepted password in bytes. Some hashes take time that grows with it.
@@ -29,6 +31,7 @@ pub(super) struct Presented<'headers> {
     pub(super) password: Option<NameAndPassword>,
     pub(super) signature: Option<Signature>,
     pub(super) key: Option<&'headers [u8]>,
+    pub(super) token: Option<&'headers [u8]>,
 }
 
 impl<'headers> Presented<'headers> {
@@ -38,11 +41,13 @@ impl<'headers> Presented<'headers> {
             password,
             signature,
             key,
+            token,
         } = self;
         [
             (Means::Basic, password.is_some()),
             (Means::OllamaKeys, signature.is_some()),
             (Means::ApiKeys, key.is_some()),
+            (Means::Jwt, token.is_some()),
         ]
         .into_iter()
         .filter_map(|(means, shown)| shown.then_some(means))
@@ -67,18 +72,18 @@ impl<'headers> Presented<'headers> {
         }
     }
 
-    fn of_key(key: &'headers [u8]) -> Self {
-        Self {
-            key: Some(key),
-            ..Self::default()
-        }
-    }
-
-    fn add_key(&mut self, key: &'headers [u8]) -> Result<(), Unauthenticated> {
-        match self.key {
-            Some(found) if !bool::from(found.ct_eq(key)) => Err(Unauthenticated::Ambiguous),
+    /// Adds an API key, or a token where they are taken.
+    fn add(&mut self, credential: &'headers [u8], takes_tokens: bool) -> Result<(), Unauthenticated> {
+        let place = if takes_tokens && has_shape_of_token(credential) {
+            &mut self.token
+        } else {
+            check_key(credential)?;
+            &mut self.key
+        };
+        match place {
+            Some(found) if !bool::from(found.ct_eq(credential)) => Err(Unauthenticated::Ambiguous),
             _ => {
-                self.key = Some(key);
+                *place = Some(credential);
                 Ok(())
             }
         }
@@ -135,14 +140,14 @@ impl NameAndPassword {
 }
 
 /// Finds the credentials of a request.
-pub(super) fn presented(headers: &HeaderMap) -> Result<Presented<'_>, Unauthenticated> {
+pub(super) fn presented(headers: &HeaderMap, takes_tokens: bool) -> Result<Presented<'_>, Unauthenticated> {
     let mut presented = single(headers, &AUTHORIZATION)?
-        .map(parse_authorization)
+        .map(|value| parse_authorization(value, takes_tokens))
         .transpose()?
         .unwrap_or_default();
     for name in [&X_OLLAMA_TOKEN, &X_API_KEY] {
         if let Some(value) = single(headers, name)? {
-            presented.add_key(check_key(value.as_bytes())?)?;
+            presented.add(value.as_bytes(), takes_tokens)?;
         }
     }
     Ok(presented)
@@ -163,7 +168,7 @@ fn single<'headers>(
 }
 
 /// A scheme in any case, spaces, and exactly one token (RFC 9110, 11.4); or a signature of the CLI's, which has no scheme.
-fn parse_authorization(value: &HeaderValue) -> Result<Presented<'_>, Unauthenticated> {
+fn parse_authorization(value: &HeaderValue, takes_tokens: bool) -> Result<Presented<'_>, Unauthenticated> {
     let value = value.as_bytes();
     let Some(space) = value.iter().position(|byte| *byte == b' ') else {
         let signature = Signature::decode(value).map(Presented::of_signature);
@@ -176,7 +181,8 @@ fn parse_authorization(value: &HeaderValue) -> Result<Presented<'_>, Unauthentic
         .ok_or(Unauthenticated::Malformed)?;
     let token = &rest[start..];
     if scheme.eq_ignore_ascii_case(b"bearer") {
-        check_key(token).map(Presented::of_key)
+        let mut presented = Presented::default();
+        presented.add(token, takes_tokens).map(|()| presented)
     } else if scheme.eq_ignore_ascii_case(b"basic") {
         NameAndPassword::decode(token).map(Presented::of_password)
     } else {
@@ -185,11 +191,11 @@ fn parse_authorization(value: &HeaderValue) -> Result<Presented<'_>, Unauthentic
 }
 
 /// A key is one token: several, joined by commas or spaces, are none.
-fn check_key(key: &[u8]) -> Result<&[u8], Unauthenticated> {
+fn check_key(key: &[u8]) -> Result<(), Unauthenticated> {
     let well_formed = (1..=LONGEST_KEY).contains(&key.len())
         && key.iter().all(|byte| byte.is_ascii_graphic() && *byte != b',');
     if well_formed {
-        Ok(key)
+        Ok(())
     } else {
         Err(Unauthenticated::Malformed)
     }
@@ -205,6 +211,8 @@ mod tests {
     const SIGNATURE: &[u8] = b"AAAAC3NzaC1lZDI1NTE5AAAAIAxGSmMrXi+qzIgoLRfNOcaZ8fMnXUvqT4sitE1g1GD3:\
         O7tvfyIgPTPzXXj/uWhgm7dDVwBF117FSCWzMa+5OpB0JcrYSTgEwH2PFQ/Gnh/3UjMM4x/1wbqDGrbvIc3sAQ==";
 
+    const TOKEN: &[u8] = b"Bearer eyJ.e30.";
+
     /// What a request shows: a key as it is, a name and password with a bar between, the end of a signature's key.
     fn shown(pairs: Headers<'_>) -> Result<String, Unauthenticated> {
         let mut headers = HeaderMap::new();
@@ -215,14 +223,15 @@ mod tests {
             );
         }
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        presented(&headers).map(|presented| {
+        presented(&headers, true).map(|presented| {
             let password = presented
                 .password
                 .map(|shown| format!("{}|{}", text(shown.name_bytes()), text(shown.password())));
             let signature = presented
                 .signature
                 .map(|shown| hex::encode(&shown.public_key[30..]));
-            let all = [password, signature, presented.key.map(text)];
+            let token = presented.token.map(|token| format!("token {}", text(token)));
+            let all = [password, signature, presented.key.map(text), token];
             all.into_iter().flatten().collect::<Vec<_>>().join(" ")
         })
     }
@@ -266,6 +275,22 @@ mod tests {
             ),
             ("UTF-8", &[("authorization", b"Basic YTrDqQ==")], "a|é"),
             ("the CLI's signature", &[("authorization", SIGNATURE)], "60f7"),
+            ("a token", &[("authorization", TOKEN)], "token eyJ.e30."),
+            (
+                "the same token twice",
+                &[("authorization", TOKEN), ("x-api-key", &TOKEN[7..])],
+                "token eyJ.e30.",
+            ),
+            (
+                "a token beside a key",
+                &[("authorization", TOKEN), ("x-api-key", b"sk-1")],
+                "sk-1 token eyJ.e30.",
+            ),
+            (
+                "what only begins as a token does",
+                &[("authorization", b"Bearer eyJ.e30")],
+                "eyJ.e30",
+            ),
             ("nothing", &[("accept", b"*/*")], ""),
             (
                 "basic beside a key",

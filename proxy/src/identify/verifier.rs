@@ -7,6 +7,7 @@ use std::sync::Arc;
 use aws_lc_rs::hmac;
 use http::request::Parts;
 use jiff::Timestamp;
+use moka::future::Cache;
 use prometheus_client::metrics::counter::Counter;
 
 use super::outcomes::{Attempt, Outcomes};
@@ -16,6 +17,7 @@ use super::signature::Signature;
 use super::{Evidence, Identity, Unauthenticated};
 use crate::address::ClientAddress;
 use crate::credentials::{CredentialKind, CredentialSet, User};
+use crate::jwt::{Issuers, Verified};
 
 /// Identifies callers. One for the whole process, whatever credentials are in force.
 pub struct Verifier {
@@ -23,8 +25,13 @@ pub struct Verifier {
     tags: hmac::Key,
     names: RandomState,
     outcomes: Outcomes,
+    /// Tokens that were verified, by tag.
+    tokens: Cache<[u8; 32], Arc<Verified>>,
     pool: Pool,
 }
+
+/// How many tokens are remembered: around ten MiB at most.
+const MOST_TOKENS: u64 = 10_000;
 
 impl Verifier {
     /// Makes one with half of the machine's processors for slow hashes, each counted in `hashed`.
@@ -42,6 +49,7 @@ impl Verifier {
             tags: hmac::Key::new(hmac::HMAC_SHA256, &key),
             names: RandomState::new(),
             outcomes: Outcomes::new(),
+            tokens: Cache::new(MOST_TOKENS),
             pool: Pool::start(limits, hashed)?,
         })
     }
@@ -58,7 +66,8 @@ impl Verifier {
         head: &Parts,
         address: ClientAddress,
     ) -> Result<Identity, Unauthenticated> {
-        let presented = presented(&head.headers)?;
+        let issuers = credentials.issuers();
+        let presented = presented(&head.headers, !issuers.is_empty())?;
         if let Some(client) = credentials.anonymous().filter(|_| presented.is_empty()) {
             return Identity::of([Some(Ok(Evidence::of_anonymous(client)))]);
         }
@@ -67,18 +76,26 @@ impl Verifier {
             password,
             signature,
             key,
+            token,
         } = presented;
         // Each is checked, whatever the others come to: how long that takes must not tell which of them is wrong.
         let signature = signature.map(|shown| by_signature(credentials, head, &shown, Timestamp::now()));
         let key = key.map(|key| by_key(credentials, key));
-        let others_hold = [&signature, &key].into_iter().flatten().all(Result::is_ok);
+        let token = match token {
+            Some(token) => Some(self.by_token(issuers, token, Timestamp::now()).await),
+            None => None,
+        };
+        let others_hold = [&signature, &key, &token]
+            .into_iter()
+            .flatten()
+            .all(Result::is_ok);
         let password = match password {
             Some(shown) if others_hold => Some(self.by_password(credentials, shown, address).await),
             Some(shown) => Some(Err(self.as_slowly_as_a_user(credentials, shown, address).await)),
             None => None,
         };
         // The order in which they name the client.
-        Identity::of([password, signature, key])
+        Identity::of([password, signature, token, key])
     }
 
     /// How many passwords are being hashed, and wait for it.
@@ -95,7 +112,7 @@ impl Verifier {
         let Some(user) = shown.name().and_then(|name| credentials.user(name)) else {
             return Err(self.as_slowly_as_a_user(credentials, shown, address).await);
         };
-        let tag = self.tag(&shown);
+        let tag = self.tag(shown.as_bytes());
         if !user.has_verified(&tag) {
             let attempt = Attempt {
                 tag,
@@ -110,6 +127,32 @@ impl Verifier {
         Ok(Evidence::of_user(user))
     }
 
+    /// A token that was verified once costs a look-up from then on, until it ends or its issuer no longer stands for it.
+    async fn by_token(
+        &self,
+        issuers: &Issuers,
+        token: &[u8],
+        now: Timestamp,
+    ) -> Result<Evidence, Unauthenticated> {
+        let tag = self.tag(token);
+        if let Some(verified) = self.tokens.get(&tag).await
+            && issuers.holds(&verified)
+        {
+            return if issuers.has_ended(&verified, now) {
+                Err(Unauthenticated::Expired)
+            } else {
+                Ok(Evidence::Token(verified))
+            };
+        }
+        let verified = issuers.verify(token, now).map_err(|refused| {
+            tracing::debug!(%refused, "a token lets nobody in");
+            refused.cause()
+        })?;
+        let verified = Arc::new(verified);
+        self.tokens.insert(tag, Arc::clone(&verified)).await;
+        Ok(Evidence::Token(verified))
+    }
+
     /// Lets nobody in, whatever the check of the decoy comes to: for unknown users, and for passwords beside another
     /// credential that is wrong, so that nobody can try out one of the two without the other.
     async fn as_slowly_as_a_user(
@@ -122,7 +165,7 @@ impl Verifier {
             return Unauthenticated::Unknown;
         };
         let attempt = Attempt {
-            tag: self.tag(&shown),
+            tag: self.tag(shown.as_bytes()),
             credential: decoy.credential,
             decoy: true,
         };
@@ -144,9 +187,9 @@ impl Verifier {
         self.outcomes.of(attempt, check).await
     }
 
-    fn tag(&self, shown: &NameAndPassword) -> [u8; 32] {
+    fn tag(&self, shown: &[u8]) -> [u8; 32] {
         let mut tag = [0; 32];
-        tag.copy_from_slice(hmac::sign(&self.tags, shown.as_bytes()).as_ref());
+        tag.copy_from_slice(hmac::sign(&self.tags, shown).as_ref());
         tag
     }
 

@@ -30,5 +30,6 @@ mod signature;
 mod stream;
 mod table;
 mod tls;
+mod tokens;
 mod trace;
 mod usage;

@@ -25,11 +25,11 @@ async fn a_wrong_spec_is_refused_with_words_that_help() {
         ),
         (
             json!({"auth": {}}),
-            "auth needs at least one of basic, apiKeys or ollamaKeys",
+            "auth needs at least one of basic, apiKeys, ollamaKeys or jwt",
         ),
         (
             json!({"auth": {"require": "All"}}),
-            "auth needs at least one of basic, apiKeys or ollamaKeys",
+            "auth needs at least one of basic, apiKeys, ollamaKeys or jwt",
         ),
         (
             json!({"auth": {"anonymous": {}, "require": "All"}}),
@@ -40,6 +40,33 @@ async fn a_wrong_spec_is_refused_with_words_that_help() {
                 "basic": {"secretRef": {"name": "a"}}, "ollamaKeys": {"secretRef": {"name": "b"}}, "require": "All"
             }}),
             "auth.require can't be All with basic and ollamaKeys",
+        ),
+        (
+            json!({"auth": {"jwt": []}}),
+            "spec.auth.jwt in body should have at least 1 items",
+        ),
+        (
+            json!({"auth": {"jwt": [{"issuer": "a", "audiences": [], "secretRef": {"name": "a"}}]}}),
+            "audiences in body should have at least 1 items",
+        ),
+        (
+            json!({"auth": {"jwt": [{
+                "issuer": "a", "audiences": ["b"], "secretRef": {"name": "a"}, "algorithms": ["RS256", "HS256"]
+            }]}}),
+            "algorithms must not mix HS… with others",
+        ),
+        (
+            json!({"auth": {"jwt": [{
+                "issuer": "a", "audiences": ["b"], "secretRef": {"name": "a"}, "algorithms": ["none"]
+            }]}}),
+            "Unsupported value: \"none\"",
+        ),
+        (
+            json!({"auth": {"jwt": [
+                {"issuer": "a", "audiences": ["b"], "secretRef": {"name": "a"}},
+                {"issuer": "a", "audiences": ["c"], "secretRef": {"name": "a"}},
+            ]}}),
+            "Duplicate value",
         ),
         (
             json!({"auth": {"basic": {"secretRef": {}}}}),

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::Ipv4Addr;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use corral_proxy::config::{ADMIN_PORT, paths};
@@ -84,20 +85,31 @@ impl<'a> Replica<'a> {
         let parsed: corral_proxy::config::Config = serde_yaml::from_str(&text).unwrap();
         let key = self.entries(&format!("{}-digest-key", self.service)).await;
         let key = DigestKey::new(&key[paths::DIGEST_KEY_FILE]).unwrap();
-        let volumes = self.lab.api::<Deployment>().get(&self.service).await.unwrap();
-        let volumes = volumes.spec.unwrap().template.spec.unwrap().volumes.unwrap();
+        let deployment = self.lab.api::<Deployment>().get(&self.service).await.unwrap();
+        let pod = deployment.spec.unwrap().template.spec.unwrap();
+        let volumes = pod.volumes.unwrap();
+        let mounts = pod
+            .containers
+            .into_iter()
+            .find_map(|container| container.volume_mounts);
+        let mounts = mounts.unwrap();
+        let sources = parsed.credentials.sources().into_iter();
+        let sources = sources.map(|(kind, source)| (kind, None, source.path));
+        let issuers = parsed.credentials.jwt.into_iter();
+        let issuers =
+            issuers.map(|issuer| (CredentialKind::TokenKeys, Some(issuer.issuer), issuer.keys.path));
         let mut credentials = Vec::new();
-        for (kind, _) in parsed.credentials.sources() {
-            let volume = match kind {
-                CredentialKind::Basic => "basic",
-                CredentialKind::ApiKeys => "api-keys",
-                CredentialKind::OllamaKeys => "ollama-keys",
-            };
-            let volume = volumes.iter().find(|one| one.name == volume).unwrap();
+        for (kind, issuer, path) in sources.chain(issuers) {
+            let mount = mounts
+                .iter()
+                .find(|one| path == Path::new(&one.mount_path))
+                .unwrap();
+            let volume = volumes.iter().find(|one| one.name == mount.name).unwrap();
             let secret = volume.secret.as_ref().unwrap().secret_name.clone().unwrap();
             let digest = key.digest(&self.entries(&secret).await);
             credentials.push(SourceStatus {
                 means: kind.means(),
+                issuer,
                 digest: Some(digest),
                 clients: 1,
                 loaded_at: jiff::Timestamp::now(),
@@ -164,6 +176,7 @@ fn nothing_yet() -> Status {
         },
         certificate: None,
         credentials: Vec::new(),
+        issuers: Vec::new(),
         clients: Vec::new(),
         models: Vec::new(),
     }

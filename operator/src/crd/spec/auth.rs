@@ -1,6 +1,6 @@
 //! Who may call.
 
-use corral_proxy::config::{Anonymous, OllamaKeys, Require};
+use corral_proxy::config::{Anonymous, JwtAlgorithm, JwtIssuer, OllamaKeys, Require};
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("has(self.basic) || has(self.apiKeys) || has(self.ollamaKeys) || has(self.anonymous)")
-        .message("auth needs at least one of basic, apiKeys or ollamaKeys; leave auth out and the operator makes an API key for you"),
+    validation = Rule::new("has(self.basic) || has(self.apiKeys) || has(self.ollamaKeys) || has(self.jwt) || has(self.anonymous)")
+        .message("auth needs at least one of basic, apiKeys, ollamaKeys or jwt; leave auth out and the operator makes an API key for you"),
     validation = Rule::new("!has(self.require) || self.require != 'All' || !has(self.anonymous)")
         .message("auth.require can't be All with anonymous, which lets those in who carry no credential; keep one of the two"),
     validation = Rule::new("!has(self.require) || self.require != 'All' || !(has(self.basic) && has(self.ollamaKeys))")
@@ -26,14 +26,18 @@ pub struct Auth {
     /// Public keys of the stock ollama CLI, which signs its requests where OLLAMA_AUTH=1 is set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ollama_keys: Option<OllamaKeysAuth>,
+    /// Issuers whose JSON Web Tokens (RFC 7519) let their bearers in, sent as API keys are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 1, max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["issuer"]))]
+    pub jwt: Vec<JwtAuth>,
     /// Lets callers without any credential in: a service that anyone who reaches it may use. By default they may use models
     /// and look at them; a rule of `access` that names their client says otherwise. A wrong credential is refused all the
     /// same.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub anonymous: Option<Anonymous>,
     /// How many of these means a request must carry a credential for: exactly one (Any), or each of them (All). With All
-    /// an API key beside basic or ollamaKeys is sent as x-api-key or X-Ollama-Token, and the client has its name by basic,
-    /// else by ollamaKeys, else by apiKeys.
+    /// an API key or a token beside basic or ollamaKeys is sent as x-api-key or X-Ollama-Token, and the client has its name
+    /// by basic, else by ollamaKeys, else by jwt, else by apiKeys.
     #[serde(default, skip_serializing_if = "Require::is_any")]
     pub require: Require,
 }
@@ -66,6 +70,37 @@ pub struct OllamaKeysAuth {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = OllamaKeys::MOST_CLOCK_SKEW_SECONDS))]
     pub clock_skew_seconds: Option<u32>,
+}
+
+/// An issuer of JSON Web Tokens.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JwtAuth {
+    /// What the claim iss must be, to the letter.
+    #[schemars(length(min = 1, max = 512))]
+    pub issuer: String,
+    /// Of these the claim aud must name one.
+    #[schemars(length(min = 1, max = 32), inner(length(min = 1, max = 512)))]
+    pub audiences: Vec<String>,
+    /// A Secret with the issuer's keys: public ones in PEM or as a JWK or JWK set, or the secret of an HMAC. Without `key`
+    /// every entry is read.
+    pub secret_ref: SecretRef,
+    /// By which algorithms the issuer signs. Without the list, by any that has a key pair (RS, PS, ES, EdDSA); an HMAC (HS)
+    /// must be listed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 13))]
+    #[x_kube(validation = Rule::new("self.all(algorithm, algorithm.startsWith('HS')) || !self.exists(algorithm, algorithm.startsWith('HS'))")
+        .message("algorithms must not mix HS… with others: a public key could be taken for the secret of an HMAC"))]
+    pub algorithms: Option<Vec<JwtAlgorithm>>,
+    /// The claim that names the client; sub without it. A name with dots that no claim has leads to one in another:
+    /// realm.user is user in realm.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    pub client_claim: Option<String>,
+    /// How many seconds the issuer's clock may differ from ours; 30 without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = JwtIssuer::MOST_LEEWAY_SECONDS))]
+    pub leeway_seconds: Option<u32>,
 }
 
 /// A Secret in the same namespace.

@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::{
     ConfigMapVolumeSource, EmptyDirVolumeSource, SecretVolumeSource, Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use sha2::{Digest, Sha256};
 
 use crate::cli::SecretsMode;
 use crate::plan::names::digest_key_name;
@@ -36,8 +37,8 @@ pub(super) fn volumes(prepared: &Prepared<'_>) -> Vec<Volume> {
             ..Volume::default()
         },
     ];
-    let sources = prepared.sources.iter();
-    volumes.extend(sources.map(|source| secret(volume_of(source), &source.secret)));
+    let mounted = mounted(prepared);
+    volumes.extend(mounted.iter().map(|(source, name)| secret(name, &source.secret)));
     volumes.extend(prepared.tls_secret.map(|name| secret("tls", name)));
     if prepared.secrets == SecretsMode::Read {
         volumes.push(secret("digest-key", &digest_key_name(prepared.name)));
@@ -60,13 +61,14 @@ pub(super) fn of_ollama() -> Vec<VolumeMount> {
 
 pub(super) fn of_proxy(prepared: &Prepared<'_>) -> Vec<VolumeMount> {
     let mut mounts = vec![mount("config", paths::CONFIG_DIRECTORY)];
-    for source in &prepared.sources {
+    for (source, name) in mounted(prepared) {
         let directory = match source.kind {
-            CredentialKind::Basic => paths::BASIC_DIRECTORY,
-            CredentialKind::ApiKeys => paths::API_KEYS_DIRECTORY,
-            CredentialKind::OllamaKeys => paths::OLLAMA_KEYS_DIRECTORY,
+            CredentialKind::Basic => paths::BASIC_DIRECTORY.to_owned(),
+            CredentialKind::ApiKeys => paths::API_KEYS_DIRECTORY.to_owned(),
+            CredentialKind::OllamaKeys => paths::OLLAMA_KEYS_DIRECTORY.to_owned(),
+            CredentialKind::TokenKeys => format!("{}/{}", paths::JWT_DIRECTORY, source.secret),
         };
-        mounts.push(mount(volume_of(source), directory));
+        mounts.push(mount(&name, &directory));
     }
     mounts.extend(prepared.tls_secret.map(|_| mount("tls", paths::TLS_DIRECTORY)));
     if prepared.secrets == SecretsMode::Read {
@@ -75,11 +77,26 @@ pub(super) fn of_proxy(prepared: &Prepared<'_>) -> Vec<VolumeMount> {
     mounts
 }
 
-fn volume_of(source: &Source) -> &'static str {
+/// The sources with the names of their volumes, each once: several issuers may have their keys in one Secret.
+fn mounted<'a>(prepared: &'a Prepared<'_>) -> Vec<(&'a Source, String)> {
+    let mut mounted: Vec<(&Source, String)> = Vec::new();
+    for source in &prepared.sources {
+        let name = volume_of(source);
+        if mounted.iter().all(|(_, other)| *other != name) {
+            mounted.push((source, name));
+        }
+    }
+    mounted
+}
+
+/// A Secret's name can be longer than a volume's. The name doesn't tell the place in the list, so that another order of
+/// issuers restarts nothing.
+fn volume_of(source: &Source) -> String {
     match source.kind {
-        CredentialKind::Basic => "basic",
-        CredentialKind::ApiKeys => "api-keys",
-        CredentialKind::OllamaKeys => "ollama-keys",
+        CredentialKind::Basic => "basic".to_owned(),
+        CredentialKind::ApiKeys => "api-keys".to_owned(),
+        CredentialKind::OllamaKeys => "ollama-keys".to_owned(),
+        CredentialKind::TokenKeys => format!("jwt-{}", hex::encode(&Sha256::digest(&source.secret)[..4])),
     }
 }
 

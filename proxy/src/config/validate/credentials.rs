@@ -1,35 +1,36 @@
 //! What the types of the credentials' configuration can't say.
 
-use super::Invalid;
-use crate::config::{Anonymous, Credentials, OllamaKeys, Require};
+use super::{Invalid, jwt};
+use crate::config::{Anonymous, CredentialSource, Credentials, OllamaKeys, Require};
 use crate::credentials::check_name;
 use crate::status::Means;
 
 pub(super) fn check(credentials: &Credentials) -> Result<(), Invalid> {
-    let sources = credentials.sources();
-    if sources.is_empty() && credentials.anonymous.is_none() {
+    if credentials.means().is_empty() && credentials.anonymous.is_none() {
         return Err(Invalid::new(
             "credentials",
             "none are configured, and an open proxy is refused: give --htpasswd FILE, --api-keys FILE, --ollama-keys \
              FILE, or credentials in the configuration file",
         ));
     }
-    for (kind, source) in sources {
-        let name = kind.means().name();
-        if source.path.as_os_str().is_empty() {
-            return Err(Invalid::new(
-                format!("credentials.{name}.path"),
-                "must not be empty",
-            ));
-        }
-        if source.key.as_deref().is_some_and(|key| !is_entry_name(key)) {
-            let problem = "must be the name of an entry: letters, digits, '-', '_' and '.'";
-            return Err(Invalid::new(format!("credentials.{name}.key"), problem));
-        }
+    for (kind, source) in credentials.sources() {
+        check_source(&format!("credentials.{}", kind.means().name()), &source)?;
     }
     clock_skew(credentials.ollama_keys.as_ref())?;
+    jwt::check(&credentials.jwt)?;
     anonymous(credentials.anonymous.as_ref())?;
     require(credentials)
+}
+
+pub(super) fn check_source(field: &str, source: &CredentialSource) -> Result<(), Invalid> {
+    if source.path.as_os_str().is_empty() {
+        return Err(Invalid::new(format!("{field}.path"), "must not be empty"));
+    }
+    if source.key.as_deref().is_some_and(|key| !is_entry_name(key)) {
+        let problem = "must be the name of an entry: letters, digits, '-', '_' and '.'";
+        return Err(Invalid::new(format!("{field}.key"), problem));
+    }
+    Ok(())
 }
 
 fn anonymous(anonymous: Option<&Anonymous>) -> Result<(), Invalid> {

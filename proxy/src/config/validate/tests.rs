@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::{Anonymous, CredentialSource, Credentials, OllamaKeys, Require};
+use crate::config::{Anonymous, CredentialSource, Credentials, JwtAlgorithm, JwtIssuer, OllamaKeys, Require};
 
 fn valid() -> Config {
     let source = CredentialSource {
@@ -30,6 +30,20 @@ fn ollama_keys(key: Option<&str>, clock_skew_seconds: u32) -> Option<OllamaKeys>
         key: key.map(Into::into),
         clock_skew_seconds,
     })
+}
+
+fn issuer() -> JwtIssuer {
+    JwtIssuer {
+        issuer: "https://idp.example".into(),
+        audiences: vec!["ollama".into()],
+        keys: CredentialSource {
+            path: "jwks.json".into(),
+            key: None,
+        },
+        algorithms: JwtAlgorithm::with_key_pair(),
+        client_claim: "sub".into(),
+        leeway_seconds: 30,
+    }
 }
 
 fn rule(clients: &[&str]) -> Vec<AccessRule> {
@@ -225,6 +239,96 @@ fn what_cannot_work_is_named_by_field() {
             "a heartbeat without a pause",
             |config| config.streams.heartbeat_seconds = Some(0),
             Some("streams.heartbeatSeconds"),
+        ),
+        (
+            "an issuer of tokens",
+            |config| config.credentials.jwt = vec![issuer()],
+            None,
+        ),
+        (
+            "an issuer and nothing else",
+            |config| {
+                config.credentials = Credentials {
+                    jwt: vec![issuer()],
+                    ..Credentials::default()
+                };
+            },
+            None,
+        ),
+        (
+            "an issuer without a name",
+            |config| {
+                config.credentials.jwt = vec![JwtIssuer {
+                    issuer: String::new(),
+                    ..issuer()
+                }];
+            },
+            Some("credentials.jwt[0].issuer"),
+        ),
+        (
+            "an issuer twice",
+            |config| config.credentials.jwt = vec![issuer(), issuer()],
+            Some("credentials.jwt[1].issuer"),
+        ),
+        (
+            "tokens for anyone",
+            |config| {
+                config.credentials.jwt = vec![JwtIssuer {
+                    audiences: vec![],
+                    ..issuer()
+                }];
+            },
+            Some("credentials.jwt[0].audiences"),
+        ),
+        (
+            "no algorithms",
+            |config| {
+                config.credentials.jwt = vec![JwtIssuer {
+                    algorithms: vec![],
+                    ..issuer()
+                }];
+            },
+            Some("credentials.jwt[0].algorithms"),
+        ),
+        (
+            "algorithms of a secret and of a key pair",
+            |config| {
+                let algorithms = vec![JwtAlgorithm::RS256, JwtAlgorithm::HS256];
+                config.credentials.jwt = vec![JwtIssuer {
+                    algorithms,
+                    ..issuer()
+                }];
+            },
+            Some("credentials.jwt[0].algorithms"),
+        ),
+        (
+            "a path of claims with a gap",
+            |config| {
+                config.credentials.jwt = vec![JwtIssuer {
+                    client_claim: "a..b".into(),
+                    ..issuer()
+                }];
+            },
+            Some("credentials.jwt[0].clientClaim"),
+        ),
+        (
+            "a long leeway",
+            |config| {
+                config.credentials.jwt = vec![JwtIssuer {
+                    leeway_seconds: 301,
+                    ..issuer()
+                }];
+            },
+            Some("credentials.jwt[0].leewaySeconds"),
+        ),
+        (
+            "keys outside their directory",
+            |config| {
+                let mut issuer = issuer();
+                issuer.keys.key = Some("../x".into());
+                config.credentials.jwt = vec![issuer];
+            },
+            Some("credentials.jwt[0].keys.key"),
         ),
         (
             "a model",

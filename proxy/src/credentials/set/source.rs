@@ -1,11 +1,12 @@
 //! One configured means: what came of reading it, and what `/status` says of it.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use zeroize::Zeroize;
 
-use crate::config::CredentialSource;
+use crate::config::{CredentialSource, JwtAlgorithm};
 use crate::credentials::entries::{Entries, Found, read_entries};
 use crate::credentials::parse::{ParsedCredentials, parse};
 use crate::credentials::{Client, CredentialKind};
@@ -69,10 +70,23 @@ impl Loaded {
         }
     }
 
-    /// `previous` is what the same means had before.
+    /// Checks that keys of tokens are for the algorithms by which their issuer signs; others let nobody in.
+    pub(super) fn check_algorithms(&mut self, path: &Path, algorithms: &[JwtAlgorithm]) {
+        let checked = self
+            .credentials
+            .as_ref()
+            .map_or(Ok(()), |credentials| credentials.check_algorithms(algorithms));
+        if let Err(error) = checked {
+            self.credentials = None;
+            self.error = Some(format!("{}: {error}", path.display()));
+        }
+    }
+
+    /// `previous` is what the same means, or the same issuer, had before.
     pub(super) fn into_source(
         self,
         kind: CredentialKind,
+        issuer: Option<&str>,
         clients: Vec<Arc<Client>>,
         previous: Option<&Source>,
     ) -> Source {
@@ -87,6 +101,7 @@ impl Loaded {
         let loaded_at = unchanged.map_or_else(Timestamp::now, |previous| previous.status.loaded_at);
         let status = SourceStatus {
             means: kind.means(),
+            issuer: issuer.map(str::to_owned),
             digest,
             clients: clients.len(),
             loaded_at,

@@ -1,0 +1,27 @@
+//! JSON Web Tokens (RFC 7519) of trusted issuers: from a token to what it says of its bearer.
+//!
+//! The steps are types, so that none can be left out: [`compact`] takes a token apart and believes nothing of it,
+//! [`keys`] finds the key of the issuer that signed it, [`claims`] judges what it says. What a token says of its own
+//! verification is never believed: the algorithm must be one that the configuration lists and that the key is for, a
+//! key or an address of keys in the header isn't looked at, and extensions that must be understood are refused.
+
+mod algorithm;
+mod claims;
+mod clients;
+mod compact;
+mod issuers;
+mod json;
+mod jwk;
+mod key;
+mod keys;
+mod pem;
+mod problem;
+
+pub use problem::KeyProblem;
+
+pub(crate) use compact::has_shape_of_token;
+pub(crate) use issuers::{Issuers, Verified};
+pub(crate) use keys::{KeyList, KeySet};
+
+#[cfg(test)]
+mod tests;

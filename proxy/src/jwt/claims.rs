@@ -1,0 +1,186 @@
+//! What a signed token says (RFC 7519, section 4.1), judged by what its issuer's tokens must say and by the clock.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::Value;
+use thiserror::Error;
+
+use super::json::{Object, parse_object};
+use super::keys::Signed;
+use crate::config::JwtIssuer;
+use crate::credentials::check_name;
+
+/// The last second that a time may be: the end of the year 9999.
+const LAST_SECOND: f64 = 253_402_300_799.0;
+
+/// What the tokens of an issuer must say.
+#[derive(Debug)]
+pub(super) struct Policy {
+    pub(super) issuer: String,
+    audiences: Vec<String>,
+    client: ClaimPath,
+    /// In seconds.
+    leeway: i64,
+}
+
+/// Where a claim stands: its name, or the names that lead to it. A claim of the whole name, with its dots, comes first:
+/// some issuers call theirs `https://idp.example/groups`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct ClaimPath(Arc<str>);
+
+/// Of what a token says, what counts.
+#[derive(Debug)]
+pub(super) struct Accepted {
+    /// Who it is.
+    pub(super) client: Arc<str>,
+    /// By which claim.
+    named_by: ClaimPath,
+    /// Whom it was made for.
+    audience: Vec<String>,
+    /// When it ends, in seconds since 1970 and without leeway.
+    pub(super) expires: i64,
+}
+
+/// Why what a token says doesn't let its bearer in.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub(crate) enum ClaimError {
+    #[error("the payload is not a JSON object with each name once")]
+    Payload,
+    #[error("`{0}` is missing")]
+    Missing(&'static str),
+    #[error("`{0}` has a value of another kind")]
+    Kind(&'static str),
+    #[error("another issuer")]
+    Issuer,
+    #[error("made for another audience")]
+    Audience,
+    #[error("it has ended")]
+    Expired,
+    #[error("it has not begun")]
+    NotYet,
+    #[error("no claim that can name a client")]
+    Client,
+}
+
+/// Whose token it says it is, to find the keys by which that is checked.
+pub(super) fn claimed_issuer(payload: &[u8]) -> Result<String, ClaimError> {
+    let claims = parse_object(payload).map_err(|_| ClaimError::Payload)?;
+    text(&claims, "iss").map(str::to_owned)
+}
+
+impl Policy {
+    pub(super) fn new(issuer: &JwtIssuer) -> Self {
+        let JwtIssuer {
+            issuer,
+            audiences,
+            keys: _,
+            algorithms: _,
+            client_claim,
+            leeway_seconds,
+        } = issuer;
+        Self {
+            issuer: issuer.clone(),
+            audiences: audiences.clone(),
+            client: ClaimPath(client_claim.as_str().into()),
+            leeway: (*leeway_seconds).into(),
+        }
+    }
+
+    /// Judges what a token says.
+    pub(super) fn judge(&self, token: &Signed<'_>, now: Timestamp) -> Result<Accepted, ClaimError> {
+        let claims = parse_object(token.payload()).map_err(|_| ClaimError::Payload)?;
+        if text(&claims, "iss")? != self.issuer {
+            return Err(ClaimError::Issuer);
+        }
+        let audience = audience(&claims)?;
+        if !self.is_for_us(&audience) {
+            return Err(ClaimError::Audience);
+        }
+        let expires = self.judge_times(&claims, now.as_second())?;
+        let client = self.client.find(&claims).and_then(Value::as_str);
+        let client = client.filter(|name| check_name(name).is_ok());
+        Ok(Accepted {
+            client: client.ok_or(ClaimError::Client)?.into(),
+            named_by: self.client.clone(),
+            audience,
+            expires,
+        })
+    }
+
+    /// Whether what an earlier policy accepted says the same under this one, but for the time.
+    pub(super) fn still_accepts(&self, accepted: &Accepted) -> bool {
+        let Accepted {
+            client: _,
+            named_by,
+            audience,
+            expires: _,
+        } = accepted;
+        *named_by == self.client && self.is_for_us(audience)
+    }
+
+    /// Whether one of these audiences is ours.
+    fn is_for_us(&self, audience: &[String]) -> bool {
+        audience.iter().any(|name| self.audiences.contains(name))
+    }
+
+    /// Whether a token that ends then has ended now.
+    pub(super) fn has_ended(&self, expires: i64, now: i64) -> bool {
+        now >= expires.saturating_add(self.leeway)
+    }
+
+    /// When it ends. Fractions of a second count against the token.
+    fn judge_times(&self, claims: &Object, now: i64) -> Result<i64, ClaimError> {
+        let expires = time(claims, "exp")?.ok_or(ClaimError::Missing("exp"))?.floor() as i64;
+        if self.has_ended(expires, now) {
+            return Err(ClaimError::Expired);
+        }
+        for name in ["nbf", "iat"] {
+            let begins = time(claims, name)?.map_or(now, |time| time.ceil() as i64);
+            if begins > now.saturating_add(self.leeway) {
+                return Err(ClaimError::NotYet);
+            }
+        }
+        Ok(expires)
+    }
+}
+
+impl ClaimPath {
+    fn find<'claims>(&self, claims: &'claims Object) -> Option<&'claims Value> {
+        claims.get(&*self.0).or_else(|| {
+            let mut names = self.0.split('.');
+            let first = claims.get(names.next()?)?;
+            names.try_fold(first, |value, name| value.as_object()?.get(name))
+        })
+    }
+}
+
+fn text<'claims>(claims: &'claims Object, name: &'static str) -> Result<&'claims str, ClaimError> {
+    let value = claims.get(name).ok_or(ClaimError::Missing(name))?;
+    value.as_str().ok_or(ClaimError::Kind(name))
+}
+
+/// One audience or a list of them.
+fn audience(claims: &Object) -> Result<Vec<String>, ClaimError> {
+    match claims.get("aud").ok_or(ClaimError::Missing("aud"))? {
+        Value::String(one) => Ok(vec![one.clone()]),
+        several @ Value::Array(_) => strings(several).ok_or(ClaimError::Kind("aud")),
+        _ => Err(ClaimError::Kind("aud")),
+    }
+}
+
+fn strings(list: &Value) -> Option<Vec<String>> {
+    let strings = list.as_array()?.iter();
+    strings.map(|value| value.as_str().map(str::to_owned)).collect()
+}
+
+/// A time in seconds since 1970: a number, not one in quotes.
+fn time(claims: &Object, name: &'static str) -> Result<Option<f64>, ClaimError> {
+    let Some(value) = claims.get(name) else {
+        return Ok(None);
+    };
+    let seconds = value
+        .as_f64()
+        .filter(|seconds| (0.0..=LAST_SECOND).contains(seconds));
+    seconds.map(Some).ok_or(ClaimError::Kind(name))
+}

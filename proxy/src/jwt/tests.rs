@@ -1,0 +1,6 @@
+//! Tokens and keys as issuers make them, and what becomes of them.
+
+mod keys;
+mod signer;
+mod tokens;
+mod wycheproof;
