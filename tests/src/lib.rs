@@ -13,6 +13,7 @@ pub mod image;
 pub mod images;
 pub mod lab;
 pub mod model;
+pub mod node;
 pub mod ollama;
 pub mod pki;
 pub mod port;
