@@ -149,6 +149,7 @@ pub struct Record {
     started: Instant,
     entry: Entry,
     ended: bool,
+    waits: bool,
     meter: Option<Box<Meter>>,
     pace: Option<Pace>,
     charge: Option<Box<dyn Charge>>,
@@ -174,6 +175,7 @@ impl Accounting {
             started: Instant::now(),
             entry: Entry::begin(Timestamp::now(), method, peer),
             ended: false,
+            waits: false,
             meter: None,
             pace: None,
             charge: None,
@@ -246,6 +248,19 @@ impl Record {
         self.meter.as_ref().map(|meter| meter.usage())
     }
 
+    /// The request goes to the upstream, and waits for its answer.
+    pub fn note_forwarded(&mut self) {
+        self.waits = true;
+        self.accounting.metrics.waiting.inc();
+    }
+
+    /// The answer has begun, or nobody waits for it any more.
+    fn end_wait(&mut self) {
+        if mem::take(&mut self.waits) {
+            self.accounting.metrics.waiting.dec();
+        }
+    }
+
     /// Bytes of the request's body in all.
     pub const fn note_received(&mut self, bytes: u64) {
         self.entry.received = bytes;
@@ -267,9 +282,10 @@ impl Record {
 
     /// The next piece of the answer.
     pub fn note_answered(&mut self, piece: &[u8]) {
-        self.entry
-            .first_byte
-            .get_or_insert_with(|| self.started.elapsed());
+        if self.entry.first_byte.is_none() {
+            self.entry.first_byte = Some(self.started.elapsed());
+            self.end_wait();
+        }
         let Some(meter) = &mut self.meter else { return };
         let before = meter.chunks();
         meter.read(piece);
@@ -326,6 +342,7 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
+        self.end_wait();
         self.entry.duration = self.started.elapsed();
         self.entry.usage = self.usage();
         self.entry.model = self.model();

@@ -104,6 +104,8 @@ pub struct Metrics {
     first_bytes: Histograms<ClassLabels>,
     /// Requests on their way.
     pub in_flight: Gauge,
+    /// Requests whose answer hasn't begun.
+    pub waiting: Gauge,
     /// Requests that were cut because the client may no longer have them.
     pub cut: Counter,
     last_used: Family<ClientLabels, Gauge>,
@@ -130,6 +132,7 @@ impl Default for Metrics {
             durations: Family::new_with_constructor(durations),
             first_bytes: Family::new_with_constructor(durations),
             in_flight: Gauge::default(),
+            waiting: Gauge::default(),
             cut: Counter::default(),
             last_used: Family::default(),
             clients: Family::default(),
@@ -185,6 +188,7 @@ impl Metrics {
             outcomes,
             first_bytes,
             cut,
+            waiting,
             ..
         } = self;
         let registry = registry.sub_registry_with_prefix(PREFIX);
@@ -200,6 +204,11 @@ impl Metrics {
         );
         let help = "From the request's head to the first byte of the response's body";
         registry.register_with_unit("time_to_first_byte", help, Unit::Seconds, first_bytes.clone());
+        registry.register(
+            "requests_waiting",
+            "Requests whose answer hasn't begun: Ollama queues them, or loads their model",
+            waiting.clone(),
+        );
         registry.register(
             "requests_cut",
             "Requests cut because the client may no longer have them",

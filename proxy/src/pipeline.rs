@@ -92,5 +92,6 @@ async fn serve(
     );
     // A stream may last for hours: it must not hold on to what was in force when it began.
     drop(in_force);
+    record.note_forwarded();
     forward(admission, &upstream, head, payload, forwarded, plan).await
 }

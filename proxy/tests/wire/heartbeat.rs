@@ -98,11 +98,23 @@ fn a_silent_stream_beats_before_and_between_its_events() {
         for _ in 0..2 {
             assert_eq!(client.chunk().as_deref(), Some(beat), "{path}: before the answer");
         }
+        assert!(
+            proxy
+                .admin("/metrics")
+                .body
+                .contains("\ncorral_proxy_requests_waiting 1\n")
+        );
         silent.act(|exchange| {
             exchange.begin("text/event-stream")?;
             exchange.chunk("data: {\"a\":1}\n\n").map(|()| Then::KeepAlive)
         });
         assert_eq!(client.chunk().as_deref(), Some("data: {\"a\":1}\n\n"), "{path}");
+        assert!(
+            proxy
+                .admin("/metrics")
+                .body
+                .contains("\ncorral_proxy_requests_waiting 0\n")
+        );
         assert_eq!(client.chunk().as_deref(), Some(beat), "{path}: between events");
         silent.act(|exchange| {
             exchange.chunk("data: [DONE]\n\n")?;

@@ -21,6 +21,7 @@ mod heartbeat;
 mod http2;
 mod leaks;
 mod manage;
+mod memory;
 mod models;
 mod patience;
 mod policy;
