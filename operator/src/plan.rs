@@ -7,6 +7,7 @@ mod configuration;
 mod credentials;
 mod deployment;
 mod exposure;
+mod limits;
 mod names;
 mod network;
 mod pod;

@@ -13,6 +13,7 @@ use crate::address::ClientAddress;
 use crate::authorize::{Act, Permit};
 use crate::identify::Identity;
 use crate::in_force::{InForce, NoLonger};
+use crate::limit::Slot;
 use crate::target::Target;
 
 /// All requests on their way.
@@ -49,20 +50,23 @@ pub struct Admission {
     in_flight: Arc<InFlight>,
     place: usize,
     requests: Arc<InFlightRequests>,
+    /// Given back when the admission ends.
+    _slot: Slot,
 }
 
-/// Lets a request in that was judged under `judged`. If another snapshot has come into force since, `current` judges
+/// Lets a request in that was judged under `judged`, and that has its client's `slot`. If another snapshot has come into force since, `current` judges
 /// it again: either that judgement or the one that follows a swap sees every request.
 ///
 /// # Errors
 /// The request would no longer be let in.
 pub fn admit(
     permit: Permit,
+    slot: Slot,
     judged: &InForce,
     requests: &Arc<InFlightRequests>,
     current: impl FnOnce() -> Arc<InForce>,
 ) -> Result<Admission, NoLonger> {
-    let admission = requests.enter(permit);
+    let admission = requests.enter(permit, slot);
     let current = current();
     if current.generation != judged.generation {
         admission.in_flight.judged_by(&current)?;
@@ -71,7 +75,7 @@ pub fn admit(
 }
 
 impl InFlightRequests {
-    fn enter(self: &Arc<Self>, permit: Permit) -> Admission {
+    fn enter(self: &Arc<Self>, permit: Permit, slot: Slot) -> Admission {
         let (identity, address, target, act) = permit.into_parts();
         let in_flight = Arc::new(InFlight {
             identity,
@@ -88,6 +92,7 @@ impl InFlightRequests {
             in_flight,
             place,
             requests: Arc::clone(self),
+            _slot: slot,
         }
     }
 

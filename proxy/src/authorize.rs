@@ -11,7 +11,7 @@ use wildmatch::WildMatchPattern;
 
 use crate::address::ClientAddress;
 use crate::ask::Ask;
-use crate::config::{AccessRule, RouteClass};
+use crate::config::{AccessRule, ClientLimits, RouteClass};
 use crate::identify::Identity;
 use crate::models::name::CanonicalName;
 use crate::models::pattern::ModelPattern;
@@ -38,6 +38,7 @@ struct Terms {
     models: Option<Vec<ModelPattern>>,
     networks: Option<Vec<IpNet>>,
     not_after: Option<Timestamp>,
+    limits: Option<Arc<ClientLimits>>,
 }
 
 /// What a request does, as far as rules look at it.
@@ -128,6 +129,7 @@ pub struct Permit {
     address: ClientAddress,
     target: Target,
     act: Act,
+    limits: Option<Arc<ClientLimits>>,
 }
 
 impl Authorizer {
@@ -144,6 +146,7 @@ impl Authorizer {
                 models: None,
                 networks: None,
                 not_after: None,
+                limits: None,
             }),
             anonymous: None,
             audits: false,
@@ -194,6 +197,7 @@ impl Authorizer {
             identity,
             address,
             target,
+            limits: terms.limits_of(&act),
             act,
         };
         let Permit { act, .. } = &permit;
@@ -269,6 +273,7 @@ impl Terms {
             models,
             allowed_cidrs,
             not_after,
+            limits,
         } = rule;
         let parse = |patterns: &Vec<String>| {
             patterns
@@ -281,7 +286,13 @@ impl Terms {
             models: models.as_ref().map(parse),
             networks: allowed_cidrs.clone(),
             not_after: *not_after,
+            limits: limits.clone().map(Arc::new),
         }
+    }
+
+    /// Whoever asks whether the service is there uses nothing.
+    fn limits_of(&self, act: &Act) -> Option<Arc<ClientLimits>> {
+        self.limits.clone().filter(|_| act.class != RouteClass::Health)
     }
 
     fn admit(&self, address: ClientAddress, class: RouteClass, now: Timestamp) -> Result<(), Cause> {
@@ -348,6 +359,17 @@ impl Act {
     }
 }
 
+impl Clearance {
+    /// The client, and what it may use, where that is limited.
+    pub fn limits(&self) -> Option<(&Arc<str>, &ClientLimits)> {
+        let (Self::Given(permit) | Self::Pending(Pending { permit, .. })) = self;
+        permit
+            .limits
+            .as_deref()
+            .map(|limits| (permit.identity.name(), limits))
+    }
+}
+
 impl Pending {
     /// What the body is, as far as rules look at it.
     pub const fn content(&self) -> Content {
@@ -374,7 +396,14 @@ impl Pending {
 impl Permit {
     /// What it was given for, and to whom.
     pub(crate) fn into_parts(self) -> (Identity, ClientAddress, Target, Act) {
-        (self.identity, self.address, self.target, self.act)
+        let Self {
+            identity,
+            address,
+            target,
+            act,
+            limits: _,
+        } = self;
+        (identity, address, target, act)
     }
 }
 

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use corral_proxy::config::flags::Flags;
 use corral_proxy::config::load::Loaded;
-use corral_proxy::config::{AccessRule, Config, Network, Require, RouteClass};
+use corral_proxy::config::{AccessRule, ClientLimits, Config, Network, Require, RouteClass};
 use corral_proxy::credentials::CredentialSet;
 use corral_proxy::status::{Means, SourceStatus};
 use corral_proxy::tls::certificate::Certificate;
@@ -131,6 +131,7 @@ fn explain_rule(rule: &AccessRule) -> String {
         models,
         allowed_cidrs,
         not_after,
+        limits,
     } = rule;
     let mut text = format!("{}: {}", clients.join(", "), classes(allow));
     // Writing to a string can't fail.
@@ -144,7 +145,24 @@ fn explain_rule(rule: &AccessRule) -> String {
     if let Some(end) = not_after {
         let _ = write!(text, "; until {end}");
     }
+    if let Some(limits) = limits {
+        let _ = write!(text, "; each at most {}", explain_limits(limits));
+    }
     text
+}
+
+fn explain_limits(limits: &ClientLimits) -> String {
+    let ClientLimits {
+        requests_per_minute,
+        burst: _,
+        concurrent,
+    } = limits;
+    let rate = requests_per_minute
+        .zip(limits.burst())
+        .map(|(rate, burst)| format!("{rate} requests a minute, {burst} at once"));
+    let concurrent = concurrent.map(|most| format!("{most} on their way"));
+    let limits: Vec<_> = [rate, concurrent].into_iter().flatten().collect();
+    limits.join(", ")
 }
 
 fn classes(allow: &[RouteClass]) -> String {

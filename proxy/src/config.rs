@@ -6,6 +6,7 @@
 mod credentials;
 pub mod flags;
 mod jwt;
+mod limits;
 pub mod load;
 mod streams;
 pub mod validate;
@@ -19,10 +20,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::routes::Content;
-
 pub use credentials::{Anonymous, CredentialSource, Credentials, OllamaKeys, Require};
 pub use jwt::{JwtAlgorithm, JwtIssuer};
+pub use limits::{BodyLimits, ClientLimits, Limits};
 pub use streams::Streams;
 
 /// Where the operator mounts things in the proxy's container; standalone users choose their own places.
@@ -176,6 +176,10 @@ pub struct AccessRule {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<String>", extend("format" = "date-time")))]
     pub not_after: Option<Timestamp>,
+    /// How much each of them may use; as much as they like without it. In an OllamaService a limit counts for all
+    /// replicas together: each holds an equal part, rounded up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<ClientLimits>,
 }
 
 impl AccessRule {
@@ -208,48 +212,6 @@ impl RouteClass {
             Self::Inference => "Inference",
             Self::Manage => "Manage",
             Self::Account => "Account",
-        }
-    }
-}
-
-/// What a request may take.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct Limits {
-    /// Bytes of a request's body.
-    pub body: BodyLimits,
-}
-
-/// Bytes of a request's body, by what the route does. The layers of models that Manage uploads have no limit.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct BodyLimits {
-    /// Inference: prompts, with images and sound in them.
-    pub inference: u64,
-    /// Manage: a model's template, system prompt and messages.
-    pub manage: u64,
-    /// All others.
-    pub read: u64,
-}
-
-impl BodyLimits {
-    /// The most that a body of a route may have; none where there is no limit.
-    pub fn of(&self, class: RouteClass, content: Content) -> Option<u64> {
-        match class {
-            _ if content == Content::Blob => None,
-            RouteClass::Inference => Some(self.inference),
-            RouteClass::Manage => Some(self.manage),
-            RouteClass::Health | RouteClass::Read | RouteClass::Account => Some(self.read),
-        }
-    }
-}
-
-impl Default for BodyLimits {
-    fn default() -> Self {
-        Self {
-            inference: 64 << 20,
-            manage: 4 << 20,
-            read: 64 << 10,
         }
     }
 }

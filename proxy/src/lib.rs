@@ -1,7 +1,7 @@
 //! The authenticating, streaming proxy in front of Ollama.
 //!
 //! A request goes through the modules in this order, which [`pipeline`] spells out: [`accept`] → [`identify`] →
-//! [`authorize`] → [`inspect`] → [`admit`] → [`forward`] → [`account`].
+//! [`authorize`] → [`limit`] → [`inspect`] → [`admit`] → [`forward`] → [`account`].
 
 pub mod accept;
 pub mod account;
@@ -20,6 +20,7 @@ pub mod identify;
 pub mod in_force;
 pub mod inspect;
 pub mod jwt;
+pub mod limit;
 pub mod metrics;
 pub mod models;
 pub mod peer;

@@ -112,6 +112,8 @@ pub struct Metrics {
     clients: Family<MeansLabels, Gauge>,
     /// Reloads by outcome.
     pub reloads: Family<ReloadLabels, Counter>,
+    /// Clients whose use of their limits is remembered.
+    pub clients_limited: Gauge,
     /// Passwords hashed.
     pub passwords_hashed: Counter,
     /// Lines of the access log that were lost.
@@ -137,6 +139,7 @@ impl Default for Metrics {
             last_used: Family::default(),
             clients: Family::default(),
             reloads: Family::default(),
+            clients_limited: Gauge::default(),
             passwords_hashed: Counter::default(),
             log_dropped: Counter::default(),
             tokens: Tokens::default(),
@@ -222,6 +225,7 @@ impl Metrics {
             registry,
             last_used,
             clients,
+            clients_limited,
             reloads,
             passwords_hashed,
             passwords_waiting,
@@ -241,6 +245,11 @@ impl Metrics {
             "clients",
             "Clients that have a credential in force, by means",
             clients.clone(),
+        );
+        registry.register(
+            "clients_limited",
+            "Clients that have used something of a limit lately",
+            clients_limited.clone(),
         );
         registry.register(
             "reloads",

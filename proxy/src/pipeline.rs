@@ -12,6 +12,7 @@ use crate::admit::admit;
 use crate::body::{Answer, ResponseBody};
 use crate::forward::forward;
 use crate::inspect::inspect;
+use crate::limit::Moment;
 use crate::peer::Peer;
 use crate::proxy::Proxy;
 use crate::reject::{Rejection, Shape};
@@ -31,7 +32,7 @@ pub async fn answer(proxy: &Proxy, peer: &Peer, request: Request<Incoming>) -> R
     let id = proxy.accounting().request_ids.of(&head.headers);
     record.note_trace(&id, trace_id(&head.headers));
     head.headers.insert(X_REQUEST_ID, id.clone());
-    match serve(proxy, peer, head, body, &mut record).await {
+    match serve(proxy, peer, shape, head, body, &mut record).await {
         Ok(mut response) => {
             response.headers_mut().insert(X_REQUEST_ID, id);
             record.note_answer(&response);
@@ -60,6 +61,7 @@ pub async fn answer(proxy: &Proxy, peer: &Peer, request: Request<Incoming>) -> R
 async fn serve(
     proxy: &Proxy,
     peer: &Peer,
+    shape: Shape,
     head: Parts,
     body: Incoming,
     record: &mut Record,
@@ -78,11 +80,12 @@ async fn serve(
     let clearance = in_force
         .authorizer
         .authorize(identity, address, target, Timestamp::now())?;
+    let (slot, standing) = proxy.limiter().enter(&clearance, Moment::now)?;
     let (permit, payload) = inspect(clearance, &head.headers, body, limit, proxy.held(), |ask| {
         record.note_ask(ask);
     })
     .await?;
-    let admission = admit(permit, &in_force, proxy.requests(), || proxy.in_force())?;
+    let admission = admit(permit, slot, &in_force, proxy.requests(), || proxy.in_force())?;
     let upstream = proxy.route(&admission);
     let forwarded = peer.forwarded(address, &in_force.addresses, &head.headers);
     let plan = Plan::of(
@@ -93,5 +96,7 @@ async fn serve(
     // A stream may last for hours: it must not hold on to what was in force when it began.
     drop(in_force);
     record.note_forwarded();
-    forward(admission, &upstream, head, payload, forwarded, plan).await
+    let mut response = forward(admission, &upstream, head, payload, forwarded, plan).await?;
+    shape.tell(&standing, response.headers_mut());
+    Ok(response)
 }

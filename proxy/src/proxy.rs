@@ -14,10 +14,11 @@ use crate::admit::{Admission, InFlightRequests};
 use crate::identify::Verifier;
 use crate::in_force::InForce;
 use crate::inspect::HeldBytes;
+use crate::limit::Limiter;
 use crate::metrics::{Metrics, ReloadLabels};
 use crate::models::board::Board;
 use crate::readiness::Readiness;
-use crate::status::{ConfigurationStatus, Status};
+use crate::status::{ConfigurationStatus, LimitsStatus, Status};
 use crate::tls;
 use crate::trace::RequestIds;
 use crate::upstream::Upstream;
@@ -27,6 +28,7 @@ pub struct Proxy {
     in_force: ArcSwap<InForce>,
     verifier: Verifier,
     requests: Arc<InFlightRequests>,
+    limiter: Limiter,
     held: HeldBytes,
     upstream: Arc<Upstream>,
     accounting: Arc<Accounting>,
@@ -70,6 +72,7 @@ impl Proxy {
             in_force: ArcSwap::from_pointee(first),
             verifier: Verifier::new(metrics.passwords_hashed.clone()).map_err(SetupError::Passwords)?,
             requests: Arc::default(),
+            limiter: Limiter::new(metrics.clients_limited.clone()),
             held: HeldBytes::default(),
             accounting: Arc::new(Accounting {
                 log,
@@ -140,6 +143,11 @@ impl Proxy {
         &self.requests
     }
 
+    /// What clients use.
+    pub const fn limiter(&self) -> &Limiter {
+        &self.limiter
+    }
+
     /// The memory for bodies that are being read.
     pub const fn held(&self) -> &HeldBytes {
         &self.held
@@ -192,6 +200,12 @@ impl Proxy {
             credentials: in_force.credentials.sources(),
             issuers: in_force.credentials.issuer_statuses(),
             clients: in_force.credentials.clients(),
+            limits: in_force
+                .config
+                .access
+                .iter()
+                .filter_map(LimitsStatus::of)
+                .collect(),
             models: self.models.statuses(),
         }
     }

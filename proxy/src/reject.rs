@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use serde_json::{Value, json};
 use thiserror::Error;
 
@@ -12,6 +12,7 @@ use crate::forward::ForwardError;
 use crate::identify::Unauthenticated;
 use crate::in_force::NoLonger;
 use crate::inspect::InspectError;
+use crate::limit::{Excess, Standing};
 use crate::target::TargetError;
 
 /// Why a request isn't forwarded, by the step that says so.
@@ -29,6 +30,9 @@ pub enum Rejection {
     /// The client may not.
     #[error(transparent)]
     Forbidden(#[from] Forbidden),
+    /// The client is over a limit.
+    #[error(transparent)]
+    Limited(#[from] Excess),
     /// The body isn't one that can be judged.
     #[error(transparent)]
     Inspect(#[from] InspectError),
@@ -69,6 +73,13 @@ impl Shape {
         match self {
             Self::Anthropic => format!("event: error\ndata: {body}\n\n").into(),
             Self::OpenAi | Self::Ollama => format!("data: {body}\n\n").into(),
+        }
+    }
+
+    /// Tells how a client stands, where its API has headers for that.
+    pub fn tell(self, standing: &Standing, headers: &mut HeaderMap) {
+        if self != Self::Ollama {
+            standing.write(headers);
         }
     }
 
@@ -125,6 +136,7 @@ impl Rejection {
             Self::Forbidden(forbidden) | Self::NoLonger(NoLonger::Allowed(forbidden)) => {
                 forbidden.cause.name()
             }
+            Self::Limited(excess) => excess.name(),
             Self::Inspect(error) => error.name(),
             Self::NoLonger(NoLonger::Identified) => "revoked",
             Self::Forward(ForwardError::Unreachable) => "upstream_unreachable",
@@ -139,10 +151,13 @@ impl Rejection {
             Self::Unauthenticated(Unauthenticated::Overloaded) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Unauthenticated(_) | Self::NoLonger(NoLonger::Identified) => StatusCode::UNAUTHORIZED,
             Self::Address(_) | Self::Forbidden(_) | Self::NoLonger(_) => StatusCode::FORBIDDEN,
+            Self::Limited(Excess::Over { .. }) => StatusCode::TOO_MANY_REQUESTS,
             Self::Inspect(InspectError::Ask(_) | InspectError::Broken) => StatusCode::BAD_REQUEST,
             Self::Inspect(InspectError::TooLarge(_)) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Inspect(InspectError::Encoded) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::Inspect(InspectError::Overloaded) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Limited(Excess::Crowded) | Self::Inspect(InspectError::Overloaded) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Target(TargetError::NotFound) => StatusCode::NOT_FOUND,
             Self::Target(TargetError::MethodNotAllowed(_)) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Target(TargetError::MethodNotSupported) => StatusCode::NOT_IMPLEMENTED,
@@ -193,6 +208,10 @@ impl Rejection {
         }
         if status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(RETRY_AFTER, RETRY_SOON);
+        }
+        if let Self::Limited(excess) = self {
+            headers.insert(RETRY_AFTER, excess.retry_after());
+            shape.tell(&excess.standing(), headers);
         }
         if let Self::Target(TargetError::MethodNotAllowed(route)) = self {
             headers.insert(ALLOW, HeaderValue::from_static(route.methods));
@@ -267,6 +286,7 @@ mod tests {
             (InspectError::TooLarge(1).into(), 413, "too_large"),
             (InspectError::Encoded.into(), 415, "encoded"),
             (InspectError::Overloaded.into(), 503, "overloaded"),
+            (Excess::Crowded.into(), 503, "overloaded"),
         ];
         for (rejection, status, reason) in cases {
             let response = rejection.response(Shape::Ollama);

@@ -3,6 +3,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::config::{AccessRule, ClientLimits};
+
 /// The answer of `/status`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -25,6 +27,9 @@ pub struct Status {
     pub issuers: Vec<IssuerStatus>,
     /// Every client that has a credential, by name, and among them whoever comes without one, where that is allowed.
     pub clients: Vec<ClientStatus>,
+    /// What clients may use, by the rules that limit it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub limits: Vec<LimitsStatus>,
     /// Every model of the configuration.
     pub models: Vec<ModelStatus>,
 }
@@ -142,6 +147,26 @@ pub struct ClientStatus {
     pub means: Means,
     /// When it last did, since this replica started.
     pub last_used: Option<Timestamp>,
+}
+
+/// A rule that limits what its clients may use.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LimitsStatus {
+    /// Names of clients, as in the configuration.
+    pub clients: Vec<String>,
+    /// What each of them may use of this replica.
+    pub limits: ClientLimits,
+}
+
+impl LimitsStatus {
+    /// What a rule says of limits; none where it has none.
+    pub fn of(rule: &AccessRule) -> Option<Self> {
+        Some(Self {
+            clients: rule.clients.clone(),
+            limits: rule.limits.clone()?,
+        })
+    }
 }
 
 /// How far a model is.

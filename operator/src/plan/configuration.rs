@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 
 use super::Prepared;
 use super::credentials::Source;
+use super::limits;
 use super::names::metadata;
 use crate::cli::SecretsMode;
 
@@ -52,7 +53,7 @@ fn config(prepared: &Prepared<'_>) -> Config {
         admin_listen: Some(anywhere(ADMIN_PORT)),
         tls: prepared.tls_secret.map(|_| tls()),
         credentials: credentials(prepared),
-        access: prepared.spec.access.clone(),
+        access: limits::of_a_replica(&prepared.spec.access, prepared.spec.replicas),
         network: prepared.network.clone(),
         streams: prepared.spec.streams.clone().unwrap_or_default(),
         models: models(prepared),

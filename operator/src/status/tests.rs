@@ -77,6 +77,7 @@ fn replica(change: impl FnOnce(&mut Status)) -> Replica {
         }],
         issuers: Vec::new(),
         clients: Vec::new(),
+        limits: vec![],
         models: Vec::new(),
     };
     change(&mut says);

@@ -2,6 +2,7 @@
 
 mod credentials;
 mod jwt;
+mod limits;
 
 use std::collections::BTreeSet;
 
@@ -97,6 +98,7 @@ fn access(rules: &[AccessRule]) -> Result<(), Invalid> {
             models,
             allowed_cidrs,
             not_after: _,
+            limits,
         } = rule;
         if clients.is_empty() {
             let problem = "must name at least one client; \"*\" stands for all";
@@ -112,6 +114,9 @@ fn access(rules: &[AccessRule]) -> Result<(), Invalid> {
         if allowed_cidrs.as_ref().is_some_and(Vec::is_empty) {
             let problem = "must have at least one network; leave it out to allow all";
             return Err(Invalid::new(format!("access[{index}].allowedCIDRs"), problem));
+        }
+        if let Some(limits) = limits {
+            limits::limits(&format!("access[{index}].limits"), limits)?;
         }
     }
     Ok(())

@@ -20,6 +20,7 @@ mod headers;
 mod heartbeat;
 mod http2;
 mod leaks;
+mod limits;
 mod manage;
 mod memory;
 mod models;

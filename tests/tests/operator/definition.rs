@@ -132,6 +132,14 @@ async fn a_wrong_spec_is_refused_with_words_that_help() {
             json!({"access": [{"clients": ["a"], "allow": ["Everything"]}]}),
             "supported values: \"Health\"",
         ),
+        (
+            json!({"access": [{"clients": ["a"], "allow": [], "limits": {"burst": 5}}]}),
+            "burst goes with requestsPerMinute",
+        ),
+        (
+            json!({"access": [{"clients": ["a"], "allow": [], "limits": {"concurrent": 0}}]}),
+            "spec.access[0].limits.concurrent",
+        ),
         (json!({"replicas": -1}), "greater than or equal to 0"),
         (
             json!({"service": {"nodePort": 30000}}),

@@ -8,6 +8,7 @@ mod definition;
 mod election;
 mod exposure;
 mod lab;
+mod limits;
 mod namespace;
 mod replica;
 mod rotation;

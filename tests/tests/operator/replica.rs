@@ -178,6 +178,7 @@ fn nothing_yet() -> Status {
         credentials: Vec::new(),
         issuers: Vec::new(),
         clients: Vec::new(),
+        limits: vec![],
         models: Vec::new(),
     }
 }

@@ -1,0 +1,86 @@
+//! What a request may take, and what a client may use.
+
+use std::num::NonZeroU32;
+
+use serde::{Deserialize, Serialize};
+
+use super::RouteClass;
+use crate::routes::Content;
+
+/// What a request may take.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Limits {
+    /// Bytes of a request's body.
+    pub body: BodyLimits,
+}
+
+/// Bytes of a request's body, by what the route does. The layers of models that Manage uploads have no limit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct BodyLimits {
+    /// Inference: prompts, with images and sound in them.
+    pub inference: u64,
+    /// Manage: a model's template, system prompt and messages.
+    pub manage: u64,
+    /// All others.
+    pub read: u64,
+}
+
+impl BodyLimits {
+    /// The most that a body of a route may have; none where there is no limit.
+    pub fn of(&self, class: RouteClass, content: Content) -> Option<u64> {
+        match class {
+            _ if content == Content::Blob => None,
+            RouteClass::Inference => Some(self.inference),
+            RouteClass::Manage => Some(self.manage),
+            RouteClass::Health | RouteClass::Read | RouteClass::Account => Some(self.read),
+        }
+    }
+}
+
+impl Default for BodyLimits {
+    fn default() -> Self {
+        Self {
+            inference: 64 << 20,
+            manage: 4 << 20,
+            read: 64 << 10,
+        }
+    }
+}
+
+/// How much each client of a rule may use: every client has all of it for itself, whatever others of the rule use, and
+/// under whatever means it shows who it is. Health routes count nowhere. What is over a limit gets 429.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(extend("x-kubernetes-validations" = [{
+    "rule": "!has(self.burst) || has(self.requestsPerMinute)",
+    "message": "burst goes with requestsPerMinute, which says how fast it comes back",
+}])))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ClientLimits {
+    /// Requests a minute, evenly: at 60, another one each second (the generic cell rate algorithm).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = ClientLimits::MOST_REQUESTS)))]
+    pub requests_per_minute: Option<NonZeroU32>,
+    /// How many requests a client may make at once after a pause, before it is held to `requestsPerMinute`; as many as
+    /// that without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = ClientLimits::MOST_REQUESTS)))]
+    pub burst: Option<NonZeroU32>,
+    /// Requests on their way at once. One is on its way until its answer's last byte, or until the client leaves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = ClientLimits::MOST_REQUESTS)))]
+    pub concurrent: Option<NonZeroU32>,
+}
+
+impl ClientLimits {
+    /// The highest limit of requests.
+    pub const MOST_REQUESTS: u32 = 1_000_000;
+
+    /// How many requests may come at once; none where their rate has no limit.
+    pub fn burst(&self) -> Option<NonZeroU32> {
+        self.requests_per_minute
+            .map(|per_minute| self.burst.unwrap_or(per_minute))
+    }
+}
