@@ -13,6 +13,7 @@ use crate::address::ClientAddress;
 use crate::ask::Ask;
 use crate::config::{AccessRule, ClientLimits, RouteClass};
 use crate::identify::Identity;
+use crate::limit::Demand;
 use crate::models::name::CanonicalName;
 use crate::models::pattern::ModelPattern;
 use crate::routes::Content;
@@ -360,13 +361,14 @@ impl Act {
 }
 
 impl Clearance {
-    /// The client, and what it may use, where that is limited.
-    pub fn limits(&self) -> Option<(&Arc<str>, &ClientLimits)> {
+    /// What it asks of the client's limits; none where there are none.
+    pub fn demand(&self) -> Option<Demand<'_>> {
         let (Self::Given(permit) | Self::Pending(Pending { permit, .. })) = self;
-        permit
-            .limits
-            .as_deref()
-            .map(|limits| (permit.identity.name(), limits))
+        Some(Demand {
+            client: permit.identity.name(),
+            limits: permit.limits.as_ref()?,
+            takes_tokens: permit.act.class == RouteClass::Inference,
+        })
     }
 }
 

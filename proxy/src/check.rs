@@ -156,12 +156,16 @@ fn explain_limits(limits: &ClientLimits) -> String {
         requests_per_minute,
         burst: _,
         concurrent,
+        tokens_per_minute,
+        tokens_per_day,
     } = limits;
     let rate = requests_per_minute
         .zip(limits.burst())
         .map(|(rate, burst)| format!("{rate} requests a minute, {burst} at once"));
     let concurrent = concurrent.map(|most| format!("{most} on their way"));
-    let limits: Vec<_> = [rate, concurrent].into_iter().flatten().collect();
+    let minute = tokens_per_minute.map(|most| format!("{most} tokens a minute"));
+    let day = tokens_per_day.map(|most| format!("{most} tokens a day"));
+    let limits: Vec<_> = [rate, concurrent, minute, day].into_iter().flatten().collect();
     limits.join(", ")
 }
 

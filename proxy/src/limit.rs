@@ -1,13 +1,14 @@
 //! How much a client may use. What it has used outlives the configuration: a reload changes limits, not what counts
 //! against them.
 //!
-//! [`usage`] is one client's use, [`rate`] its requests by the minute, [`excess`] what a client is told. All of them
-//! are told the time.
+//! [`budget`] is what one client has used: [`rate`] its requests by the minute, [`tokens`] its tokens. [`excess`] is what
+//! a client is told. All of them are told the time.
 
+mod budget;
 mod excess;
 mod moment;
 mod rate;
-mod usage;
+mod tokens;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -17,9 +18,10 @@ use prometheus_client::metrics::gauge::Gauge;
 
 use crate::authorize::Clearance;
 use crate::config::ClientLimits;
+use crate::usage::{Charge, Usage};
+use budget::Budget;
 pub use excess::{Excess, Level, Overrun, Standing};
 pub use moment::Moment;
-use usage::Usage;
 
 /// What all clients use, as far as it is limited.
 #[derive(Debug, Default)]
@@ -29,21 +31,57 @@ pub struct Limiter {
     remembered: Gauge,
 }
 
+/// What a request asks of a client's limits.
+#[derive(Clone, Copy, Debug)]
+pub struct Demand<'a> {
+    /// The client.
+    pub client: &'a Arc<str>,
+    /// What it may use.
+    pub limits: &'a Arc<ClientLimits>,
+    /// Whether the answer can take tokens.
+    pub takes_tokens: bool,
+}
+
 /// A client's place among its requests, given back when dropped. Only [`Limiter::enter`] gives one; a client without
 /// limits gets an empty one.
 #[derive(Debug, Default)]
-pub struct Slot {
-    _held: Option<Held>,
-}
+pub struct Slot(Option<Held>);
 
 #[derive(Debug)]
 struct Held {
     client: Arc<Client>,
+    limits: Arc<ClientLimits>,
+}
+
+impl Slot {
+    /// Who is told what the answer has taken; none where the client's tokens have no limit.
+    pub fn bill(&self) -> Option<Box<dyn Charge>> {
+        let Held { client, limits } = self.0.as_ref().filter(|held| held.limits.counts_tokens())?;
+        Some(Box::new(Bill {
+            client: Arc::clone(client),
+            limits: Arc::clone(limits),
+        }))
+    }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.client.usage().leave();
+        self.client.budget().leave();
+    }
+}
+
+/// What an answer will have taken.
+#[derive(Debug)]
+struct Bill {
+    client: Arc<Client>,
+    limits: Arc<ClientLimits>,
+}
+
+impl Charge for Bill {
+    fn charge(self: Box<Self>, usage: Usage) {
+        let Self { client, limits } = *self;
+        let tokens = usage.input.saturating_add(usage.output);
+        client.budget().charge(tokens, &limits, Moment::now());
     }
 }
 
@@ -66,28 +104,26 @@ impl Limiter {
         clearance: &Clearance,
         now: impl FnOnce() -> Moment,
     ) -> Result<(Slot, Standing), Excess> {
-        let Some((name, limits)) = clearance.limits() else {
-            return Ok((Slot::default(), Standing::default()));
-        };
-        self.enter_limited(name, limits, now())
+        match clearance.demand() {
+            None => Ok((Slot::default(), Standing::default())),
+            Some(demand) => self.admit(demand, now()),
+        }
     }
 
-    fn enter_limited(
-        &self,
-        name: &Arc<str>,
-        limits: &ClientLimits,
-        now: Moment,
-    ) -> Result<(Slot, Standing), Excess> {
+    fn admit(&self, demand: Demand<'_>, now: Moment) -> Result<(Slot, Standing), Excess> {
+        let Demand {
+            client: name,
+            limits,
+            takes_tokens,
+        } = demand;
         let client = self.client(name, now).ok_or(Excess::Crowded)?;
-        let entered = client.usage().enter(limits, now);
+        let entered = client.budget().enter(limits, takes_tokens, now);
         match entered {
-            Ok(standing) => Ok((
-                Slot {
-                    _held: Some(Held { client }),
-                },
-                standing,
-            )),
             Err(denied) => Err(Excess::over(name, denied)),
+            Ok(standing) => {
+                let limits = Arc::clone(limits);
+                Ok((Slot(Some(Held { client, limits })), standing))
+            }
         }
     }
 
@@ -106,10 +142,10 @@ impl Limiter {
 
 /// One client. Its lock is held for a few comparisons, and never with that of another.
 #[derive(Debug, Default)]
-struct Client(Mutex<Usage>);
+struct Client(Mutex<Budget>);
 
 impl Client {
-    fn usage(&self) -> MutexGuard<'_, Usage> {
+    fn budget(&self) -> MutexGuard<'_, Budget> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -158,7 +194,7 @@ impl Clients {
         self.swept = Some(now.instant);
         // Whoever else holds it has a request on its way, or is about to.
         self.by_name
-            .retain(|_, client| Arc::strong_count(client) > 1 || !client.usage().is_nothing(now));
+            .retain(|_, client| Arc::strong_count(client) > 1 || !client.budget().is_untouched(now));
         self.enough = (2 * self.by_name.len()).min(Self::MOST);
     }
 }

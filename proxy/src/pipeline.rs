@@ -81,6 +81,9 @@ async fn serve(
         .authorizer
         .authorize(identity, address, target, Timestamp::now())?;
     let (slot, standing) = proxy.limiter().enter(&clearance, Moment::now)?;
+    if let Some(bill) = slot.bill() {
+        record.charge(bill);
+    }
     let (permit, payload) = inspect(clearance, &head.headers, body, limit, proxy.held(), |ask| {
         record.note_ask(ask);
     })

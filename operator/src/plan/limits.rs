@@ -1,6 +1,6 @@
 //! What a client may use of the service, as parts for its replicas.
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 
 use corral_proxy::config::{AccessRule, ClientLimits};
 
@@ -23,12 +23,17 @@ fn part(limits: &ClientLimits, replicas: u32) -> ClientLimits {
         requests_per_minute,
         burst,
         concurrent,
+        tokens_per_minute,
+        tokens_per_day,
     } = limits;
-    let part = |limit: &Option<NonZeroU32>| NonZeroU32::new(limit.as_ref()?.get().div_ceil(replicas));
+    let requests = |limit: &Option<NonZeroU32>| NonZeroU32::new(limit.as_ref()?.get().div_ceil(replicas));
+    let tokens = |limit: &Option<NonZeroU64>| NonZeroU64::new(limit.as_ref()?.get().div_ceil(replicas.into()));
     ClientLimits {
-        requests_per_minute: part(requests_per_minute),
-        burst: part(burst),
-        concurrent: part(concurrent),
+        requests_per_minute: requests(requests_per_minute),
+        burst: requests(burst),
+        concurrent: requests(concurrent),
+        tokens_per_minute: tokens(tokens_per_minute),
+        tokens_per_day: tokens(tokens_per_day),
     }
 }
 
@@ -54,6 +59,11 @@ mod tests {
                 3,
                 "{requestsPerMinute: 61, burst: 10, concurrent: 4}",
                 "{requestsPerMinute: 21, burst: 4, concurrent: 2}",
+            ),
+            (
+                3,
+                "{tokensPerMinute: 1000, tokensPerDay: 1000000000000}",
+                "{tokensPerMinute: 334, tokensPerDay: 333333333334}",
             ),
             (
                 1000,

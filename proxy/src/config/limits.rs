@@ -1,6 +1,6 @@
 //! What a request may take, and what a client may use.
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 
 use serde::{Deserialize, Serialize};
 
@@ -72,11 +72,30 @@ pub struct ClientLimits {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(range(min = 1, max = ClientLimits::MOST_REQUESTS)))]
     pub concurrent: Option<NonZeroU32>,
+    /// Tokens a minute, read and written, evenly: at 6000, another 100 each second. They are known when an answer has
+    /// ended, so that an answer may take more than is left; the next one then waits until that is paid off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = ClientLimits::MOST_TOKENS_PER_MINUTE)))]
+    pub tokens_per_minute: Option<NonZeroU64>,
+    /// Tokens a day, read and written, from midnight to midnight by UTC. The answer that takes the last of them goes on to
+    /// its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = ClientLimits::MOST_TOKENS_PER_DAY)))]
+    pub tokens_per_day: Option<NonZeroU64>,
 }
 
 impl ClientLimits {
     /// The highest limit of requests.
     pub const MOST_REQUESTS: u32 = 1_000_000;
+    /// The highest limit of tokens a minute.
+    pub const MOST_TOKENS_PER_MINUTE: u64 = 1_000_000_000;
+    /// The highest limit of tokens a day.
+    pub const MOST_TOKENS_PER_DAY: u64 = 1_000_000_000_000;
+
+    /// Whether tokens have a limit.
+    pub const fn counts_tokens(&self) -> bool {
+        self.tokens_per_minute.is_some() || self.tokens_per_day.is_some()
+    }
 
     /// How many requests may come at once; none where their rate has no limit.
     pub fn burst(&self) -> Option<NonZeroU32> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use thiserror::Error;
 
-use super::usage::Denied;
+use super::budget::Denied;
 
 /// Why a request is not let in now. Later it may be.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -36,6 +36,10 @@ pub enum Overrun {
     RequestsPerMinute(u64),
     /// `concurrent`.
     Concurrent(u32),
+    /// `tokensPerMinute`.
+    TokensPerMinute(u64),
+    /// `tokensPerDay`.
+    TokensPerDay(u64),
 }
 
 impl Overrun {
@@ -43,6 +47,8 @@ impl Overrun {
         match self {
             Self::RequestsPerMinute(_) => "requests_per_minute",
             Self::Concurrent(_) => "concurrent",
+            Self::TokensPerMinute(_) => "tokens_per_minute",
+            Self::TokensPerDay(_) => "tokens_per_day",
         }
     }
 }
@@ -50,10 +56,14 @@ impl Overrun {
 impl fmt::Display for Overrun {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::RequestsPerMinute(most) => {
-                write!(formatter, "may make {most} requests a minute")
-            }
+            Self::RequestsPerMinute(most) => write!(formatter, "may make {most} requests a minute"),
             Self::Concurrent(most) => write!(formatter, "may have {most} requests on their way at once"),
+            Self::TokensPerMinute(most) => {
+                write!(formatter, "has used up its tokens, of which it has {most} a minute")
+            }
+            Self::TokensPerDay(most) => {
+                write!(formatter, "has used up its tokens, of which it has {most} a day (UTC)")
+            }
         }
     }
 }
@@ -69,7 +79,7 @@ impl Excess {
             client: Arc::clone(client),
             overrun,
             wait,
-            standing: Box::new(standing),
+            standing,
         }
     }
 
@@ -108,6 +118,8 @@ fn seconds(wait: Duration) -> u64 {
 pub struct Standing {
     /// Requests by the minute.
     pub requests: Option<Level>,
+    /// Tokens by the minute or the day, whatever has fewer left.
+    pub tokens: Option<Level>,
 }
 
 /// What is left of a limit.
@@ -136,11 +148,17 @@ const REQUESTS: Names = Names {
     reset: HeaderName::from_static("x-ratelimit-reset-requests"),
 };
 
+const TOKENS: Names = Names {
+    limit: HeaderName::from_static("x-ratelimit-limit-tokens"),
+    remaining: HeaderName::from_static("x-ratelimit-remaining-tokens"),
+    reset: HeaderName::from_static("x-ratelimit-reset-tokens"),
+};
+
 impl Standing {
     /// Tells it in the headers of OpenAI's API.
     pub fn write(&self, headers: &mut HeaderMap) {
-        let Self { requests } = self;
-        for (level, names) in [(requests, REQUESTS)] {
+        let Self { requests, tokens } = self;
+        for (level, names) in [(requests, REQUESTS), (tokens, TOKENS)] {
             let Some(Level {
                 limit,
                 left,

@@ -2,11 +2,15 @@
 
 use std::time::Instant;
 
-/// A moment, by a clock that only goes forward.
+use jiff::Timestamp;
+
+/// A moment, by two clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment {
-    /// For what is counted by the minute.
+    /// By a clock that only goes forward, for what is counted by the minute.
     pub instant: Instant,
+    /// By the calendar, for what is counted by the day.
+    pub time: Timestamp,
 }
 
 impl Moment {
@@ -14,6 +18,7 @@ impl Moment {
     pub fn now() -> Self {
         Self {
             instant: Instant::now(),
+            time: Timestamp::now(),
         }
     }
 }

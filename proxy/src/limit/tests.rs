@@ -1,28 +1,54 @@
 use super::*;
 
-fn limits(text: &str) -> ClientLimits {
-    serde_yaml::from_str(text).unwrap()
+fn limits(text: &str) -> Arc<ClientLimits> {
+    Arc::new(serde_yaml::from_str(text).unwrap())
 }
 
 /// A time that stands still until it is set.
 struct Time(Moment);
 
 impl Time {
+    /// It begins two minutes before midnight.
     fn new() -> Self {
-        Self(Moment::now())
+        Self(Moment {
+            instant: Instant::now(),
+            time: "2026-11-25T23:58:00Z".parse().unwrap(),
+        })
     }
 
     fn after(&self, millis: u64) -> Moment {
         Moment {
             instant: self.0.instant + Duration::from_millis(millis),
+            time: self.0.time + Duration::from_millis(millis),
         }
     }
 }
 
-fn enter(limiter: &Limiter, name: &str, limits: &ClientLimits, now: Moment) -> Result<Slot, Excess> {
-    limiter
-        .enter_limited(&name.into(), limits, now)
-        .map(|(slot, _)| slot)
+/// A client that asks for tokens.
+fn enter(limiter: &Limiter, name: &str, limits: &Arc<ClientLimits>, now: Moment) -> Result<Slot, Excess> {
+    let demand = Demand {
+        client: &name.into(),
+        limits,
+        takes_tokens: true,
+    };
+    limiter.admit(demand, now).map(|(slot, _)| slot)
+}
+
+fn standing(limiter: &Limiter, limits: &Arc<ClientLimits>, takes_tokens: bool, now: Moment) -> Standing {
+    let demand = Demand {
+        client: &"a".into(),
+        limits,
+        takes_tokens,
+    };
+    match limiter.admit(demand, now) {
+        Ok((_, standing)) => standing,
+        Err(excess) => excess.standing(),
+    }
+}
+
+fn use_tokens(limiter: &Limiter, limits: &ClientLimits, tokens: u64, now: Moment) {
+    let client = limiter.client(&"a".into(), now).unwrap();
+    client.budget().charge(tokens, limits, now);
 }
 
 /// What becomes of a request.
@@ -152,14 +178,114 @@ fn a_client_is_told_how_it_stands() {
             reset: Duration::from_secs(reset),
         })
     };
-    let standings = (0..4).map(
-        |_| match limiter.enter_limited(&"a".into(), &limits, time.after(0)) {
-            Ok((_, standing)) => standing.requests,
-            Err(excess) => excess.standing().requests,
-        },
-    );
+    let standings = (0..4).map(|_| standing(&limiter, &limits, true, time.after(0)).requests);
     let expected = [level(2, 0, 1), level(1, 0, 2), level(0, 0, 3), level(0, 1, 3)];
     assert!(standings.eq(expected));
+}
+
+#[test]
+fn what_takes_tokens_waits_for_them() {
+    use Came::In;
+    let (minute, day) = (Overrun::TokensPerMinute(60), Overrun::TokensPerDay(1000));
+    // What it is, the limits, the tokens used at first, and what becomes of a request at a moment.
+    let cases = [
+        ("some are left", "tokensPerMinute: 60", 59, 0, In),
+        (
+            "none is left",
+            "tokensPerMinute: 60",
+            60,
+            0,
+            Came::Over(minute, 1000),
+        ),
+        ("one is back", "tokensPerMinute: 60", 60, 1000, In),
+        (
+            "more than all were used",
+            "tokensPerMinute: 60",
+            90,
+            1000,
+            Came::Over(minute, 30_000),
+        ),
+        ("some are left of the day", "tokensPerDay: 1000", 999, 0, In),
+        (
+            "none is left of the day",
+            "tokensPerDay: 1000",
+            1000,
+            0,
+            Came::Over(day, 120_000),
+        ),
+        (
+            "the day is nearly over",
+            "tokensPerDay: 1000",
+            5000,
+            119_999,
+            Came::Over(day, 1),
+        ),
+        ("the next day", "tokensPerDay: 1000", 5000, 120_000, In),
+        (
+            "both",
+            "{tokensPerMinute: 60, tokensPerDay: 1000}",
+            1000,
+            0,
+            Came::Over(day, 120_000),
+        ),
+        (
+            "a debt that outlives the day",
+            "{tokensPerMinute: 60, tokensPerDay: 1000}",
+            1000,
+            120_000,
+            Came::Over(minute, 821_000),
+        ),
+        ("without limits", "concurrent: 1", 1_000_000, 0, In),
+    ];
+    for (name, text, tokens, millis, expected) in cases {
+        let (limiter, time, limits) = (Limiter::default(), Time::new(), limits(text));
+        use_tokens(&limiter, &limits, tokens, time.after(0));
+        let entered = enter(&limiter, "a", &limits, time.after(millis));
+        assert_eq!(came(&entered), expected, "{name}");
+    }
+}
+
+#[test]
+fn what_takes_no_tokens_needs_none() {
+    let (limiter, time, limits) = (Limiter::default(), Time::new(), limits("tokensPerDay: 1"));
+    use_tokens(&limiter, &limits, 1, time.after(0));
+    assert!(enter(&limiter, "a", &limits, time.after(0)).is_err());
+    let demand = Demand {
+        client: &"a".into(),
+        limits: &limits,
+        takes_tokens: false,
+    };
+    assert!(limiter.admit(demand, time.after(0)).is_ok());
+}
+
+#[test]
+fn a_client_is_told_of_the_tokens_that_are_fewest() {
+    let cases = [
+        ("{tokensPerMinute: 60, tokensPerDay: 100}", Some((60, 30))),
+        ("{tokensPerMinute: 1000, tokensPerDay: 100}", Some((100, 70))),
+        ("tokensPerMinute: 20", Some((20, 0))),
+        ("requestsPerMinute: 60", None),
+    ];
+    for (text, expected) in cases {
+        let (limiter, time, limits) = (Limiter::default(), Time::new(), limits(text));
+        use_tokens(&limiter, &limits, 30, time.after(0));
+        let tokens = standing(&limiter, &limits, true, time.after(0)).tokens;
+        assert_eq!(tokens.map(|level| (level.limit, level.left)), expected, "{text}");
+    }
+}
+
+#[test]
+fn a_bill_is_paid_by_who_had_the_slot() {
+    let limiter = Limiter::default();
+    let (tokens, requests) = (limits("tokensPerDay: 100"), limits("concurrent: 1"));
+    assert!(Slot::default().bill().is_none(), "without limits");
+    let slot = enter(&limiter, "a", &requests, Moment::now()).unwrap();
+    assert!(slot.bill().is_none(), "without limits of tokens");
+    drop(slot);
+    let bill = enter(&limiter, "a", &tokens, Moment::now()).unwrap().bill().unwrap();
+    let estimated = true;
+    bill.charge(Usage { input: 12, output: 30, estimated });
+    assert_eq!(standing(&limiter, &tokens, true, Moment::now()).tokens.unwrap().left, 58);
 }
 
 #[test]
@@ -204,6 +330,7 @@ fn too_many_busy_clients_are_refused_not_forgotten() {
     drop(busy);
     let later = Moment {
         instant: now.instant + Clients::SWEEP_PAUSE,
+        ..now
     };
     assert!(clients.open(&"one more".into(), later).is_some());
     assert_eq!(clients.by_name.len(), 1);

@@ -149,6 +149,85 @@ fn a_body_on_its_way_has_a_place_too() {
     assert_eq!(ask(&proxy, "/v1/models", USER).status, 200);
 }
 
+const CHAT: &str = concat!(
+    "{\"model\":\"a\",\"message\":{\"content\":\"Hi\"},\"done\":false}\n",
+    "{\"model\":\"a\",\"message\":{\"content\":\"\"},\"done\":true,\"prompt_eval_count\":12,\"eval_count\":3}\n",
+);
+
+/// Tokens that a client of OpenAI's is told to have left.
+fn tokens_left(proxy: &Proxy) -> u64 {
+    let answer = ask(proxy, "/v1/models", USER);
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let left = answer.header("x-ratelimit-remaining-tokens").unwrap();
+    left.parse().unwrap()
+}
+
+#[test]
+fn the_tokens_of_an_answer_are_charged_once_and_used_up_ones_are_refused() {
+    let backend = Backend::answering(|exchange| {
+        exchange.read_body()?;
+        if exchange.is("POST /api/embeddings ") {
+            return exchange.answer("200 OK", "{\"embedding\":[]}");
+        }
+        if exchange.is("GET ") {
+            return exchange.answer("200 OK", "{}");
+        }
+        exchange.begin_stream()?;
+        for line in CHAT.split_inclusive('\n') {
+            exchange.chunk(line)?;
+        }
+        exchange.chunk("")?;
+        Ok(Then::KeepAlive)
+    });
+    let proxy = Proxy::configured(
+        &backend,
+        &limited("{tokensPerMinute: 1000, tokensPerDay: 40}"),
+    );
+    assert_eq!(tokens_left(&proxy), 40);
+    for left in [25, 10, 0] {
+        assert_eq!(ask(&proxy, "/api/chat", USER).status, 200, "{left}");
+        assert_eq!(tokens_left(&proxy), left);
+    }
+    let refused = ask(&proxy, "/api/chat", USER);
+    assert_eq!(refused.status, 429);
+    assert!(refused.body.contains("40 a day (UTC)"), "{}", refused.body);
+    let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=24 * 3600).contains(&wait), "until midnight: {wait}");
+    assert_eq!(ask(&proxy, "/api/embeddings", USER).status, 429, "not counted, and not let in");
+    assert_eq!(ask(&proxy, "/api/chat", ADMIN).status, 200, "another client");
+    assert_eq!(outcome_count(&proxy, "tokens_per_day"), 2);
+}
+
+#[test]
+fn a_stream_that_is_left_is_charged_for_what_came() {
+    let proxy = Proxy::configured(
+        &Backend::answering(|exchange| {
+            exchange.read_body()?;
+            if exchange.is("GET ") {
+                return exchange.answer("200 OK", "{}");
+            }
+            exchange.begin_stream()?;
+            for line in CHAT.lines().take(1).cycle().take(7) {
+                exchange.chunk(&format!("{line}\n"))?;
+            }
+            exchange.is_left();
+            Ok(Then::Close)
+        }),
+        &limited("{tokensPerDay: 100}"),
+    );
+    let mut client = proxy.client();
+    client.send(request("POST", "/api/chat", USER, r#"{"model":"a"}"#));
+    assert_eq!(client.head().unwrap().status, 200);
+    let mut lines = 0;
+    while lines < 7 {
+        lines += client.chunk().unwrap().lines().count();
+    }
+    assert_eq!(tokens_left(&proxy), 100, "not before it is over");
+    drop(client);
+    within(SOON, "it is charged", || tokens_left(&proxy) < 100);
+    assert_eq!(tokens_left(&proxy), 93);
+}
+
 #[test]
 fn an_edit_changes_limits_and_not_what_was_used() {
     let proxy = Proxy::configured(&Backend::start(), &limited("{requestsPerMinute: 2}"));

@@ -1,5 +1,7 @@
 //! What the types of limits can't say.
 
+use std::num::{NonZeroU32, NonZeroU64};
+
 use super::Invalid;
 use crate::config::ClientLimits;
 
@@ -9,15 +11,19 @@ pub(super) fn limits(field: &str, limits: &ClientLimits) -> Result<(), Invalid> 
         requests_per_minute,
         burst,
         concurrent,
+        tokens_per_minute,
+        tokens_per_day,
     } = limits;
-    for (name, limit) in [
-        ("requestsPerMinute", requests_per_minute),
-        ("burst", burst),
-        ("concurrent", concurrent),
+    let requests = |limit: &Option<NonZeroU32>| (limit.map(NonZeroU64::from), ClientLimits::MOST_REQUESTS.into());
+    for (name, (limit, most)) in [
+        ("requestsPerMinute", requests(requests_per_minute)),
+        ("burst", requests(burst)),
+        ("concurrent", requests(concurrent)),
+        ("tokensPerMinute", (*tokens_per_minute, ClientLimits::MOST_TOKENS_PER_MINUTE)),
+        ("tokensPerDay", (*tokens_per_day, ClientLimits::MOST_TOKENS_PER_DAY)),
     ] {
-        if limit.is_some_and(|limit| limit.get() > ClientLimits::MOST_REQUESTS) {
-            let problem = format!("must be 1 to {}", ClientLimits::MOST_REQUESTS);
-            return Err(Invalid::new(format!("{field}.{name}"), problem));
+        if limit.is_some_and(|limit| limit.get() > most) {
+            return Err(Invalid::new(format!("{field}.{name}"), format!("must be 1 to {most}")));
         }
     }
     if burst.is_some() && requests_per_minute.is_none() {
@@ -44,6 +50,9 @@ mod tests {
             ("{requestsPerMinute: 1000001}", Some("here.requestsPerMinute")),
             ("{requestsPerMinute: 1, burst: 1000001}", Some("here.burst")),
             ("{concurrent: 1000001}", Some("here.concurrent")),
+            ("{tokensPerMinute: 1000000000, tokensPerDay: 1000000000000}", None),
+            ("{tokensPerMinute: 1000000001}", Some("here.tokensPerMinute")),
+            ("{tokensPerDay: 1000000000001}", Some("here.tokensPerDay")),
         ];
         for (text, expected) in cases {
             let read: ClientLimits = serde_yaml::from_str(text).unwrap();
@@ -54,7 +63,7 @@ mod tests {
 
     #[test]
     fn a_limit_of_nothing_is_none() {
-        for text in ["requestsPerMinute: 0", "concurrent: 0", "burst: -1", "minute: 1"] {
+        for text in ["requestsPerMinute: 0", "concurrent: 0", "burst: -1", "tokensPerDay: 0", "minute: 1"] {
             assert!(serde_yaml::from_str::<ClientLimits>(text).is_err(), "{text}");
         }
     }
