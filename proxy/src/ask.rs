@@ -4,17 +4,15 @@
 //! (Go, encoding/json). A body in which that would matter is refused: what was judged is what Ollama sees.
 
 mod keep_alive;
-
-use std::fmt;
+mod object;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
-use serde_json::value::RawValue;
 use thiserror::Error;
 
 use crate::models::name::CanonicalName;
 use crate::routes::Content;
-use keep_alive::KeepAlive;
+pub(crate) use keep_alive::KeepAlive;
+pub(crate) use object::Object;
 
 /// What a request asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -65,18 +63,24 @@ pub enum Field {
     Input,
 }
 
-/// Each field with its key, in the order of [`Field`].
-const FIELDS: [(Field, &str); 9] = [
-    (Field::Model, "model"),
-    (Field::Name, "name"),
-    (Field::From, "from"),
-    (Field::Source, "source"),
-    (Field::Destination, "destination"),
-    (Field::KeepAlive, "keep_alive"),
-    (Field::Prompt, "prompt"),
-    (Field::Messages, "messages"),
-    (Field::Input, "input"),
+/// The key of each field, in the order of [`Field`].
+const KEYS: [&str; 9] = [
+    "model",
+    "name",
+    "from",
+    "source",
+    "destination",
+    "keep_alive",
+    "prompt",
+    "messages",
+    "input",
 ];
+
+impl Field {
+    const fn key(self) -> &'static str {
+        KEYS[self as usize]
+    }
+}
 
 impl Ask {
     /// Reads a whole body. One without a byte asks for nothing, as Ollama says itself.
@@ -88,8 +92,7 @@ impl Ask {
             return Ok(Self::default());
         }
         let text = std::str::from_utf8(body).map_err(|_| AskError::NotUtf8)?;
-        let fields: Fields<'_> =
-            serde_json::from_str(text).map_err(|error| AskError::Malformed(error.to_string()))?;
+        let fields = Fields(Object::parse(text, &KEYS)?);
         Ok(Self {
             models: fields.models(content)?,
             unloads: fields.unloads(content)?,
@@ -105,14 +108,14 @@ impl Ask {
     }
 }
 
-/// The text of each field's value; of the rest nothing is kept.
-struct Fields<'a>([Option<&'a RawValue>; FIELDS.len()]);
+/// The fields of a body.
+struct Fields<'a>(Object<'a, { KEYS.len() }>);
 
 impl Fields<'_> {
     fn models(&self, content: Content) -> Result<Vec<CanonicalName>, AskError> {
         let named = match content {
             Content::Nothing | Content::Path | Content::Blob | Content::Form => vec![],
-            Content::Inference(_) | Content::Compatible => vec![self.name(Field::Model)?],
+            Content::Inference(_) | Content::Compatible(_) => vec![self.name(Field::Model)?],
             Content::Named => vec![self.model_or_name()?],
             Content::Create => vec![self.model_or_name()?, self.name(Field::From)?],
             Content::Copy => vec![self.name(Field::Source)?, self.name(Field::Destination)?],
@@ -130,7 +133,7 @@ impl Fields<'_> {
     /// An empty name is none, to Ollama too.
     fn name(&self, field: Field) -> Result<Option<CanonicalName>, AskError> {
         const SHAPE: &str = "a model as in `ollama pull`: [HOST/][NAMESPACE/]NAME[:TAG]";
-        let wrong = || AskError::Type(FIELDS[field as usize].1, SHAPE);
+        let wrong = || AskError::Type(field.key(), SHAPE);
         let text: Option<String> = self.value(field, SHAPE)?;
         match text.as_deref() {
             None | Some("") => Ok(None),
@@ -148,7 +151,7 @@ impl Fields<'_> {
 
     /// Whether there is nothing in it to answer. An empty string has one spelling only.
     fn is_empty(&self, field: Field) -> bool {
-        let Some(value) = self.0[field as usize] else {
+        let Some(value) = self.0.values[field as usize] else {
             return true;
         };
         let inner = value
@@ -163,82 +166,11 @@ impl Fields<'_> {
         field: Field,
         shape: &'static str,
     ) -> Result<Option<T>, AskError> {
-        match self.0[field as usize] {
+        match self.0.values[field as usize] {
             None => Ok(None),
-            Some(value) => {
-                serde_json::from_str(value.get()).map_err(|_| AskError::Type(FIELDS[field as usize].1, shape))
-            }
+            Some(value) => serde_json::from_str(value.get()).map_err(|_| AskError::Type(field.key(), shape)),
         }
     }
-}
-
-impl<'de> Deserialize<'de> for Fields<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(FieldsVisitor)
-    }
-}
-
-struct FieldsVisitor;
-
-impl<'de> Visitor<'de> for FieldsVisitor {
-    type Value = Fields<'de>;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
-        let mut fields = [None; FIELDS.len()];
-        while let Some(Key(field)) = map.next_key()? {
-            let Some(field) = field else {
-                map.next_value::<IgnoredAny>()?;
-                continue;
-            };
-            if fields[field as usize].is_some() {
-                let key = FIELDS[field as usize].1;
-                return Err(A::Error::custom(format_args!("`{key}` stands twice")));
-            }
-            fields[field as usize] = Some(map.next_value()?);
-        }
-        Ok(Fields(fields))
-    }
-}
-
-/// A key, where it is one that is looked at.
-struct Key(Option<Field>);
-
-impl<'de> Deserialize<'de> for Key {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(KeyVisitor)
-    }
-}
-
-struct KeyVisitor;
-
-impl Visitor<'_> for KeyVisitor {
-    type Value = Key;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a key")
-    }
-
-    fn visit_str<E: serde::de::Error>(self, key: &str) -> Result<Key, E> {
-        match FIELDS.iter().find(|(_, known)| folds_to(key, known)) {
-            None => Ok(Key(None)),
-            Some((field, known)) if key == *known => Ok(Key(Some(*field))),
-            Some((_, known)) => Err(E::custom(format_args!("`{known}` must be written like this"))),
-        }
-    }
-}
-
-/// Whether Go takes a key for the known one, which is lower-case ASCII (encoding/json/fold.go).
-fn folds_to(key: &str, known: &str) -> bool {
-    let fold = |character: char| match character {
-        '\u{212a}' => 'k',
-        '\u{17f}' => 's',
-        other => other.to_ascii_lowercase(),
-    };
-    key.chars().map(fold).eq(known.chars())
 }
 
 #[cfg(test)]

@@ -1,16 +1,18 @@
 //! What a known client may do. Pure: the rules see an identity, an address, a canonical target, the time and what the
 //! body asks for, and nothing else.
 
-use std::fmt;
+mod forbidden;
+
 use std::sync::Arc;
 
+use bytes::Bytes;
 use ipnet::IpNet;
 use jiff::Timestamp;
-use thiserror::Error;
 use wildmatch::WildMatchPattern;
 
 use crate::address::ClientAddress;
 use crate::ask::Ask;
+use crate::ceiling::{Ceiling, CeilingError};
 use crate::config::{AccessRule, ClientLimits, RouteClass};
 use crate::identify::Identity;
 use crate::limit::Demand;
@@ -18,6 +20,7 @@ use crate::models::name::CanonicalName;
 use crate::models::pattern::ModelPattern;
 use crate::routes::Content;
 use crate::target::Target;
+pub use forbidden::{Cause, Forbidden};
 
 /// `*` stands for any characters; nothing stands for one character, for NUL is in no name.
 type Pattern = WildMatchPattern<'*', '\0'>;
@@ -40,6 +43,7 @@ struct Terms {
     networks: Option<Vec<IpNet>>,
     not_after: Option<Timestamp>,
     limits: Option<Arc<ClientLimits>>,
+    ceiling: Option<Ceiling>,
 }
 
 /// What a request does, as far as rules look at it.
@@ -49,62 +53,6 @@ pub struct Act {
     content: Content,
     /// None where no rule needed it, so that nobody has read it.
     ask: Option<Ask>,
-}
-
-/// A client asked for what no rule gives it.
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error("client \"{client}\" {cause}")]
-pub struct Forbidden {
-    /// The client.
-    pub client: Arc<str>,
-    /// What stands against it.
-    pub cause: Cause,
-}
-
-/// What stands against a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Cause {
-    /// The route's class, which a rule would have to allow.
-    Class(RouteClass),
-    /// The address, for this client.
-    Address,
-    /// The time: the client's access has ended.
-    Expired(Timestamp),
-    /// The model.
-    Model(CanonicalName),
-    /// No model is named, or nobody has read which.
-    NoModel,
-    /// The model is named in a form, which two readers can read differently.
-    Form,
-    /// Nothing but the unloading of a model, which is a change.
-    Unload,
-}
-
-impl Cause {
-    /// The name, in log and metrics.
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Class(_) => "forbidden",
-            Self::Address => "address",
-            Self::Expired(_) => "expired",
-            Self::Model(_) | Self::NoModel | Self::Form => "model",
-            Self::Unload => "unload",
-        }
-    }
-}
-
-impl fmt::Display for Cause {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Class(class) => write!(formatter, "may not use this route: it needs {}", class.name()),
-            Self::Address => formatter.write_str("may not call from this address"),
-            Self::Expired(time) => write!(formatter, "may not call any more: its access ended at {time}"),
-            Self::Model(model) => write!(formatter, "may not use the model {}", model.shortest()),
-            Self::NoModel => formatter.write_str("may use certain models only, and the request names none"),
-            Self::Form => formatter.write_str("may use certain models only, and none on this route"),
-            Self::Unload => formatter.write_str("may not unload a model: that needs Manage"),
-        }
-    }
 }
 
 /// How far the head of a request leads.
@@ -148,6 +96,7 @@ impl Authorizer {
                 networks: None,
                 not_after: None,
                 limits: None,
+                ceiling: None,
             }),
             anonymous: None,
             audits: false,
@@ -275,6 +224,7 @@ impl Terms {
             allowed_cidrs,
             not_after,
             limits,
+            ceilings,
         } = rule;
         let parse = |patterns: &Vec<String>| {
             patterns
@@ -288,6 +238,7 @@ impl Terms {
             networks: allowed_cidrs.clone(),
             not_after: *not_after,
             limits: limits.clone().map(Arc::new),
+            ceiling: ceilings.as_ref().map(Ceiling::new),
         }
     }
 
@@ -315,9 +266,14 @@ impl Terms {
     fn needs_ask(&self, act: &Act) -> bool {
         match act.content {
             Content::Nothing | Content::Path | Content::Blob | Content::Form => false,
-            Content::Inference(_) => self.models.is_some() || !self.allow.contains(&RouteClass::Manage),
-            Content::Compatible | Content::Named | Content::Create | Content::Copy => self.models.is_some(),
+            Content::Inference(_) => self.looks_into_inference() || !self.allow.contains(&RouteClass::Manage),
+            Content::Compatible(_) => self.looks_into_inference(),
+            Content::Named | Content::Create | Content::Copy => self.models.is_some(),
         }
+    }
+
+    fn looks_into_inference(&self) -> bool {
+        self.models.is_some() || self.ceiling.is_some()
     }
 
     fn allow_ask(&self, act: &Act) -> Result<(), Cause> {
@@ -378,19 +334,34 @@ impl Pending {
         self.permit.act.content
     }
 
+    /// The body, held to what the client may ask of a model.
+    ///
+    /// # Errors
+    /// It asks for too much, or can't be read in one way only.
+    pub fn hold(&self, body: Bytes) -> Result<Bytes, CeilingError> {
+        match &self.terms.ceiling {
+            None => Ok(body),
+            Some(ceiling) => ceiling.hold(self.content(), body),
+        }
+    }
+
+    /// The client may not.
+    pub fn forbidden(&self, cause: Cause) -> Forbidden {
+        Forbidden {
+            client: Arc::clone(self.permit.identity.name()),
+            cause,
+        }
+    }
+
     /// Judges what the body asks for.
     ///
     /// # Errors
     /// The client may not.
-    pub fn permit(self, ask: Ask) -> Result<Permit, Forbidden> {
-        let Self { mut permit, terms } = self;
-        permit.act.ask = Some(ask);
-        match terms.allow_ask(&permit.act) {
-            Ok(()) => Ok(permit),
-            Err(cause) => Err(Forbidden {
-                client: Arc::clone(permit.identity.name()),
-                cause,
-            }),
+    pub fn permit(mut self, ask: Ask) -> Result<Permit, Forbidden> {
+        self.permit.act.ask = Some(ask);
+        match self.terms.allow_ask(&self.permit.act) {
+            Ok(()) => Ok(self.permit),
+            Err(cause) => Err(self.forbidden(cause)),
         }
     }
 }

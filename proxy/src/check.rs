@@ -5,7 +5,9 @@ use std::process::ExitCode;
 
 use corral_proxy::config::flags::Flags;
 use corral_proxy::config::load::Loaded;
-use corral_proxy::config::{AccessRule, ClientLimits, Config, Network, Require, RouteClass};
+use corral_proxy::config::{
+    AccessRule, Ceilings, ClientLimits, Config, Network, OnExcess, Require, RouteClass,
+};
 use corral_proxy::credentials::CredentialSet;
 use corral_proxy::status::{Means, SourceStatus};
 use corral_proxy::tls::certificate::Certificate;
@@ -132,6 +134,7 @@ fn explain_rule(rule: &AccessRule) -> String {
         allowed_cidrs,
         not_after,
         limits,
+        ceilings,
     } = rule;
     let mut text = format!("{}: {}", clients.join(", "), classes(allow));
     // Writing to a string can't fail.
@@ -148,7 +151,30 @@ fn explain_rule(rule: &AccessRule) -> String {
     if let Some(limits) = limits {
         let _ = write!(text, "; each at most {}", explain_limits(limits));
     }
+    if let Some(ceilings) = ceilings {
+        let _ = write!(text, "; {}", explain_ceilings(ceilings));
+    }
     text
+}
+
+fn explain_ceilings(ceilings: &Ceilings) -> String {
+    let Ceilings {
+        num_ctx,
+        num_predict,
+        keep_alive,
+        on_excess,
+    } = ceilings;
+    let fields = [
+        num_ctx.map(|most| format!("num_ctx {most}")),
+        num_predict.map(|most| format!("num_predict {most}")),
+        keep_alive.as_ref().map(|most| format!("keep_alive {most}")),
+    ];
+    let fields: Vec<_> = fields.into_iter().flatten().collect();
+    let excess = match on_excess {
+        OnExcess::Refuse => "refused",
+        OnExcess::Clamp => "clamped",
+    };
+    format!("over {}: {excess}", fields.join(", "))
 }
 
 fn explain_limits(limits: &ClientLimits) -> String {

@@ -22,7 +22,7 @@ use url::Url;
 
 pub use credentials::{Anonymous, CredentialSource, Credentials, OllamaKeys, Require};
 pub use jwt::{JwtAlgorithm, JwtIssuer};
-pub use limits::{BodyLimits, ClientLimits, Limits};
+pub use limits::{BodyLimits, Ceilings, ClientLimits, Limits, OnExcess};
 pub use streams::Streams;
 
 /// Where the operator mounts things in the proxy's container; standalone users choose their own places.
@@ -180,6 +180,9 @@ pub struct AccessRule {
     /// replicas together: each holds an equal part, rounded up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<ClientLimits>,
+    /// The most that their requests may ask of a model; anything without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ceilings: Option<Ceilings>,
 }
 
 impl AccessRule {

@@ -1,4 +1,5 @@
-//! Bodies that rules look into: read to their end before anything is forwarded, judged, and forwarded byte for byte.
+//! Bodies that rules look into: read to their end before anything is forwarded, judged, and forwarded byte for byte,
+//! but for numbers over a ceiling.
 //! All others stream.
 
 use std::sync::Arc;
@@ -13,7 +14,8 @@ use thiserror::Error;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::ask::{Ask, AskError};
-use crate::authorize::{Clearance, Permit};
+use crate::authorize::{Cause, Clearance, Permit};
+use crate::ceiling::CeilingError;
 use crate::reject::Rejection;
 
 /// The body of a request that may be forwarded.
@@ -129,6 +131,10 @@ pub async fn inspect(
             let (bytes, place) = read(body, limit, held).await?;
             let ask = Ask::of_body(pending.content(), &bytes).map_err(InspectError::Ask)?;
             note(&ask);
+            let bytes = pending.hold(bytes).map_err(|error| match error {
+                CeilingError::Ask(error) => Rejection::from(InspectError::Ask(error)),
+                CeilingError::Over(over) => pending.forbidden(Cause::Ceiling(over)).into(),
+            })?;
             Ok((pending.permit(ask)?, Payload::Held(bytes, place)))
         }
     }

@@ -11,6 +11,7 @@ pub mod admit;
 pub mod ask;
 pub mod authorize;
 pub mod body;
+pub mod ceiling;
 pub mod config;
 pub mod credentials;
 pub mod digest;

@@ -38,14 +38,36 @@ pub enum Content {
     Form,
     /// JSON of Ollama's own inference: `model`, `keep_alive`, and in this field what to answer.
     Inference(Field),
-    /// JSON that names a `model`, of the compatible APIs.
-    Compatible,
+    /// JSON that names a `model`, of the compatible APIs, and perhaps how long the answer may be.
+    Compatible(Length),
     /// JSON that names a `model`, which was once called `name`.
     Named,
     /// JSON that names the model to make, and in `from` another.
     Create,
     /// JSON that names models as `source` and `destination`.
     Copy,
+}
+
+/// Where a body of the compatible APIs says how many tokens its answer may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Length {
+    /// Nowhere: the answer isn't written by a model, or has no end that can be chosen.
+    None,
+    /// `max_tokens`.
+    MaxTokens,
+    /// `max_output_tokens`.
+    MaxOutputTokens,
+}
+
+impl Length {
+    /// The field's key, which every version of Ollama that has the route knows.
+    pub const fn key(self) -> Option<&'static str> {
+        match self {
+            Self::None => None,
+            Self::MaxTokens => Some("max_tokens"),
+            Self::MaxOutputTokens => Some("max_output_tokens"),
+        }
+    }
 }
 
 const fn exact(methods: &'static str, pattern: &'static str, class: RouteClass) -> Route {
@@ -88,16 +110,16 @@ use RouteClass::{Account, Health, Inference, Manage, Read};
 pub static ROUTES: [Route; 32] = [
     exact("POST", "/api/chat", Inference).with(Content::Inference(Field::Messages)),
     exact("POST", "/api/generate", Inference).with(Content::Inference(Field::Prompt)),
-    exact("POST", "/v1/chat/completions", Inference).with(Content::Compatible),
-    exact("POST", "/v1/messages", Inference).with(Content::Compatible),
-    exact("POST", "/v1/responses", Inference).with(Content::Compatible),
-    exact("POST", "/v1/completions", Inference).with(Content::Compatible),
-    exact("POST", "/v1/embeddings", Inference).with(Content::Compatible),
+    exact("POST", "/v1/chat/completions", Inference).with(Content::Compatible(Length::MaxTokens)),
+    exact("POST", "/v1/messages", Inference).with(Content::Compatible(Length::MaxTokens)),
+    exact("POST", "/v1/responses", Inference).with(Content::Compatible(Length::MaxOutputTokens)),
+    exact("POST", "/v1/completions", Inference).with(Content::Compatible(Length::MaxTokens)),
+    exact("POST", "/v1/embeddings", Inference).with(Content::Compatible(Length::None)),
     exact("POST", "/api/embed", Inference).with(Content::Inference(Field::Input)),
     exact("POST", "/api/embeddings", Inference).with(Content::Inference(Field::Prompt)),
     exact("POST", "/v1/audio/transcriptions", Inference).with(Content::Form),
-    exact("POST", "/v1/images/generations", Inference).with(Content::Compatible),
-    exact("POST", "/v1/images/edits", Inference).with(Content::Compatible),
+    exact("POST", "/v1/images/generations", Inference).with(Content::Compatible(Length::None)),
+    exact("POST", "/v1/images/edits", Inference).with(Content::Compatible(Length::None)),
     exact("GET, HEAD", "/", Health),
     exact("GET, HEAD", "/api/version", Health),
     exact("GET", "/api/status", Health),

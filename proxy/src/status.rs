@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{AccessRule, ClientLimits};
+use crate::config::{AccessRule, Ceilings, ClientLimits};
 
 /// The answer of `/status`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -156,15 +156,21 @@ pub struct LimitsStatus {
     /// Names of clients, as in the configuration.
     pub clients: Vec<String>,
     /// What each of them may use of this replica.
-    pub limits: ClientLimits,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<ClientLimits>,
+    /// The most that their requests may ask of a model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ceilings: Option<Ceilings>,
 }
 
 impl LimitsStatus {
     /// What a rule says of limits; none where it has none.
     pub fn of(rule: &AccessRule) -> Option<Self> {
-        Some(Self {
+        let AccessRule { limits, ceilings, .. } = rule;
+        (limits.is_some() || ceilings.is_some()).then(|| Self {
             clients: rule.clients.clone(),
-            limits: rule.limits.clone()?,
+            limits: limits.clone(),
+            ceilings: ceilings.clone(),
         })
     }
 }

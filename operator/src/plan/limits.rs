@@ -27,7 +27,8 @@ fn part(limits: &ClientLimits, replicas: u32) -> ClientLimits {
         tokens_per_day,
     } = limits;
     let requests = |limit: &Option<NonZeroU32>| NonZeroU32::new(limit.as_ref()?.get().div_ceil(replicas));
-    let tokens = |limit: &Option<NonZeroU64>| NonZeroU64::new(limit.as_ref()?.get().div_ceil(replicas.into()));
+    let tokens =
+        |limit: &Option<NonZeroU64>| NonZeroU64::new(limit.as_ref()?.get().div_ceil(replicas.into()));
     ClientLimits {
         requests_per_minute: requests(requests_per_minute),
         burst: requests(burst),

@@ -6,14 +6,14 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
 
 /// Seconds; without an end where infinite.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct KeepAlive(f64);
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+pub(crate) struct KeepAlive(f64);
 
 /// The longest time that Ollama can hold, in seconds: a number beyond it wraps around to a negative time.
 const LONGEST: f64 = i64::MAX as f64 / 1e9;
 
 impl KeepAlive {
-    pub(super) const SHAPE: &'static str = "seconds as a number, or a time such as \"5m\" or \"1h30m\"";
+    pub(crate) const SHAPE: &'static str = "seconds as a number, or a time such as \"5m\" or \"1h30m\"";
 
     /// Whether it is next to nothing, so that the model leaves at once.
     pub(super) fn is_none(self) -> bool {
@@ -29,7 +29,7 @@ impl KeepAlive {
     }
 
     /// As Go's `time.ParseDuration` reads it.
-    fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let (sign, text) = match text.strip_prefix('-') {
             Some(rest) => (-1.0, rest),
             None => (1.0, text.strip_prefix('+').unwrap_or(text)),

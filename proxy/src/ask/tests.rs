@@ -1,4 +1,5 @@
 use super::*;
+use crate::routes::Length;
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -47,7 +48,7 @@ fn models_are_named_once_in_one_way() {
         (GENERATE, r#"{"model":"../a"}"#, None),
         (GENERATE, r#"{"model":"http://a/b/c"}"#, None),
         (
-            Content::Compatible,
+            Content::Compatible(Length::MaxTokens),
             r#"{"model":"a","max_tokens":1}"#,
             Some(&["a:latest"]),
         ),
@@ -108,7 +109,11 @@ fn an_unload_is_told_in_every_spelling() {
         (EMBED, r#"{"input":[],"keep_alive":"0s"}"#, true),
         (EMBED, r#"{"input":"","keep_alive":0}"#, true),
         (EMBED, r#"{"input":["a"],"keep_alive":0}"#, false),
-        (Content::Compatible, r#"{"keep_alive":0}"#, false),
+        (
+            Content::Compatible(Length::MaxTokens),
+            r#"{"keep_alive":0}"#,
+            false,
+        ),
     ];
     for (content, body, unloads) in cases {
         assert_eq!(

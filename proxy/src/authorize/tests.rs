@@ -1,5 +1,6 @@
 use super::*;
 use crate::ask::Field;
+use crate::routes::Length;
 use RouteClass::{Account, Health, Inference, Manage, Read};
 
 fn rule(clients: &[&str], allow: &[RouteClass]) -> AccessRule {
@@ -223,7 +224,7 @@ fn models_are_judged_where_a_rule_names_some() {
         ("not read", native, None, Some("model")),
         (
             "not read, of the compatible APIs",
-            Content::Compatible,
+            Content::Compatible(Length::MaxTokens),
             None,
             Some("model"),
         ),

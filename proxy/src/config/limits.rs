@@ -84,6 +84,50 @@ pub struct ClientLimits {
     pub tokens_per_day: Option<NonZeroU64>,
 }
 
+/// The most that a request may ask of a model. A field that a request doesn't have means the default of the server or the
+/// model; only an answer without a length has no end, so that such a request gets `numPredict`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Ceilings {
+    /// Tokens of context: `options.num_ctx`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = Ceilings::MOST_TOKENS)))]
+    pub num_ctx: Option<NonZeroU32>,
+    /// Tokens of an answer: `options.num_predict`, and `max_tokens`, `max_completion_tokens`, `max_output_tokens` of the
+    /// compatible APIs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = Ceilings::MOST_TOKENS)))]
+    pub num_predict: Option<NonZeroU32>,
+    /// How long a model stays in memory after the request, as in 30m or 1h30m: `keep_alive`, of which a negative one is
+    /// for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(length(max = 32), regex(pattern = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"))
+    )]
+    pub keep_alive: Option<String>,
+    /// What becomes of a request that asks for more: 403, or it is forwarded with the ceiling in place of its number.
+    #[serde(default)]
+    pub on_excess: OnExcess,
+}
+
+/// What becomes of a request that asks for more than it may.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum OnExcess {
+    /// 403, which names the field and the ceiling.
+    #[default]
+    Refuse,
+    /// It is forwarded with the ceiling in place of its number.
+    Clamp,
+}
+
+impl Ceilings {
+    /// The highest ceiling of tokens.
+    pub const MOST_TOKENS: u32 = 1_000_000_000;
+}
+
 impl ClientLimits {
     /// The highest limit of requests.
     pub const MOST_REQUESTS: u32 = 1_000_000;

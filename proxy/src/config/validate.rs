@@ -99,6 +99,7 @@ fn access(rules: &[AccessRule]) -> Result<(), Invalid> {
             allowed_cidrs,
             not_after: _,
             limits,
+            ceilings,
         } = rule;
         if clients.is_empty() {
             let problem = "must name at least one client; \"*\" stands for all";
@@ -117,6 +118,9 @@ fn access(rules: &[AccessRule]) -> Result<(), Invalid> {
         }
         if let Some(limits) = limits {
             limits::limits(&format!("access[{index}].limits"), limits)?;
+        }
+        if let Some(ceilings) = ceilings {
+            limits::ceilings(&format!("access[{index}].ceilings"), ceilings)?;
         }
     }
     Ok(())

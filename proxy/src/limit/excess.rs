@@ -59,10 +59,16 @@ impl fmt::Display for Overrun {
             Self::RequestsPerMinute(most) => write!(formatter, "may make {most} requests a minute"),
             Self::Concurrent(most) => write!(formatter, "may have {most} requests on their way at once"),
             Self::TokensPerMinute(most) => {
-                write!(formatter, "has used up its tokens, of which it has {most} a minute")
+                write!(
+                    formatter,
+                    "has used up its tokens, of which it has {most} a minute"
+                )
             }
             Self::TokensPerDay(most) => {
-                write!(formatter, "has used up its tokens, of which it has {most} a day (UTC)")
+                write!(
+                    formatter,
+                    "has used up its tokens, of which it has {most} a day (UTC)"
+                )
             }
         }
     }

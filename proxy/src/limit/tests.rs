@@ -282,10 +282,23 @@ fn a_bill_is_paid_by_who_had_the_slot() {
     let slot = enter(&limiter, "a", &requests, Moment::now()).unwrap();
     assert!(slot.bill().is_none(), "without limits of tokens");
     drop(slot);
-    let bill = enter(&limiter, "a", &tokens, Moment::now()).unwrap().bill().unwrap();
+    let bill = enter(&limiter, "a", &tokens, Moment::now())
+        .unwrap()
+        .bill()
+        .unwrap();
     let estimated = true;
-    bill.charge(Usage { input: 12, output: 30, estimated });
-    assert_eq!(standing(&limiter, &tokens, true, Moment::now()).tokens.unwrap().left, 58);
+    bill.charge(Usage {
+        input: 12,
+        output: 30,
+        estimated,
+    });
+    assert_eq!(
+        standing(&limiter, &tokens, true, Moment::now())
+            .tokens
+            .unwrap()
+            .left,
+        58
+    );
 }
 
 #[test]

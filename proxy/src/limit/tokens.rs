@@ -136,10 +136,22 @@ mod tests {
             ("a debt, nearly paid", 60, &[(0, 200)], 140_999, (0, 1, 59_001)),
             ("a debt, paid", 60, &[(0, 200)], 141_000, (1, 0, 59_000)),
             ("twice", 60, &[(0, 20), (10_000, 20)], 10_000, (30, 0, 30_000)),
-            ("after a pause", 60, &[(0, 20), (90_000, 20)], 90_000, (40, 0, 20_000)),
+            (
+                "after a pause",
+                60,
+                &[(0, 20), (90_000, 20)],
+                90_000,
+                (40, 0, 20_000),
+            ),
             ("no tokens", 60, &[(0, 0)], 0, (60, 0, 0)),
             ("one a minute", 1, &[(0, 1)], 59_999, (0, 1, 1)),
-            ("very many", 1, &[(0, u64::MAX), (0, u64::MAX)], 0, (0, 36_893_488_147_419, 36_893_488_147_419)),
+            (
+                "very many",
+                1,
+                &[(0, u64::MAX), (0, u64::MAX)],
+                0,
+                (0, 36_893_488_147_419, 36_893_488_147_419),
+            ),
         ];
         let start = Instant::now();
         let at = |millis| start + Duration::from_millis(millis);
@@ -161,7 +173,12 @@ mod tests {
 
     #[test]
     fn a_day_ends_at_midnight_by_utc() {
-        type Case = (&'static str, &'static [(&'static str, u64)], &'static str, (u64, u128, u128));
+        type Case = (
+            &'static str,
+            &'static [(&'static str, u64)],
+            &'static str,
+            (u64, u128, u128),
+        );
         const NOON: &str = "2026-11-25T12:00:00Z";
         const HALF: u128 = 12 * 3_600_000;
         let cases: &[Case] = &[
@@ -169,10 +186,30 @@ mod tests {
             ("some", &[(NOON, 30)], NOON, (70, 0, HALF)),
             ("all", &[(NOON, 30), (NOON, 70)], NOON, (0, HALF, HALF)),
             ("more than all", &[(NOON, 300)], NOON, (0, HALF, HALF)),
-            ("the last moment", &[(NOON, 100)], "2026-11-25T23:59:59.999Z", (0, 1, 1)),
-            ("the next day", &[(NOON, 100)], "2026-11-26T00:00:00Z", (100, 0, 0)),
-            ("a clock set back", &[(NOON, 100)], "2026-11-24T12:00:00Z", (0, HALF, HALF)),
-            ("no end of tokens", &[(NOON, u64::MAX), (NOON, 1)], NOON, (0, HALF, HALF)),
+            (
+                "the last moment",
+                &[(NOON, 100)],
+                "2026-11-25T23:59:59.999Z",
+                (0, 1, 1),
+            ),
+            (
+                "the next day",
+                &[(NOON, 100)],
+                "2026-11-26T00:00:00Z",
+                (100, 0, 0),
+            ),
+            (
+                "a clock set back",
+                &[(NOON, 100)],
+                "2026-11-24T12:00:00Z",
+                (0, HALF, HALF),
+            ),
+            (
+                "no end of tokens",
+                &[(NOON, u64::MAX), (NOON, 1)],
+                NOON,
+                (0, HALF, HALF),
+            ),
             (
                 "over midnight",
                 &[("2026-11-24T23:00:00Z", 90), (NOON, 10)],
@@ -185,7 +222,11 @@ mod tests {
             for (when, tokens) in *charges {
                 day.charge(*tokens, when.parse().unwrap());
             }
-            assert_eq!(told(day.level(limit(100), now.parse().unwrap())), *expected, "{name}");
+            assert_eq!(
+                told(day.level(limit(100), now.parse().unwrap())),
+                *expected,
+                "{name}"
+            );
         }
     }
 }

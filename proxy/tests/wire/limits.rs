@@ -179,10 +179,7 @@ fn the_tokens_of_an_answer_are_charged_once_and_used_up_ones_are_refused() {
         exchange.chunk("")?;
         Ok(Then::KeepAlive)
     });
-    let proxy = Proxy::configured(
-        &backend,
-        &limited("{tokensPerMinute: 1000, tokensPerDay: 40}"),
-    );
+    let proxy = Proxy::configured(&backend, &limited("{tokensPerMinute: 1000, tokensPerDay: 40}"));
     assert_eq!(tokens_left(&proxy), 40);
     for left in [25, 10, 0] {
         assert_eq!(ask(&proxy, "/api/chat", USER).status, 200, "{left}");
@@ -193,7 +190,11 @@ fn the_tokens_of_an_answer_are_charged_once_and_used_up_ones_are_refused() {
     assert!(refused.body.contains("40 a day (UTC)"), "{}", refused.body);
     let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
     assert!((1..=24 * 3600).contains(&wait), "until midnight: {wait}");
-    assert_eq!(ask(&proxy, "/api/embeddings", USER).status, 429, "not counted, and not let in");
+    assert_eq!(
+        ask(&proxy, "/api/embeddings", USER).status,
+        429,
+        "not counted, and not let in"
+    );
     assert_eq!(ask(&proxy, "/api/chat", ADMIN).status, 200, "another client");
     assert_eq!(outcome_count(&proxy, "tokens_per_day"), 2);
 }

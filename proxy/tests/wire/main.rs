@@ -13,6 +13,7 @@ mod admin;
 mod attack;
 mod backend;
 mod basic;
+mod ceilings;
 mod cli;
 mod client;
 mod drain;

@@ -144,6 +144,14 @@ async fn a_wrong_spec_is_refused_with_words_that_help() {
             json!({"access": [{"clients": ["a"], "allow": [], "limits": {"tokensPerDay": 1_000_000_000_001_u64}}]}),
             "spec.access[0].limits.tokensPerDay",
         ),
+        (
+            json!({"access": [{"clients": ["a"], "allow": [], "ceilings": {"keepAlive": "for ever"}}]}),
+            "spec.access[0].ceilings.keepAlive",
+        ),
+        (
+            json!({"access": [{"clients": ["a"], "allow": [], "ceilings": {"onExcess": "Cut"}}]}),
+            "supported values: \"Refuse\"",
+        ),
         (json!({"replicas": -1}), "greater than or equal to 0"),
         (
             json!({"service": {"nodePort": 30000}}),

@@ -3,7 +3,8 @@
 use std::num::{NonZeroU32, NonZeroU64};
 
 use super::Invalid;
-use crate::config::ClientLimits;
+use crate::ask::KeepAlive;
+use crate::config::{Ceilings, ClientLimits};
 
 /// Checks the limits of a rule, which stand at `field`.
 pub(super) fn limits(field: &str, limits: &ClientLimits) -> Result<(), Invalid> {
@@ -14,21 +15,56 @@ pub(super) fn limits(field: &str, limits: &ClientLimits) -> Result<(), Invalid> 
         tokens_per_minute,
         tokens_per_day,
     } = limits;
-    let requests = |limit: &Option<NonZeroU32>| (limit.map(NonZeroU64::from), ClientLimits::MOST_REQUESTS.into());
+    let requests =
+        |limit: &Option<NonZeroU32>| (limit.map(NonZeroU64::from), ClientLimits::MOST_REQUESTS.into());
     for (name, (limit, most)) in [
         ("requestsPerMinute", requests(requests_per_minute)),
         ("burst", requests(burst)),
         ("concurrent", requests(concurrent)),
-        ("tokensPerMinute", (*tokens_per_minute, ClientLimits::MOST_TOKENS_PER_MINUTE)),
-        ("tokensPerDay", (*tokens_per_day, ClientLimits::MOST_TOKENS_PER_DAY)),
+        (
+            "tokensPerMinute",
+            (*tokens_per_minute, ClientLimits::MOST_TOKENS_PER_MINUTE),
+        ),
+        (
+            "tokensPerDay",
+            (*tokens_per_day, ClientLimits::MOST_TOKENS_PER_DAY),
+        ),
     ] {
         if limit.is_some_and(|limit| limit.get() > most) {
-            return Err(Invalid::new(format!("{field}.{name}"), format!("must be 1 to {most}")));
+            return Err(Invalid::new(
+                format!("{field}.{name}"),
+                format!("must be 1 to {most}"),
+            ));
         }
     }
     if burst.is_some() && requests_per_minute.is_none() {
         let problem = "goes with requestsPerMinute, which says how fast it comes back";
         return Err(Invalid::new(format!("{field}.burst"), problem));
+    }
+    Ok(())
+}
+
+/// Checks the ceilings of a rule, which stand at `field`.
+pub(super) fn ceilings(field: &str, ceilings: &Ceilings) -> Result<(), Invalid> {
+    const MOST: u32 = Ceilings::MOST_TOKENS;
+    let Ceilings {
+        num_ctx,
+        num_predict,
+        keep_alive,
+        on_excess: _,
+    } = ceilings;
+    for (name, tokens) in [("numCtx", num_ctx), ("numPredict", num_predict)] {
+        if tokens.is_some_and(|tokens| tokens.get() > MOST) {
+            return Err(Invalid::new(
+                format!("{field}.{name}"),
+                format!("must be 1 to {MOST}"),
+            ));
+        }
+    }
+    let unsigned = |time: &str| !time.starts_with(['-', '+']) && KeepAlive::parse(time).is_some();
+    if keep_alive.as_deref().is_some_and(|time| !unsigned(time)) {
+        let problem = "must be a time such as 30m or 1h30m";
+        return Err(Invalid::new(format!("{field}.keepAlive"), problem));
     }
     Ok(())
 }
@@ -62,8 +98,37 @@ mod tests {
     }
 
     #[test]
+    fn ceilings_that_cannot_work_are_named_by_field() {
+        let cases = [
+            ("{}", None),
+            (
+                "{numCtx: 1000000000, numPredict: 1, keepAlive: 1h30m, onExcess: Clamp}",
+                None,
+            ),
+            ("{keepAlive: 0s}", None),
+            ("{numCtx: 1000000001}", Some("here.numCtx")),
+            ("{numPredict: 1000000001}", Some("here.numPredict")),
+            ("{keepAlive: \"5\"}", Some("here.keepAlive")),
+            ("{keepAlive: -5m}", Some("here.keepAlive")),
+            ("{keepAlive: for ever}", Some("here.keepAlive")),
+            ("{keepAlive: \"\"}", Some("here.keepAlive")),
+        ];
+        for (text, expected) in cases {
+            let read: Ceilings = serde_yaml::from_str(text).unwrap();
+            let field = ceilings("here", &read).err().map(|invalid| invalid.field);
+            assert_eq!(field.as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
     fn a_limit_of_nothing_is_none() {
-        for text in ["requestsPerMinute: 0", "concurrent: 0", "burst: -1", "tokensPerDay: 0", "minute: 1"] {
+        for text in [
+            "requestsPerMinute: 0",
+            "concurrent: 0",
+            "burst: -1",
+            "tokensPerDay: 0",
+            "minute: 1",
+        ] {
             assert!(serde_yaml::from_str::<ClientLimits>(text).is_err(), "{text}");
         }
     }

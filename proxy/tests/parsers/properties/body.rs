@@ -2,7 +2,7 @@
 
 use corral_proxy::ask::{Ask, Field};
 use corral_proxy::models::name::CanonicalName;
-use corral_proxy::routes::Content;
+use corral_proxy::routes::{Content, Length};
 use serde_json::{Map, Value};
 
 /// What a body can be, in the order of an input's first byte.
@@ -10,7 +10,7 @@ pub(crate) const CONTENTS: [Content; 7] = [
     Content::Inference(Field::Prompt),
     Content::Inference(Field::Messages),
     Content::Inference(Field::Input),
-    Content::Compatible,
+    Content::Compatible(Length::MaxTokens),
     Content::Named,
     Content::Create,
     Content::Copy,
@@ -56,7 +56,7 @@ fn models(content: Content, object: &Map<String, Value>) -> Vec<CanonicalName> {
     };
     let model = || name("model").or_else(|| name("name"));
     let names = match content {
-        Content::Inference(_) | Content::Compatible => vec![name("model")],
+        Content::Inference(_) | Content::Compatible(_) => vec![name("model")],
         Content::Named => vec![model()],
         Content::Create => vec![model(), name("from")],
         Content::Copy => vec![name("source"), name("destination")],
