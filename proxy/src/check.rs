@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use corral_proxy::config::flags::Flags;
 use corral_proxy::config::load::Loaded;
 use corral_proxy::config::{
-    AccessRule, Ceilings, ClientLimits, Config, Network, OnExcess, Require, RouteClass,
+    AccessRule, Ceilings, ClientLimits, Config, Network, OnExcess, Require, RouteClass, State,
 };
 use corral_proxy::credentials::CredentialSet;
 use corral_proxy::status::{Means, SourceStatus};
@@ -51,6 +51,9 @@ pub(crate) fn files_of_flags(flags: &Flags, loaded: &Loaded) -> Result<(), Strin
             .error()
             .map_or(Ok(()), |error| Err(error.to_owned()))?;
     }
+    if let Some(directory) = flags.state_dir.as_ref().filter(|directory| !directory.is_dir()) {
+        return Err(format!("{}: is no directory", directory.display()));
+    }
     let given = [
         (Means::Basic, flags.htpasswd.is_some()),
         (Means::ApiKeys, flags.api_keys.is_some()),
@@ -83,6 +86,9 @@ fn explain(config: &Config, sources: &[SourceStatus], certificate: &Certificate)
     );
     if let Some(admin) = config.admin_listen {
         let _ = writeln!(text, "admin        http://{admin}");
+    }
+    if let Some(State { directory }) = &config.state {
+        let _ = writeln!(text, "state        {}", directory.display());
     }
     for source in sources {
         let state = source

@@ -45,6 +45,8 @@ pub mod paths {
     pub const DIGEST_KEY_FILE: &str = "key";
     /// The mounted Secret of `network.tls`, of type kubernetes.io/tls.
     pub const TLS_DIRECTORY: &str = "/etc/corral/tls";
+    /// What outlives the proxy's container, though not its Pod.
+    pub const STATE_DIRECTORY: &str = "/var/lib/corral";
 }
 
 /// Port of the proxy in a Pod.
@@ -86,6 +88,9 @@ pub struct Config {
     pub models: Vec<Model>,
     /// The access log and the audit log.
     pub log: Log,
+    /// Where what outlives the process is kept; nothing does without it. Read at start only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<State>,
     /// The end of the process.
     pub shutdown: Shutdown,
     /// A file with the key of the digests in `/status`; without it `/status` has no digests.
@@ -108,6 +113,7 @@ impl Default for Config {
             streams: Streams::default(),
             models: Vec::new(),
             log: Log::default(),
+            state: None,
             shutdown: Shutdown::default(),
             digest_key_file: None,
         }
@@ -264,6 +270,14 @@ pub enum LogFormat {
     /// For people.
     #[default]
     Text,
+}
+
+/// What outlives the process: the tokens that clients have used of the day.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct State {
+    /// A directory that the proxy may write, and no other process does.
+    pub directory: PathBuf,
 }
 
 /// How the process ends after SIGTERM.

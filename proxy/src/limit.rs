@@ -2,12 +2,14 @@
 //! against them.
 //!
 //! [`budget`] is what one client has used: [`rate`] its requests by the minute, [`tokens`] its tokens. [`excess`] is what
-//! a client is told. All of them are told the time.
+//! a client is told. All of them are told the time. [`keeper`] keeps the tokens of the day in a file ([`saved`]).
 
 mod budget;
 mod excess;
+mod keeper;
 mod moment;
 mod rate;
+mod saved;
 mod tokens;
 
 use std::collections::HashMap;
@@ -21,7 +23,10 @@ use crate::config::ClientLimits;
 use crate::usage::{Charge, Usage};
 use budget::Budget;
 pub use excess::{Excess, Level, Overrun, Standing};
+pub use keeper::Keeper;
 pub use moment::Moment;
+pub use saved::{Saved, SavedFile};
+use tokens::{Day, date_of};
 
 /// What all clients use, as far as it is limited.
 #[derive(Debug, Default)]
@@ -127,6 +132,40 @@ impl Limiter {
         }
     }
 
+    /// What clients have used of the day; none while nobody knows.
+    pub fn day(&self, now: Moment) -> Option<Saved> {
+        let today = date_of(now.time);
+        let clients = self.clients.read().unwrap_or_else(PoisonError::into_inner);
+        let used = clients
+            .by_name
+            .iter()
+            .map(|(name, client)| (name.to_string(), client.budget().used_on(today)));
+        (clients.beginning.used_on(today) == 0).then(|| Saved {
+            date: today,
+            tokens: used.filter(|(_, tokens)| *tokens > 0).collect(),
+        })
+    }
+
+    /// Takes up what clients have used of a day, if it isn't over.
+    pub fn restore(&self, saved: Saved, now: Moment) {
+        let Saved { date, tokens } = saved;
+        if date < date_of(now.time) {
+            return;
+        }
+        let mut clients = self.clients.write().unwrap_or_else(PoisonError::into_inner);
+        for (name, tokens) in tokens.into_iter().take(Clients::MOST) {
+            let client = Client(Mutex::new(Budget::of_day(Day::new(date, tokens))));
+            clients.by_name.insert(name.into(), Arc::new(client));
+        }
+        self.remembered.set(clients.by_name.len() as i64);
+    }
+
+    /// Nobody knows what clients have used of the day: each of them may have used all.
+    pub fn use_up_day(&self, now: Moment) {
+        let mut clients = self.clients.write().unwrap_or_else(PoisonError::into_inner);
+        clients.beginning = Day::new(date_of(now.time), u64::MAX);
+    }
+
     fn client(&self, name: &Arc<str>, now: Moment) -> Option<Arc<Client>> {
         let clients = self.clients.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = clients.by_name.get(name) {
@@ -141,7 +180,7 @@ impl Limiter {
 }
 
 /// One client. Its lock is held for a few comparisons, and never with that of another.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Client(Mutex<Budget>);
 
 impl Client {
@@ -157,6 +196,8 @@ struct Clients {
     /// How many there may be before those are looked for that can be forgotten.
     enough: usize,
     swept: Option<Instant>,
+    /// What a client that isn't remembered has used.
+    beginning: Day,
 }
 
 impl Clients {
@@ -179,7 +220,7 @@ impl Clients {
         if self.by_name.len() >= Self::MOST {
             return None;
         }
-        let client = Arc::<Client>::default();
+        let client = Arc::new(Client(Mutex::new(Budget::of_day(self.beginning))));
         self.by_name.insert(Arc::clone(name), Arc::clone(&client));
         Some(client)
     }

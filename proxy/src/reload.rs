@@ -114,6 +114,7 @@ fn changed_start_fields(before: &Config, next: &Config) -> Vec<&'static str> {
         ("adminListen", before.admin_listen != next.admin_listen),
         ("upstream", before.upstream != next.upstream),
         ("threads", before.threads != next.threads),
+        ("state", before.state != next.state),
         ("tls", before.tls.is_some() != next.tls.is_some()),
     ];
     fields

@@ -16,13 +16,17 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::accept::{Acceptor, Limits};
 use crate::config::flags::Flags;
 use crate::config::load::Loaded;
-use crate::config::{Config, Shutdown};
+use crate::config::{Config, Shutdown, State};
 use crate::in_force::InForce;
+use crate::limit::{Keeper, Moment, SavedFile};
 use crate::proxy::{Proxy, SetupError};
 use crate::{admin, models, reload};
 
 /// How often is looked whether a client's access has ended.
 const EXPIRY_LOOK: Duration = Duration::from_secs(1);
+
+/// How much of the day's use a process that is killed takes with it.
+const SAVE_PAUSE: Duration = Duration::from_secs(10);
 
 /// Why the process can't do its work.
 #[derive(Debug, Error)]
@@ -74,7 +78,12 @@ async fn serve(flags: Flags, loaded: Loaded) -> Result<(), RunError> {
         Some(address) => Some(listen(address).await?),
         None => None,
     };
+    let keeper = loaded.config.state.as_ref().map(keeper);
     let proxy = Arc::new(Proxy::new(InForce::first(loaded), io::stdout())?);
+    if let Some(keeper) = &keeper {
+        keeper.restore(proxy.limiter(), Moment::now());
+        tokio::spawn(keep_saved(Arc::clone(keeper), Arc::clone(&proxy)));
+    }
     announce(&proxy, &listener, admin_listener.as_ref());
     if let Some(listener) = admin_listener {
         tokio::spawn(admin::serve(listener, Arc::clone(&proxy)));
@@ -83,8 +92,27 @@ async fn serve(flags: Flags, loaded: Loaded) -> Result<(), RunError> {
     tokio::spawn(models::keep_ready(Arc::clone(&proxy)));
     tokio::spawn(end_expired(Arc::clone(&proxy)));
     serve_until_end(&proxy, listener, &mut end).await;
+    if let Some(keeper) = keeper {
+        keeper.save(proxy.limiter(), Moment::now());
+    }
     proxy.accounting().log.close();
     Ok(())
+}
+
+fn keeper(state: &State) -> Arc<Keeper> {
+    Arc::new(Keeper::new(SavedFile::in_directory(&state.directory)))
+}
+
+/// Saves what clients have used of the day, now and then, for ever.
+async fn keep_saved(keeper: Arc<Keeper>, proxy: Arc<Proxy>) -> Infallible {
+    loop {
+        tokio::time::sleep(SAVE_PAUSE).await;
+        let (keeper, proxy) = (Arc::clone(&keeper), Arc::clone(&proxy));
+        let saved = tokio::task::spawn_blocking(move || keeper.save(proxy.limiter(), Moment::now()));
+        if let Err(error) = saved.await {
+            tracing::error!(%error, "can't save the tokens of the day");
+        }
+    }
 }
 
 /// Looks once a second whether a client's access has ended, for ever.

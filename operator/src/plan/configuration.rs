@@ -5,7 +5,7 @@ use std::path::Path;
 
 use corral_proxy::config::{
     ADMIN_PORT, Config, CredentialSource, Credentials, Log, LogFormat, Model, OllamaKeys, PROXY_PORT,
-    Require, Shutdown, Tls, paths,
+    Require, Shutdown, State, Tls, paths,
 };
 use corral_proxy::credentials::CredentialKind;
 use corral_proxy::tls::certificate::Part;
@@ -53,7 +53,7 @@ fn config(prepared: &Prepared<'_>) -> Config {
         admin_listen: Some(anywhere(ADMIN_PORT)),
         tls: prepared.tls_secret.map(|_| tls()),
         credentials: credentials(prepared),
-        access: limits::of_a_replica(&prepared.spec.access, prepared.spec.replicas),
+        access: limits::of_a_replica(&prepared.spec.access, prepared.spec.most_replicas()),
         network: prepared.network.clone(),
         streams: prepared.spec.streams.clone().unwrap_or_default(),
         models: models(prepared),
@@ -61,6 +61,9 @@ fn config(prepared: &Prepared<'_>) -> Config {
             format: LogFormat::Json,
             audit: true,
         },
+        state: Some(State {
+            directory: paths::STATE_DIRECTORY.into(),
+        }),
         shutdown: Shutdown {
             delay_seconds: SHUTDOWN_DELAY_SECONDS,
             drain_seconds: DRAIN_SECONDS,

@@ -8,7 +8,7 @@ use clap::Args;
 use ipnet::IpNet;
 use url::Url;
 
-use super::{Config, CredentialSource, OllamaKeys, Tls, validate};
+use super::{Config, CredentialSource, OllamaKeys, State, Tls, validate};
 
 /// What the command line or the environment says.
 #[derive(Args, Clone, Debug, Default)]
@@ -38,6 +38,9 @@ pub struct Flags {
     /// Private key of that certificate (PEM).
     #[arg(long, env = "CORRAL_TLS_KEY", value_name = "FILE", global = true)]
     pub tls_key: Option<PathBuf>,
+    /// Directory for what outlives the process: the tokens that clients have used of the day.
+    #[arg(long, env = "CORRAL_STATE_DIR", value_name = "DIRECTORY", global = true)]
+    pub state_dir: Option<PathBuf>,
     /// Address of /livez, /readyz, /metrics and /status; none without it.
     #[arg(long, env = "CORRAL_ADMIN_LISTEN", value_name = "ADDRESS:PORT", global = true)]
     pub admin_listen: Option<SocketAddr>,
@@ -69,6 +72,8 @@ impl Flags {
         config.admin_listen = self.admin_listen.or(config.admin_listen);
         config.threads = self.threads.or(config.threads);
         config.tls = self.tls(config.tls);
+        let state = self.state_dir.clone().map(|directory| State { directory });
+        config.state = state.or(config.state);
         config.credentials.basic = self.htpasswd.as_ref().map(source).or(config.credentials.basic);
         config.credentials.api_keys = self.api_keys.as_ref().map(source).or(config.credentials.api_keys);
         let ollama_keys = |path: &PathBuf| OllamaKeys {

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use thiserror::Error;
 use url::Url;
 
-use super::{AccessRule, Config, Model, Streams, Tls};
+use super::{AccessRule, Config, Model, State, Streams, Tls};
 use crate::models::name::CanonicalName;
 use crate::models::pattern::ModelPattern;
 
@@ -51,6 +51,7 @@ pub fn validate(config: &Config) -> Result<(), Invalid> {
         return Err(Invalid::new("adminListen", "must differ from listen"));
     }
     tls(config.tls.as_ref())?;
+    state(config.state.as_ref())?;
     credentials::check(&config.credentials)?;
     access(&config.access)?;
     streams(&config.streams)?;
@@ -75,6 +76,15 @@ pub(super) fn upstream(url: &Url) -> Result<(), String> {
         return Err(format!("{UPSTREAM_SHAPE}, without a path or query"));
     }
     Ok(())
+}
+
+fn state(state: Option<&State>) -> Result<(), Invalid> {
+    match state {
+        Some(State { directory }) if directory.as_os_str().is_empty() => {
+            Err(Invalid::new("state.directory", "must not be empty"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn tls(tls: Option<&Tls>) -> Result<(), Invalid> {

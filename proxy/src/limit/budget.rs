@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use jiff::civil::Date;
+
 use super::rate::Rate;
-use super::tokens::{Day, Minute};
+use super::tokens::{Day, Minute, date_of};
 use super::{Level, Moment, Overrun, Standing};
 use crate::config::ClientLimits;
 
@@ -29,6 +31,19 @@ pub(super) struct Denied {
 const SOON: Duration = Duration::from_secs(1);
 
 impl Budget {
+    /// A client that has used so much of a day, and of all else nothing.
+    pub(super) fn of_day(day: Day) -> Self {
+        Self {
+            day,
+            ..Self::default()
+        }
+    }
+
+    /// Tokens used of this day.
+    pub(super) fn used_on(&self, today: Date) -> u64 {
+        self.day.used_on(today)
+    }
+
     /// Counts a request that begins, and that may take tokens or can't. It goes on until [`Self::leave`].
     ///
     /// # Errors
@@ -112,6 +127,6 @@ impl Budget {
             day,
         } = self;
         let rate_is_full = rate.as_ref().is_none_or(|rate| rate.is_full(now.instant));
-        rate_is_full && minute.is_full(now.instant) && day.is_full(now.time)
+        rate_is_full && minute.is_full(now.instant) && day.used_on(date_of(now.time)) == 0
     }
 }

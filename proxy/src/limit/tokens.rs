@@ -5,11 +5,13 @@ use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::Offset;
 
 use super::Level;
 
 const MINUTE: Duration = Duration::from_secs(60);
-const DAY_SECONDS: i64 = 24 * 60 * 60;
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Tokens by the minute: a budget that fills evenly. What is used is kept as the time in which it comes back, so that it
 /// stands when the limit changes.
@@ -63,14 +65,18 @@ fn time_of(tokens: u64, limit: NonZeroU64) -> Duration {
 /// Tokens of one day, by UTC.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Day {
-    /// Days since 1970.
-    number: i64,
+    date: Date,
     used: u64,
 }
 
 impl Day {
+    /// So many tokens of this day.
+    pub(super) const fn new(date: Date, used: u64) -> Self {
+        Self { date, used }
+    }
+
     pub(super) fn level(self, limit: NonZeroU64, now: Timestamp) -> Level {
-        let left = limit.get().saturating_sub(self.used_on(now));
+        let left = limit.get().saturating_sub(self.used_on(date_of(now)));
         let until_midnight = until_midnight(now);
         let when = |is_so: bool| if is_so { until_midnight } else { Duration::ZERO };
         Level {
@@ -82,30 +88,25 @@ impl Day {
     }
 
     pub(super) fn charge(&mut self, tokens: u64, now: Timestamp) {
-        let used = self.used_on(now).saturating_add(tokens);
-        let number = self.number.max(day_of(now));
-        *self = Self { number, used };
+        let today = date_of(now);
+        let used = self.used_on(today).saturating_add(tokens);
+        *self = Self::new(self.date.max(today), used);
     }
 
     /// A clock that is set back begins no day anew.
-    fn used_on(self, now: Timestamp) -> u64 {
-        if day_of(now) > self.number { 0 } else { self.used }
-    }
-
-    pub(super) fn is_full(self, now: Timestamp) -> bool {
-        self.used_on(now) == 0
+    pub(super) fn used_on(self, today: Date) -> u64 {
+        if today > self.date { 0 } else { self.used }
     }
 }
 
-fn day_of(now: Timestamp) -> i64 {
-    now.as_second().div_euclid(DAY_SECONDS)
+/// The day of a moment, by UTC.
+pub(super) fn date_of(now: Timestamp) -> Date {
+    Offset::UTC.to_datetime(now).date()
 }
 
 fn until_midnight(now: Timestamp) -> Duration {
-    let midnight = (day_of(now) + 1) * DAY_SECONDS;
-    Timestamp::from_second(midnight)
-        .map(|midnight| now.duration_until(midnight).unsigned_abs())
-        .unwrap_or_default()
+    let gone = now.as_nanosecond().rem_euclid(DAY.as_nanos() as i128);
+    DAY.saturating_sub(Duration::from_nanos(gone as u64))
 }
 
 #[cfg(test)]

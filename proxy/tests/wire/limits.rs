@@ -230,6 +230,44 @@ fn a_stream_that_is_left_is_charged_for_what_came() {
 }
 
 #[test]
+fn a_restart_goes_on_with_the_day() {
+    let state = tempfile::tempdir().unwrap();
+    let directory = state.path().to_str().unwrap();
+    let backend = Backend::answering(|exchange| {
+        exchange.read_body()?;
+        let done = CHAT.lines().last().unwrap();
+        exchange.answer("200 OK", if exchange.is("GET ") { "{}" } else { done })
+    });
+    let start = || {
+        Proxy::with_arguments(
+            &backend,
+            &limited("{tokensPerDay: 40}"),
+            &["--state-dir", directory],
+        )
+    };
+    for left in [25, 10] {
+        let mut proxy = start();
+        assert_eq!(ask(&proxy, "/api/chat", USER).status, 200);
+        assert_eq!(tokens_left(&proxy), left);
+        proxy.signal("TERM");
+        within(SOON, "it ends", || proxy.ended().is_some());
+    }
+    let saved = std::fs::read_dir(directory).unwrap().next().unwrap().unwrap();
+    std::fs::write(saved.path(), "{").unwrap();
+    let proxy = start();
+    within(SOON, "it says so", || {
+        proxy.output().contains("no tokens are left of this day")
+    });
+    assert_eq!(ask(&proxy, "/api/chat", USER).status, 429);
+    assert_eq!(tokens_left(&proxy), 0);
+    assert_eq!(
+        ask(&proxy, "/api/chat", ADMIN).status,
+        200,
+        "a client without limits"
+    );
+}
+
+#[test]
 fn an_edit_changes_limits_and_not_what_was_used() {
     let proxy = Proxy::configured(&Backend::start(), &limited("{requestsPerMinute: 2}"));
     let digest = || proxy.status()["configuration"]["digest"].clone();

@@ -28,6 +28,7 @@ pub(super) fn volumes(prepared: &Prepared<'_>) -> Vec<Volume> {
         storage::models_volume(prepared, "models"),
         empty("home", "64Mi"),
         empty("tmp", "2Gi"),
+        empty("state", "64Mi"),
         Volume {
             name: "config".to_owned(),
             config_map: Some(ConfigMapVolumeSource {
@@ -52,15 +53,15 @@ pub(super) fn of_ollama() -> Vec<VolumeMount> {
         ("home", HOME_DIRECTORY),
         ("tmp", TEMPORARY_DIRECTORY),
     ]
-    .map(|(name, path)| VolumeMount {
-        read_only: None,
-        ..mount(name, path)
-    })
+    .map(|(name, path)| writable(name, path))
     .into()
 }
 
 pub(super) fn of_proxy(prepared: &Prepared<'_>) -> Vec<VolumeMount> {
-    let mut mounts = vec![mount("config", paths::CONFIG_DIRECTORY)];
+    let mut mounts = vec![
+        mount("config", paths::CONFIG_DIRECTORY),
+        writable("state", paths::STATE_DIRECTORY),
+    ];
     for (source, name) in mounted(prepared) {
         let directory = match source.kind {
             CredentialKind::Basic => paths::BASIC_DIRECTORY.to_owned(),
@@ -121,6 +122,13 @@ fn empty(name: &str, limit: &str) -> Volume {
             ..Default::default()
         }),
         ..Volume::default()
+    }
+}
+
+fn writable(name: &str, path: &str) -> VolumeMount {
+    VolumeMount {
+        read_only: None,
+        ..mount(name, path)
     }
 }
 
