@@ -155,6 +155,7 @@ impl Outline {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     /// Whether it asks for a stream, and has options for it.
     const CASES: &[(&str, Option<bool>)] = &[
@@ -213,6 +214,65 @@ mod tests {
                     let object = body.rfind("}trailing").unwrap_or(body.trim_end().len() - 1);
                     assert_eq!(end, Some(object), "{body}, cut at {cut}");
                 }
+            }
+        }
+    }
+
+    /// Keys and values as they may stand in a body.
+    fn member() -> impl Strategy<Value = (&'static str, &'static str)> {
+        let key = prop::sample::select(vec![
+            "stream",
+            "stream",
+            "stream_options",
+            "model",
+            "Stream",
+            "STREAM_OPTIONS",
+            "\u{17f}tream",
+            "\\u0073tream",
+            "a\\\"stream",
+            "",
+        ]);
+        let value = prop::sample::select(vec![
+            "true",
+            "true",
+            "false",
+            "null",
+            " 1 ",
+            "\"\"",
+            r#""}{\"stream\":true""#,
+            "[true,{}]",
+            r#"{"stream":true}"#,
+        ]);
+        (key, value)
+    }
+
+    /// A key as Go folds it (encoding/json/fold.go).
+    fn folded(key: &str) -> String {
+        let key: String = serde_json::from_str(&format!("\"{key}\"")).unwrap();
+        key.replace('\u{17f}', "s").to_lowercase()
+    }
+
+    proptest! {
+        #[test]
+        fn what_it_says_is_what_ollama_reads(
+            members in prop::collection::vec(member(), 0..5),
+            size in 1_usize..20,
+        ) {
+            let written: Vec<_> = members.iter().map(|(key, value)| format!("\"{key}\":{value}")).collect();
+            let body = format!("{{{}}}", written.join(" , "));
+            let mut outline = Outline::default();
+            let mut end = None;
+            for (number, piece) in body.as_bytes().chunks(size).enumerate() {
+                end = end.or(outline.read(piece).map(|end| number * size + end));
+            }
+            prop_assert_eq!(end, Some(body.len() - 1));
+            let values = |wanted: &str| -> Vec<&str> {
+                let of_key = members.iter().filter(|(key, _)| folded(key) == wanted);
+                of_key.map(|(_, value)| *value).collect()
+            };
+            if outline.asks_for_stream() {
+                prop_assert_eq!(values("stream"), ["true"]);
+                prop_assert_eq!(outline.has_options(), !values("stream_options").is_empty());
             }
         }
     }
