@@ -114,7 +114,8 @@ impl Acceptor {
     /// None where the client speaks no TLS that could be answered, or says nothing in time.
     async fn open(&self, stream: TcpStream, address: IpAddr) -> Option<(Transport, Protocol)> {
         let tls = self.proxy.tls();
-        let opening = handshake::open(stream, tls);
+        // Boxed, as is what else a connection needs once: it would need the room for as long as it lasts.
+        let opening = Box::pin(handshake::open(stream, tls));
         let limit = match tls {
             Some(_) => self.limits.handshake_timeout,
             None => self.limits.head_timeout,

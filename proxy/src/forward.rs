@@ -1,11 +1,10 @@
 //! The request goes to the upstream, rebuilt from its canonical form, and the answer comes back as it is made.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::request::Parts;
-use http::{HeaderValue, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri};
 use http_body::Body;
 use hyper::body::Incoming;
 use thiserror::Error;
@@ -51,23 +50,23 @@ pub type Sent = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 pub async fn forward(
     admission: Admission,
     upstream: &Arc<Upstream>,
-    head: Parts,
+    headers: HeaderMap,
     payload: Payload,
     forwarded: Forwarded,
     plan: Plan,
 ) -> Result<Response<Answer>, Rejection> {
     let limit = payload.limit();
     let host = upstream.host_header().clone();
-    let request = rebuild(&admission, host, head, payload, forwarded, plan);
+    let request = rebuild(&admission, host, headers, payload, forwarded, plan);
     let Some(interval) = plan.heartbeat() else {
-        let sent = unless_cut(&admission, upstream.send(request)).await?;
+        let sent = unless_cut(&admission, pin!(upstream.send(request))).await?;
         return answer(admission, limit, plan, sent);
     };
     let upstream = Arc::clone(upstream);
     let mut sending: Sent = Box::pin(async move { upstream.send(request).await });
     loop {
         let silence = tokio::time::timeout(interval, &mut sending);
-        match unless_cut(&admission, silence).await? {
+        match unless_cut(&admission, pin!(silence)).await? {
             Ok(sent) => return answer(admission, limit, plan, sent),
             Err(_) if admission.in_flight().asks_for_stream() => {
                 return Ok(begin_without_upstream(sending, admission, limit, interval));
@@ -81,7 +80,10 @@ pub async fn forward(
 ///
 /// # Errors
 /// It is cut.
-pub async fn unless_cut<T>(admission: &Admission, work: impl Future<Output = T>) -> Result<T, NoLonger> {
+pub async fn unless_cut<T>(
+    admission: &Admission,
+    work: Pin<&mut impl Future<Output = T>>,
+) -> Result<T, NoLonger> {
     tokio::select! {
         biased;
         reason = admission.cut() => Err(reason),
@@ -131,7 +133,7 @@ fn begin_without_upstream(
 fn rebuild(
     admission: &Admission,
     host: HeaderValue,
-    head: Parts,
+    headers: HeaderMap,
     payload: Payload,
     forwarded: Forwarded,
     plan: Plan,
@@ -145,7 +147,7 @@ fn rebuild(
     let mut request = Request::new(body);
     *request.method_mut() = target.method().clone();
     *request.uri_mut() = Uri::from(target.path_and_query().clone());
-    *request.headers_mut() = headers::for_upstream(head.headers, host, forwarded);
+    *request.headers_mut() = headers::for_upstream(headers, host, forwarded);
     match length {
         Some(length) if is_held => headers::frame_by_length(request.headers_mut(), length),
         None if may_grow => headers::frame_by_chunks(request.headers_mut()),

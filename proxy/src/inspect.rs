@@ -128,7 +128,7 @@ pub async fn inspect(
             if headers.contains_key(CONTENT_ENCODING) {
                 return Err(InspectError::Encoded.into());
             }
-            let (bytes, place) = read(body, limit, held).await?;
+            let (bytes, place) = Box::pin(read(body, limit, held)).await?;
             let ask = Ask::of_body(pending.content(), &bytes).map_err(InspectError::Ask)?;
             note(&ask);
             let bytes = pending.hold(bytes).map_err(|error| match error {

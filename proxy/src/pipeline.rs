@@ -1,5 +1,7 @@
 //! What happens to a request, step by step. Each step takes what the one before it made, so that none can be left out.
 
+use std::mem;
+
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
@@ -32,7 +34,7 @@ pub async fn answer(proxy: &Proxy, peer: &Peer, request: Request<Incoming>) -> R
     let id = proxy.accounting().request_ids.of(&head.headers);
     record.note_trace(&id, trace_id(&head.headers));
     head.headers.insert(X_REQUEST_ID, id.clone());
-    match serve(proxy, peer, shape, head, body, &mut record).await {
+    match serve(proxy, peer, shape, &mut head, body, &mut record).await {
         Ok(mut response) => {
             response.headers_mut().insert(X_REQUEST_ID, id);
             record.note_answer(&response);
@@ -62,7 +64,7 @@ async fn serve(
     proxy: &Proxy,
     peer: &Peer,
     shape: Shape,
-    head: Parts,
+    head: &mut Parts,
     body: Incoming,
     record: &mut Record,
 ) -> Result<Response<Answer>, Rejection> {
@@ -71,10 +73,10 @@ async fn serve(
     record.note_address(address);
     let identity = proxy
         .verifier()
-        .identify(&in_force.credentials, &head, address)
+        .identify(&in_force.credentials, head, address)
         .await?;
     record.note_identity(&identity);
-    let target = Target::parse(&head)?;
+    let target = Target::parse(head)?;
     record.note_target(&target);
     let limit = in_force.config.limits.body.of(target.class(), target.content());
     let clearance = in_force
@@ -99,7 +101,8 @@ async fn serve(
     // A stream may last for hours: it must not hold on to what was in force when it began.
     drop(in_force);
     record.note_forwarded();
-    let mut response = forward(admission, &upstream, head, payload, forwarded, plan).await?;
+    let headers = mem::take(&mut head.headers);
+    let mut response = forward(admission, &upstream, headers, payload, forwarded, plan).await?;
     shape.tell(&standing, response.headers_mut());
     Ok(response)
 }

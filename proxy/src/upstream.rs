@@ -105,13 +105,13 @@ impl Upstream {
     /// No connection, or the exchange broke.
     pub async fn send(
         self: &Arc<Self>,
-        request: Request<RequestBody>,
+        mut request: Request<RequestBody>,
     ) -> Result<(Response<Incoming>, Lease), UpstreamError> {
-        let mut request = request;
         loop {
             let (mut connection, reused) = match self.take_idle() {
                 Some(connection) => (connection, true),
-                None => (self.connect().await?, false),
+                // Boxed: it is rare, and would make each request larger.
+                None => (Box::pin(self.connect()).await?, false),
             };
             match connection.sender.try_send_request(request).await {
                 Ok(response) => {

@@ -42,7 +42,8 @@ pub(super) async fn linger(mut transport: Transport) {
 }
 
 async fn discard(stream: &TcpStream) -> io::Result<()> {
-    let mut discarded = [0; 4096];
+    // Not within the future, which every connection has room for from its begin.
+    let mut discarded = vec![0; 4096];
     loop {
         stream.readable().await?;
         match stream.try_read(&mut discarded) {

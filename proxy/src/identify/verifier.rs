@@ -184,7 +184,8 @@ impl Verifier {
     ) -> Result<bool, Unauthenticated> {
         let asker = Asker::new(address, self.name_hash(&shown));
         let check = self.pool.verify(asker, Arc::clone(user), shown);
-        self.outcomes.of(attempt, check).await
+        // Boxed: it is rare, and would make each request larger.
+        Box::pin(self.outcomes.of(attempt, check)).await
     }
 
     fn tag(&self, shown: &[u8]) -> [u8; 32] {

@@ -1,7 +1,7 @@
 //! An answer that is begun before the upstream's has come: a model that loads is silent for minutes. What the upstream
 //! then says is the rest of it, an error too.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -79,7 +79,7 @@ impl Late {
 }
 
 async fn answer(sent: Sent, admission: Admission, limit: u64, shape: Shape) -> Result<Answer, NoLonger> {
-    let (response, lease) = match unless_cut(&admission, sent).await? {
+    let (response, lease) = match unless_cut(&admission, pin!(sent)).await? {
         Ok(answered) => answered,
         Err(error) => {
             let rejection = failure(&admission, limit, &error);
@@ -93,7 +93,7 @@ async fn answer(sent: Sent, admission: Admission, limit: u64, shape: Shape) -> R
             lease,
         )));
     }
-    let failure = unless_cut(&admission, read_error(response, lease, shape)).await?;
+    let failure = unless_cut(&admission, pin!(read_error(response, lease, shape))).await?;
     Ok(Answer::Error(failure))
 }
 

@@ -95,7 +95,7 @@ pub(crate) type Secure = BufReader<StreamOwned<ClientConnection, TcpStream>>;
 pub(crate) fn connect(address: SocketAddr, config: Arc<ClientConfig>) -> Secure {
     let name = ServerName::try_from("localhost").unwrap();
     let stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     BufReader::new(StreamOwned::new(
         ClientConnection::new(config, name).unwrap(),
         stream,
