@@ -53,6 +53,7 @@ impl AddressRules {
         let Network {
             allowed_cidrs,
             trusted_proxies,
+            cors: _,
         } = network;
         Self {
             allowed: allowed_cidrs.clone(),
@@ -303,6 +304,7 @@ mod tests {
             let network = Network {
                 allowed_cidrs: networks(allowed),
                 trusted_proxies: networks(trusted),
+                cors: None,
             };
             let mut headers = HeaderMap::new();
             for line in *lines {

@@ -118,12 +118,16 @@ fn explain(config: &Config, sources: &[SourceStatus], certificate: &Certificate)
     let Network {
         allowed_cidrs,
         trusted_proxies,
+        cors,
     } = &config.network;
     for (name, networks) in [("addresses", allowed_cidrs), ("proxies", trusted_proxies)] {
         if !networks.is_empty() {
             let networks: Vec<_> = networks.iter().map(ToString::to_string).collect();
             let _ = writeln!(text, "{name:<12} {}", networks.join(", "));
         }
+    }
+    if let Some(cors) = cors {
+        let _ = writeln!(text, "pages        {}", cors.allowed_origins.join(", "));
     }
     for model in &config.models {
         let kept = if model.keep_loaded { ", kept loaded" } else { "" };

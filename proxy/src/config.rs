@@ -8,6 +8,7 @@ pub mod flags;
 mod jwt;
 mod limits;
 pub mod load;
+mod network;
 mod streams;
 pub mod validate;
 
@@ -23,6 +24,7 @@ use url::Url;
 pub use credentials::{Anonymous, CredentialSource, Credentials, OllamaKeys, Require};
 pub use jwt::{JwtAlgorithm, JwtIssuer};
 pub use limits::{BodyLimits, Ceilings, ClientLimits, Limits, OnExcess};
+pub use network::{Cors, Network};
 pub use streams::Streams;
 
 /// Where the operator mounts things in the proxy's container; standalone users choose their own places.
@@ -223,18 +225,6 @@ impl RouteClass {
             Self::Account => "Account",
         }
     }
-}
-
-/// Which addresses may call, and whose word on the client's address counts.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct Network {
-    /// Networks that may call; everyone without any. Others get 403 whatever their credential.
-    #[serde(rename = "allowedCIDRs", skip_serializing_if = "Vec::is_empty")]
-    pub allowed_cidrs: Vec<IpNet>,
-    /// Networks of the proxies before this one, whose `X-Forwarded-For` names the client.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub trusted_proxies: Vec<IpNet>,
 }
 
 /// A model that the proxy has Ollama pull, so that it is there before traffic is.

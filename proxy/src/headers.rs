@@ -62,7 +62,7 @@ pub fn frame_by_chunks(headers: &mut HeaderMap) {
 
 /// What Ollama and the APIs that it speaks read from a request, what describes its body, and what traces it.
 /// `Content-Length` and `Transfer-Encoding` are the framing that hyper has checked and writes anew.
-fn is_forwarded(name: &HeaderName) -> bool {
+pub fn is_forwarded(name: &HeaderName) -> bool {
     static EXACT: [HeaderName; 15] = [
         ACCEPT,
         ACCEPT_ENCODING,

@@ -7,6 +7,7 @@ use crate::address::{AddressRefused, AddressRules, ClientAddress};
 use crate::authorize::{Act, Authorizer, Forbidden};
 use crate::config::load::{LoadError, Loaded};
 use crate::config::{Anonymous, Config};
+use crate::cors::CorsRules;
 use crate::credentials::CredentialSet;
 use crate::digest::DigestKey;
 use crate::identify::Identity;
@@ -29,6 +30,8 @@ pub struct InForce {
     pub certificate: Certificate,
     /// The address rules.
     pub addresses: AddressRules,
+    /// The pages that may call; none may without it.
+    pub cors: Option<CorsRules>,
     /// The access rules.
     pub authorizer: Authorizer,
     /// The credentials.
@@ -122,6 +125,7 @@ impl InForce {
             configured_at,
             certificate,
             addresses: AddressRules::new(&config.network),
+            cors: config.network.cors.as_ref().map(CorsRules::new),
             authorizer: authorizer(&config),
             credentials,
             digest_key,

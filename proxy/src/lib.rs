@@ -13,6 +13,7 @@ pub mod authorize;
 pub mod body;
 pub mod ceiling;
 pub mod config;
+pub mod cors;
 pub mod credentials;
 pub mod digest;
 pub mod forward;

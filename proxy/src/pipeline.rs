@@ -3,8 +3,9 @@
 use std::mem;
 
 use bytes::Bytes;
+use http::header::ORIGIN;
 use http::request::Parts;
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::Body;
 use hyper::body::Incoming;
 use jiff::Timestamp;
@@ -12,6 +13,7 @@ use jiff::Timestamp;
 use crate::account::Record;
 use crate::admit::admit;
 use crate::body::{Answer, ResponseBody};
+use crate::cors::Grant;
 use crate::forward::forward;
 use crate::inspect::inspect;
 use crate::limit::Moment;
@@ -22,9 +24,54 @@ use crate::stream::Plan;
 use crate::target::Target;
 use crate::trace::{X_REQUEST_ID, trace_id};
 
-/// Answers a request: with the upstream's answer, or with the reason why there is none. The record is written when
-/// the answer's body ends.
+/// Answers a request. A page that may call sees the answer, whatever it is.
 pub async fn answer(proxy: &Proxy, peer: &Peer, request: Request<Incoming>) -> Response<ResponseBody> {
+    let grant = grant(proxy, request.headers());
+    let preflight = grant.as_ref().and_then(|grant| grant.preflight(&request));
+    let mut response = match preflight {
+        Some(preflight) => allow(proxy, peer, request.headers(), preflight),
+        None => judge(proxy, peer, request).await,
+    };
+    if let Some(grant) = grant {
+        grant.note(response.headers_mut());
+    }
+    response
+}
+
+/// What the page may that calls, if one does.
+fn grant(proxy: &Proxy, headers: &HeaderMap) -> Option<Grant> {
+    if !headers.contains_key(ORIGIN) {
+        return None;
+    }
+    proxy.in_force().cors.as_ref()?.grant(headers)
+}
+
+/// Tells a browser what a page may, where the address may call. Nobody has a credential yet.
+fn allow(
+    proxy: &Proxy,
+    peer: &Peer,
+    headers: &HeaderMap,
+    preflight: Response<Bytes>,
+) -> Response<ResponseBody> {
+    let mut record = proxy.accounting().begin(&Method::OPTIONS, peer.address);
+    let response = match proxy.in_force().addresses.client(peer.address, headers) {
+        Ok(address) => {
+            record.note_address(address);
+            preflight
+        }
+        Err(refused) => {
+            let rejection = Rejection::from(refused);
+            record.refuse(rejection.reason());
+            rejection.response(Shape::Ollama)
+        }
+    };
+    record.note_status(response.status());
+    response.map(|body| ResponseBody::own(body, record))
+}
+
+/// Answers with the upstream's answer, or with the reason why there is none. The record is written when the answer's
+/// body ends.
+async fn judge(proxy: &Proxy, peer: &Peer, request: Request<Incoming>) -> Response<ResponseBody> {
     let (mut head, body) = request.into_parts();
     peer.note_version(head.version);
     let has_body = !body.is_end_stream();

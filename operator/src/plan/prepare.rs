@@ -204,6 +204,7 @@ fn parse_network(network: Option<&Network>, problems: &mut Vec<String>) -> confi
     let Some(Network {
         allowed_cidrs,
         trusted_proxies,
+        cors,
         tls: _,
         ingress: _,
         http_route: _,
@@ -226,6 +227,7 @@ fn parse_network(network: Option<&Network>, problems: &mut Vec<String>) -> confi
     config::Network {
         allowed_cidrs: parse("allowedCIDRs", allowed_cidrs),
         trusted_proxies: parse("trustedProxies", trusted_proxies),
+        cors: cors.clone(),
     }
 }
 

@@ -9,7 +9,8 @@ use std::collections::BTreeSet;
 use thiserror::Error;
 use url::Url;
 
-use super::{AccessRule, Config, Model, State, Streams, Tls};
+use super::{AccessRule, Config, Cors, Model, State, Streams, Tls};
+use crate::cors::OriginPattern;
 use crate::models::name::CanonicalName;
 use crate::models::pattern::ModelPattern;
 
@@ -54,6 +55,7 @@ pub fn validate(config: &Config) -> Result<(), Invalid> {
     state(config.state.as_ref())?;
     credentials::check(&config.credentials)?;
     access(&config.access)?;
+    cors(config.network.cors.as_ref())?;
     streams(&config.streams)?;
     models(&config.models)
 }
@@ -151,6 +153,34 @@ fn patterns(field: &str, models: &[String]) -> Result<(), Invalid> {
             "must be a model as in `ollama pull`, [HOST/][NAMESPACE/]NAME[:TAG], with * for any characters of a part",
         )),
     }
+}
+
+fn cors(cors: Option<&Cors>) -> Result<(), Invalid> {
+    const MOST: u32 = Cors::MOST_MAX_AGE_SECONDS;
+    let Some(Cors {
+        allowed_origins,
+        max_age_seconds,
+    }) = cors
+    else {
+        return Ok(());
+    };
+    if allowed_origins.is_empty() {
+        let problem = "must have at least one origin; leave out cors to let no page call";
+        return Err(Invalid::new("network.cors.allowedOrigins", problem));
+    }
+    let valid = |origin: &String| origin == "*" || OriginPattern::parse(origin).is_some();
+    if let Some(position) = allowed_origins.iter().position(|origin| !valid(origin)) {
+        return Err(Invalid::new(
+            format!("network.cors.allowedOrigins[{position}]"),
+            "must be an origin as browsers write it, https://app.example or https://*.example.com, in lower case, \
+             without a path and without the scheme's own port; \"*\" alone stands for every page",
+        ));
+    }
+    if *max_age_seconds > MOST {
+        let problem = format!("must be at most {MOST}");
+        return Err(Invalid::new("network.cors.maxAgeSeconds", problem));
+    }
+    Ok(())
 }
 
 fn streams(streams: &Streams) -> Result<(), Invalid> {

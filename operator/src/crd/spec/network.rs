@@ -1,5 +1,6 @@
 //! How clients reach the service.
 
+use corral_proxy::config::Cors;
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,9 @@ pub struct Network {
     #[x_kube(validation = Rule::new("self.all(network, isCIDR(network))")
         .message("trustedProxies must be networks such as 10.0.0.0/8 or 2001:db8::/32 (one address: 192.0.2.7/32)"))]
     pub trusted_proxies: Vec<String>,
+    /// Pages in browsers that may call, with a credential like everyone else. Browsers let none without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cors: Option<Cors>,
     /// HTTPS in place of HTTP, on the same port.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<NetworkTls>,

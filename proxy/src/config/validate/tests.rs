@@ -46,6 +46,13 @@ fn issuer() -> JwtIssuer {
     }
 }
 
+fn cors(origins: &[&str], max_age_seconds: u32) -> Option<Cors> {
+    Some(Cors {
+        allowed_origins: origins.iter().map(|&origin| origin.into()).collect(),
+        max_age_seconds,
+    })
+}
+
 fn rule(clients: &[&str]) -> Vec<AccessRule> {
     vec![AccessRule {
         clients: clients.iter().map(|&client| client.into()).collect(),
@@ -65,6 +72,26 @@ fn what_cannot_work_is_named_by_field() {
     type Edit = fn(&mut Config);
     let cases: &[(&str, Edit, Option<&str>)] = &[
         ("as it is", |_| {}, None),
+        (
+            "pages",
+            |config| config.network.cors = cors(&["https://a.example", "*"], 0),
+            None,
+        ),
+        (
+            "no pages",
+            |config| config.network.cors = cors(&[], 600),
+            Some("network.cors.allowedOrigins"),
+        ),
+        (
+            "a page instead of an origin",
+            |config| config.network.cors = cors(&["*", "https://a.example/"], 600),
+            Some("network.cors.allowedOrigins[1]"),
+        ),
+        (
+            "remembered too long",
+            |config| config.network.cors = cors(&["*"], 86_401),
+            Some("network.cors.maxAgeSeconds"),
+        ),
         (
             "no credentials",
             |config| config.credentials = Credentials::default(),
