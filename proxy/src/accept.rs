@@ -4,6 +4,7 @@ mod close;
 mod handshake;
 mod http1;
 mod http2;
+mod introduction;
 mod timer;
 mod transport;
 
@@ -26,7 +27,7 @@ use transport::Transport;
 /// takes.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// From the accept to the end of the TLS handshake.
+    /// To the end of the TLS handshake, and before it to the end of the PROXY protocol's header.
     pub handshake_timeout: Duration,
     /// From the end of a response, or the accept, to the end of the next request's head: hyper starts the clock
     /// there, so that this also ends connections that are not used. For HTTP/2, how long no request may be open.
@@ -100,14 +101,41 @@ impl Acceptor {
             tracing::debug!(%error, "a connection was gone at once");
             return;
         }
-        let Some((transport, protocol)) = self.open(stream, address).await else {
+        let mut stream = stream;
+        let Some(client) = self.introduced(&mut stream, address).await else {
             return;
         };
-        let peer = Arc::new(Peer::new(address, transport.is_secure()));
+        let Some((transport, protocol)) = self.open(stream, client.unwrap_or(address)).await else {
+            return;
+        };
+        let secure = transport.is_secure();
+        let peer = Arc::new(match client {
+            Some(client) => Peer::new(client, secure),
+            None => Peer::unknown(address, secure),
+        });
         match protocol {
             Protocol::Http1 => self.serve_http1(transport, peer).await,
             // Boxed: a connection of HTTP/1 needn't make room for one of HTTP/2.
             Protocol::Http2 => Box::pin(self.serve_http2(transport, peer)).await,
+        }
+    }
+
+    /// Who calls: the peer, or whom a proxy passes it on for if it knows. None where a proxy doesn't say what it must.
+    async fn introduced(&self, stream: &mut TcpStream, address: IpAddr) -> Option<Option<IpAddr>> {
+        if !self.proxy.in_force().addresses.introduces(address) {
+            return Some(Some(address));
+        }
+        let introduced = introduction::introduced(stream);
+        match tokio::time::timeout(self.limits.handshake_timeout, introduced).await {
+            Ok(Ok(client)) => Some(client),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, peer = %address, "a trusted proxy must begin with the PROXY protocol");
+                None
+            }
+            Err(_) => {
+                tracing::warn!(peer = %address, "a trusted proxy began without the PROXY protocol, and said nothing");
+                None
+            }
         }
     }
 

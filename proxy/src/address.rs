@@ -15,6 +15,7 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 pub struct AddressRules {
     allowed: Vec<IpNet>,
     trusted_proxies: Vec<IpNet>,
+    proxy_protocol: bool,
 }
 
 /// The address of a client that may call. Only [`AddressRules::client`] makes one.
@@ -53,12 +54,19 @@ impl AddressRules {
         let Network {
             allowed_cidrs,
             trusted_proxies,
+            proxy_protocol,
             cors: _,
         } = network;
         Self {
             allowed: allowed_cidrs.clone(),
             trusted_proxies: trusted_proxies.clone(),
+            proxy_protocol: *proxy_protocol,
         }
+    }
+
+    /// Whether a connection from there begins with whom it is passed on for (`network.proxyProtocol`).
+    pub fn introduces(&self, peer: IpAddr) -> bool {
+        self.proxy_protocol && self.trusts(normalise(peer))
     }
 
     /// The client's address: the peer's, or what the last trusted proxy saw.
@@ -71,6 +79,14 @@ impl AddressRules {
         } else {
             peer
         };
+        self.direct(client)
+    }
+
+    /// The address of a client that speaks for itself.
+    ///
+    /// # Errors
+    /// It may not call.
+    pub fn direct(&self, client: IpAddr) -> Result<ClientAddress, AddressRefused> {
         if self.allows(client) {
             Ok(ClientAddress(client))
         } else {
@@ -304,7 +320,7 @@ mod tests {
             let network = Network {
                 allowed_cidrs: networks(allowed),
                 trusted_proxies: networks(trusted),
-                cors: None,
+                ..Network::default()
             };
             let mut headers = HeaderMap::new();
             for line in *lines {

@@ -118,6 +118,7 @@ fn explain(config: &Config, sources: &[SourceStatus], certificate: &Certificate)
     let Network {
         allowed_cidrs,
         trusted_proxies,
+        proxy_protocol,
         cors,
     } = &config.network;
     for (name, networks) in [("addresses", allowed_cidrs), ("proxies", trusted_proxies)] {
@@ -125,6 +126,9 @@ fn explain(config: &Config, sources: &[SourceStatus], certificate: &Certificate)
             let networks: Vec<_> = networks.iter().map(ToString::to_string).collect();
             let _ = writeln!(text, "{name:<12} {}", networks.join(", "));
         }
+    }
+    if *proxy_protocol {
+        let _ = writeln!(text, "proxies      begin with the PROXY protocol");
     }
     if let Some(cors) = cors {
         let _ = writeln!(text, "pages        {}", cors.allowed_origins.join(", "));

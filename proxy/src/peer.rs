@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
-use crate::address::{AddressRules, ClientAddress, normalise};
+use crate::address::{AddressRefused, AddressRules, ClientAddress, normalise};
 use crate::headers::Forwarded;
 
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -17,6 +17,8 @@ pub struct Peer {
     pub address: IpAddr,
     /// The connection is TLS.
     secure: bool,
+    /// What it says of others counts, if its address is a trusted proxy's.
+    may_speak_for_others: bool,
     header: HeaderValue,
     reads_to_close: AtomicBool,
     refused_while_sending: AtomicBool,
@@ -29,9 +31,31 @@ impl Peer {
         Self {
             address,
             secure,
+            may_speak_for_others: true,
             header: address_header(address),
             reads_to_close: AtomicBool::new(false),
             refused_while_sending: AtomicBool::new(false),
+        }
+    }
+
+    /// The peer of a connection that a proxy passes on without knowing for whom. What is said on it are the client's words,
+    /// not the proxy's.
+    pub fn unknown(proxy: IpAddr, secure: bool) -> Self {
+        Self {
+            may_speak_for_others: false,
+            ..Self::new(proxy, secure)
+        }
+    }
+
+    /// The client's address: the peer's own, or what a trusted proxy saw.
+    ///
+    /// # Errors
+    /// The address can't be told, or may not call.
+    pub fn client(&self, rules: &AddressRules, headers: &HeaderMap) -> Result<ClientAddress, AddressRefused> {
+        if self.may_speak_for_others {
+            rules.client(self.address, headers)
+        } else {
+            rules.direct(self.address)
         }
     }
 
@@ -74,8 +98,7 @@ impl Peer {
 
     /// What a trusted proxy says that its client spoke, else what this connection speaks.
     fn protocol(&self, rules: &AddressRules, headers: &HeaderMap) -> HeaderValue {
-        let said = rules
-            .trusts(self.address)
+        let said = (self.may_speak_for_others && rules.trusts(self.address))
             .then(|| headers.get(X_FORWARDED_PROTO))
             .flatten();
         let secure = match said.map(HeaderValue::as_bytes) {

@@ -54,7 +54,7 @@ fn allow(
     preflight: Response<Bytes>,
 ) -> Response<ResponseBody> {
     let mut record = proxy.accounting().begin(&Method::OPTIONS, peer.address);
-    let response = match proxy.in_force().addresses.client(peer.address, headers) {
+    let response = match peer.client(&proxy.in_force().addresses, headers) {
         Ok(address) => {
             record.note_address(address);
             preflight
@@ -116,7 +116,7 @@ async fn serve(
     record: &mut Record,
 ) -> Result<Response<Answer>, Rejection> {
     let in_force = proxy.in_force();
-    let address = in_force.addresses.client(peer.address, &head.headers)?;
+    let address = peer.client(&in_force.addresses, &head.headers)?;
     record.note_address(address);
     let identity = proxy
         .verifier()

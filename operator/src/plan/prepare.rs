@@ -204,6 +204,7 @@ fn parse_network(network: Option<&Network>, problems: &mut Vec<String>) -> confi
     let Some(Network {
         allowed_cidrs,
         trusted_proxies,
+        proxy_protocol,
         cors,
         tls: _,
         ingress: _,
@@ -227,6 +228,7 @@ fn parse_network(network: Option<&Network>, problems: &mut Vec<String>) -> confi
     config::Network {
         allowed_cidrs: parse("allowedCIDRs", allowed_cidrs),
         trusted_proxies: parse("trustedProxies", trusted_proxies),
+        proxy_protocol: *proxy_protocol,
         cors: cors.clone(),
     }
 }

@@ -13,6 +13,10 @@ pub struct Network {
     /// Networks of the proxies before this one, whose `X-Forwarded-For` names the client.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub trusted_proxies: Vec<IpNet>,
+    /// Whether connections from trusted proxies begin with the PROXY protocol, version 1 or 2, which names the client
+    /// (HAProxy, doc/proxy-protocol.txt). One that doesn't is closed.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub proxy_protocol: bool,
     /// Pages in browsers that may call. Without it no answer has a header of CORS, and browsers let none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cors: Option<Cors>,

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use thiserror::Error;
 use url::Url;
 
-use super::{AccessRule, Config, Cors, Model, State, Streams, Tls};
+use super::{AccessRule, Config, Cors, Model, Network, State, Streams, Tls};
 use crate::cors::OriginPattern;
 use crate::models::name::CanonicalName;
 use crate::models::pattern::ModelPattern;
@@ -55,7 +55,7 @@ pub fn validate(config: &Config) -> Result<(), Invalid> {
     state(config.state.as_ref())?;
     credentials::check(&config.credentials)?;
     access(&config.access)?;
-    cors(config.network.cors.as_ref())?;
+    network(&config.network)?;
     streams(&config.streams)?;
     models(&config.models)
 }
@@ -153,6 +153,20 @@ fn patterns(field: &str, models: &[String]) -> Result<(), Invalid> {
             "must be a model as in `ollama pull`, [HOST/][NAMESPACE/]NAME[:TAG], with * for any characters of a part",
         )),
     }
+}
+
+fn network(network: &Network) -> Result<(), Invalid> {
+    let Network {
+        allowed_cidrs: _,
+        trusted_proxies,
+        proxy_protocol,
+        cors: pages,
+    } = network;
+    if *proxy_protocol && trusted_proxies.is_empty() {
+        let problem = "needs network.trustedProxies: only from there it is taken";
+        return Err(Invalid::new("network.proxyProtocol", problem));
+    }
+    cors(pages.as_ref())
 }
 
 fn cors(cors: Option<&Cors>) -> Result<(), Invalid> {

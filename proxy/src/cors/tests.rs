@@ -115,7 +115,7 @@ fn an_origin_is_named_back_or_not_at_all() {
         let fields: Vec<_> = origins.iter().map(|origin| ("origin", *origin)).collect();
         let mut answer = HeaderMap::new();
         answer.insert(VARY, HeaderValue::from_static("Accept"));
-        if let Some(grant) = rules(allowed).grant(&head("GET", "/", &fields).headers()) {
+        if let Some(grant) = rules(allowed).grant(head("GET", "/", &fields).headers()) {
             grant.note(&mut answer);
         }
         let named = answer.get(ACCESS_CONTROL_ALLOW_ORIGIN);

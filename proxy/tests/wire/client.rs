@@ -89,7 +89,7 @@ impl Client {
     /// The next answer; none where the connection is closed instead.
     pub(crate) fn answer(&mut self) -> Option<Answer> {
         let mut answer = self.head()?;
-        if (100..200).contains(&answer.status) {
+        if (100..200).contains(&answer.status) || answer.status == 204 {
             return Some(answer);
         }
         let (body, complete) = self.body(&answer);

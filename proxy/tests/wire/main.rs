@@ -29,6 +29,7 @@ mod models;
 mod patience;
 mod policy;
 mod proxy;
+mod proxy_protocol;
 mod reload;
 mod signature;
 mod stream;

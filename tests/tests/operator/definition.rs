@@ -152,6 +152,14 @@ async fn a_wrong_spec_is_refused_with_words_that_help() {
             json!({"access": [{"clients": ["a"], "allow": [], "ceilings": {"onExcess": "Cut"}}]}),
             "supported values: \"Refuse\"",
         ),
+        (
+            json!({"network": {"proxyProtocol": true}}),
+            "proxyProtocol needs trustedProxies",
+        ),
+        (
+            json!({"network": {"cors": {"allowedOrigins": ["https://a.example/"]}}}),
+            "spec.network.cors.allowedOrigins[0]",
+        ),
         (json!({"replicas": -1}), "greater than or equal to 0"),
         (
             json!({"service": {"nodePort": 30000}}),

@@ -10,6 +10,8 @@ use crate::crd::exposure::{HttpRoute, Ingress};
 /// How clients reach the service.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.proxyProtocol) || !self.proxyProtocol || has(self.trustedProxies)")
+    .message("proxyProtocol needs trustedProxies: only from there it is taken"))]
 pub struct Network {
     /// Networks that may call; everyone without any. Others get 403 whatever their credential.
     #[serde(default, rename = "allowedCIDRs", skip_serializing_if = "Vec::is_empty")]
@@ -23,6 +25,10 @@ pub struct Network {
     #[x_kube(validation = Rule::new("self.all(network, isCIDR(network))")
         .message("trustedProxies must be networks such as 10.0.0.0/8 or 2001:db8::/32 (one address: 192.0.2.7/32)"))]
     pub trusted_proxies: Vec<String>,
+    /// Whether connections from trustedProxies begin with the PROXY protocol, version 1 or 2, which names the client: that
+    /// of a load balancer that doesn't speak HTTP. One that doesn't is closed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub proxy_protocol: bool,
     /// Pages in browsers that may call, with a credential like everyone else. Browsers let none without it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cors: Option<Cors>,

@@ -78,6 +78,11 @@ fn what_cannot_work_is_named_by_field() {
             None,
         ),
         (
+            "the PROXY protocol from nobody",
+            |config| config.network.proxy_protocol = true,
+            Some("network.proxyProtocol"),
+        ),
+        (
             "no pages",
             |config| config.network.cors = cors(&[], 600),
             Some("network.cors.allowedOrigins"),
