@@ -29,7 +29,7 @@ bench: bench-proxy ## Measure everything and write docs/benchmarks.md
 
 bench-proxy: ## Measure the proxy against nginx, HAProxy, Caddy and a bare forwarder (about 10 min)
 	@$(LAB) benchmark-tools
-	cargo bench --package corral-proxy --bench against-others
+	cargo bench --profile image --package corral-proxy --bench against-others
 
 bench-timing: ## Measure whether the time of checking a key tells anything of the keys (about 2 min)
 	cargo bench --package corral-proxy --bench timing
