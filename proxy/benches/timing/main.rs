@@ -22,14 +22,18 @@ use corral_proxy::identify::Verifier;
 use corral_proxy::in_force::InForce;
 use futures::FutureExt;
 use http::request::Parts;
+use http::{HeaderName, HeaderValue};
 use prometheus_client::metrics::counter::Counter;
 
 use crate::welch::{Class, greatest_t};
 
 /// Keys in force.
 const KEYS: usize = 100;
-/// Requests of each class. They are used in turn, so that both classes take the same room in the caches.
-const REQUESTS: usize = 512;
+/// Hexadecimal digits of a key.
+const LENGTH: usize = 64;
+/// How many of them a near miss has in common with a key in force.
+const SHARED: usize = LENGTH - 8;
+const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 /// Checks before the first that counts.
 const WARM_UP: usize = 20_000;
 /// Above this |t| the classes differ (dudect's bound): by chance that happens once in 100,000 times.
@@ -53,9 +57,9 @@ fn main() -> Result<()> {
         return Ok(());
     }
     let keys: Vec<_> = (0..KEYS).map(|_| random_key()).collect::<Result<_>>()?;
-    let requests = Requests::make(&keys[0])?;
-    let proxy = measure(samples, &requests, identification(&keys)?)?;
-    let naive = measure(samples, &requests, naive_comparison(&keys))?;
+    let stored = keys[0].as_bytes();
+    let proxy = measure(samples, stored, identification(&keys)?)?;
+    let naive = measure(samples, stored, naive_comparison(&keys))?;
     println!("{samples} checks each, {KEYS} keys in force: greatest |t| over all crops");
     println!("  the proxy's check of a key             {proxy:8.2}");
     println!("  a comparison that stops at a difference {naive:7.2}");
@@ -76,41 +80,6 @@ fn random_key() -> Result<String> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).context("no random numbers")?;
     Ok(hex::encode(bytes))
-}
-
-/// Begins like a key in force.
-fn near_miss(key: &str) -> Result<String> {
-    const CHANGED: usize = 8;
-    let random = random_key()?;
-    Ok(format!("{}{}", &key[..key.len() - CHANGED], &random[..CHANGED]))
-}
-
-/// The heads of requests of both classes.
-struct Requests {
-    near: Vec<Parts>,
-    random: Vec<Parts>,
-}
-
-impl Requests {
-    fn make(key: &str) -> Result<Self> {
-        let mut requests = Self {
-            near: Vec::new(),
-            random: Vec::new(),
-        };
-        // In turn, so that neither class has memory of its own.
-        for _ in 0..REQUESTS {
-            requests.near.push(head(&near_miss(key)?)?);
-            requests.random.push(head(&random_key()?)?);
-        }
-        Ok(requests)
-    }
-}
-
-fn head(key: &str) -> Result<Parts> {
-    let request = http::Request::get("/api/tags")
-        .header("x-api-key", key)
-        .body(())?;
-    Ok(request.into_parts().0)
 }
 
 /// The proxy's own step, with these keys in force.
@@ -140,7 +109,7 @@ fn in_force(keys: &Path) -> Result<InForce> {
 fn naive_comparison(keys: &[String]) -> impl Fn(&Parts) -> bool {
     let keys: Vec<Vec<u8>> = keys.iter().map(|key| key.clone().into_bytes()).collect();
     move |head: &Parts| {
-        let shown = head.headers["x-api-key"].as_bytes();
+        let shown = head.headers[X_API_KEY].as_bytes();
         keys.iter().any(|key| {
             let mut pairs = key.iter().zip(shown);
             key.len() == shown.len() && pairs.all(|(stored, shown)| black_box(stored) == black_box(shown))
@@ -148,22 +117,29 @@ fn naive_comparison(keys: &[String]) -> impl Fn(&Parts) -> bool {
     }
 }
 
-/// The greatest |t| of so many checks.
-fn measure(samples: usize, requests: &Requests, check: impl Fn(&Parts) -> bool) -> Result<f64> {
-    let mut order = vec![0; (samples + WARM_UP).div_ceil(8)];
-    getrandom::fill(&mut order).context("no random numbers")?;
+/// The greatest |t| of so many checks. Each key is made for its check, in the same way in both classes: of keys that come
+/// again, each has a time of its own, by its place in the table.
+fn measure(samples: usize, stored: &[u8], check: impl Fn(&Parts) -> bool) -> Result<f64> {
+    let (mut head, ()) = http::Request::get("/api/tags").body(())?.into_parts();
     let mut times = Vec::with_capacity(samples + WARM_UP);
-    for number in 0..samples + WARM_UP {
-        let is_random = order[number / 8] >> (number % 8) & 1 == 1;
-        let (class, pool) = if is_random {
-            (Class::Random, &requests.random)
+    for _ in 0..samples + WARM_UP {
+        let mut chance = [0; 2 * LENGTH];
+        getrandom::fill(&mut chance).context("no random numbers")?;
+        let is_near = chance[0] & 1 == 1;
+        let digits = chance.map(|byte| b"0123456789abcdef"[usize::from(byte >> 4)]);
+        let (random, other) = digits.split_at(LENGTH);
+        let mut key = random.to_vec();
+        let (class, beginning) = if is_near {
+            (Class::Near, stored)
         } else {
-            (Class::Near, &requests.near)
+            (Class::Random, other)
         };
-        let head = &pool[number % REQUESTS];
+        key[..SHARED].copy_from_slice(&beginning[..SHARED]);
+        head.headers.insert(X_API_KEY, HeaderValue::from_bytes(&key)?);
         let start = Instant::now();
-        black_box(check(black_box(head)));
+        let known = black_box(check(black_box(&head)));
         times.push((class, start.elapsed().as_nanos() as f64));
+        ensure!(!known, "a key that isn't in force was let in");
     }
     Ok(greatest_t(&times[WARM_UP..]))
 }
