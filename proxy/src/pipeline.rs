@@ -90,6 +90,9 @@ async fn judge(proxy: &Proxy, peer: &Peer, request: Request<Incoming>) -> Respon
         Err(rejection) => {
             if has_body {
                 peer.note_refused_while_sending();
+                // hyper now sees that nobody reads the body: if more of it is to come, the answer says that the
+                // connection closes. Without that the next request could run into its end.
+                tokio::task::yield_now().await;
             }
             let mut response = rejection.response(shape);
             // Whoever isn't known gets the same bytes each time.

@@ -40,14 +40,26 @@ fn row_12_a_body_behind_a_refusal() {
     let backend = Backend::start();
     let proxy = Proxy::start(&backend);
     let mut client = proxy.client();
-    assert_eq!(client.exchange(nobody(&length, "")).status, 401);
+    let refused = client.exchange(nobody(&length, ""));
+    assert_eq!(
+        (refused.status, refused.header("connection")),
+        (401, Some("close")),
+        "it says that no request can follow"
+    );
     let _ = client.try_send(rest.as_bytes());
     assert!(
         client.answer().is_none(),
         "the body comes after the refusal and is no request"
     );
     assert_eq!(backend.lines().len(), 0);
-    assert_eq!(proxy.exchange(get("/api/tags")).status, 200);
+    let mut client = proxy.client();
+    let refused = client.exchange(nobody(&length, &rest));
+    assert_eq!((refused.status, refused.header("connection")), (401, None));
+    assert_eq!(
+        client.exchange(get("/api/tags")).status,
+        200,
+        "a body that has come leaves room for the next request"
+    );
 }
 
 #[test]
