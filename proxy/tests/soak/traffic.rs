@@ -72,18 +72,18 @@ impl Worker {
     }
 
     async fn use_connection(&mut self, mut connection: Connection) {
-        for _ in 0..=self.seeded.below(8) {
+        for used in 0..=self.seeded.below(8) {
             // The proxy closes a connection after some refusals.
             if Instant::now() >= self.end || connection.ready().await.is_err() {
                 return;
             }
-            if self.exchange(&mut connection).await == Then::Leave {
+            if self.exchange(&mut connection, used > 0).await == Then::Leave {
                 return;
             }
         }
     }
 
-    async fn exchange(&mut self, connection: &mut Connection) -> Then {
+    async fn exchange(&mut self, connection: &mut Connection, is_used: bool) -> Then {
         let credential = self.choose();
         let before = self.standing(credential);
         let request = self.request(credential);
@@ -98,6 +98,12 @@ impl Worker {
             Ok(Ok(response)) => {
                 self.judge(credential, before, &response);
                 self.read(credential, response).await
+            }
+            // A server may end a connection between two requests at any time, and one that has cut an answer does
+            // (RFC 9112, section 9.3.1); a connection that is new has to bring an answer.
+            Ok(Err(error)) if is_used && error.is_incomplete_message() => {
+                self.tally.count("connections that ended before another answer");
+                Then::Leave
             }
             Ok(Err(error)) => {
                 self.tally
