@@ -33,6 +33,11 @@ pub enum ApplyError {
 }
 
 impl ApplyError {
+    /// Whether it is a claim that could not be made or changed.
+    pub fn is_of_claim(&self) -> bool {
+        matches!(self, Self::Refused { kind, .. } if *kind == Kind::PersistentVolumeClaim.name())
+    }
+
     /// Whether it was refused because its namespace is being deleted.
     pub fn namespace_goes(&self) -> bool {
         match self {

@@ -91,7 +91,7 @@ pub fn changes<'a>(
     }
     for child in &plan.children {
         match observed.children.get(&child.kind) {
-            Some(live) if !is_ours(live, uid) => collisions.push(Collision {
+            Some(live) if !is_ours(live, uid) && !was_kept(child, live) => collisions.push(Collision {
                 kind: child.kind.name(),
                 name: child.name.clone(),
                 deleting: live.metadata.deletion_timestamp.is_some(),
@@ -114,6 +114,14 @@ pub fn changes<'a>(
 
 fn is_ours(live: &DynamicObject, uid: &str) -> bool {
     service_of(&live.metadata).is_some_and(|(_, owner)| owner == uid)
+}
+
+/// A claim that says all that the operator says of it, but has no owner: an OllamaService of that name has kept it.
+fn was_kept(child: &Child, live: &DynamicObject) -> bool {
+    let owners = live.metadata.owner_references.as_deref().unwrap_or_default();
+    child.kind == Kind::PersistentVolumeClaim
+        && owners.is_empty()
+        && covers(&json!(live.labels()), &child.object["metadata"]["labels"])
 }
 
 /// Once: afterwards the Deployment says that its replicas are the autoscaler's.

@@ -24,9 +24,9 @@ pub use exposure::{
 };
 pub use spec::{
     ApiKeysAuth, Auth, Autoscaling, AutoscalingTarget, BasicAuth, Disruption, EphemeralStorage, Gpu,
-    GpuVendor, Image, JwtAuth, Keda, KedaAuthentication, KedaTrigger, Model, Network, NetworkTls,
-    OllamaKeysAuth, OllamaService, OllamaServiceSpec, PullPolicy, Resources, Runtime, SecretRef, Storage,
-    TopologySpread, WhenUnsatisfiable,
+    GpuClaim, GpuVendor, Image, JwtAuth, Keda, KedaAuthentication, KedaTrigger, Model, Network, NetworkTls,
+    OllamaKeysAuth, OllamaService, OllamaServiceSpec, PullPolicy, Resources, Retention, Runtime, SecretRef,
+    Storage, TopologySpread, WhenUnsatisfiable,
 };
 pub use status::{CredentialsStatus, ModelStatus, OllamaServiceStatus, SecretStatus};
 

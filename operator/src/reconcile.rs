@@ -159,6 +159,9 @@ impl<'a> One<'a> {
         let replicas = self.context.asker.ask(&observed.pods).await;
         let progress = self.progress(&plan, &observed, &replicas);
         let deployment = deployment_status(&observed, &changes);
+        let refused = written.as_ref().err().map(ToString::to_string);
+        let claim_stays = written.as_ref().is_err_and(ApplyError::is_of_claim)
+            && observed.children.contains_key(&Kind::PersistentVolumeClaim);
         let models_wait = self
             .report(&Known {
                 plan: &plan,
@@ -170,7 +173,8 @@ impl<'a> One<'a> {
                 unserved: &observed.unserved,
                 replicas: &replicas,
                 progress: &progress,
-                refused: written.as_ref().err().map(ToString::to_string).as_deref(),
+                refused: refused.as_deref().filter(|_| !claim_stays),
+                claim_refused: refused.as_deref().filter(|_| claim_stays),
             })
             .await?;
         written?;

@@ -7,6 +7,7 @@ mod exposure;
 mod models;
 mod pods;
 mod scale;
+mod storage;
 #[cfg(test)]
 mod tests;
 mod verdict;
@@ -62,6 +63,8 @@ pub struct Known<'a> {
     pub progress: &'a Progress,
     /// What the API server refused.
     pub refused: Option<&'a str>,
+    /// What the API server says of a claim that can't be changed as asked. The Pods go on with it as it is.
+    pub claim_refused: Option<&'a str>,
 }
 
 /// The status of an OllamaService that has a plan.
@@ -82,6 +85,7 @@ pub fn status(
         available,
         credentials: credentials::synced(service, known),
         certificate: certificate::problem(service, known),
+        storage: storage::problem(known),
         models: models::ready(service, known, &models),
         exposure: exposure::exposed(known),
         blocked: known.refused.map(|refused| Verdict::no("ApplyRefused", refused)),

@@ -147,7 +147,7 @@ fn what_is_wrong_is_named() {
         ),
         (
             "{storage: {existingClaim: x, storageClassName: y}}",
-            "spec.storage: storageClassName and accessModes go with",
+            "spec.storage: storageClassName, accessModes and retain go with",
         ),
         ("{auth: {}}", "spec.auth: at least one of"),
         (
@@ -202,6 +202,22 @@ fn what_is_wrong_is_named() {
             "spec.autoscaling.minReplicas: 0 with keda",
         ),
         ("{disruption: {}}", "spec.disruption: exactly one of"),
+        (
+            "{storage: {ephemeral: {storageClassName: x}}}",
+            "spec.storage.ephemeral: storageClassName needs sizeLimit",
+        ),
+        (
+            "{gpu: {count: 2, resourceName: nvidia.com/mig-1g.10gb}}",
+            "spec.gpu.count: 1 with MIG slices",
+        ),
+        (
+            "{gpu: {count: 2, resourceClaims: [{name: gpu, resourceClaimName: x}]}}",
+            "spec.gpu: resourceClaims goes without",
+        ),
+        (
+            "{gpu: {resourceClaims: [{name: gpu}]}}",
+            "spec.gpu.resourceClaims: gpu needs exactly one of",
+        ),
         ("{gpu: {vendor: other}}", "unknown variant `other`"),
         ("{service: {nodePort: 30000}}", "spec.service: nodePort"),
         (

@@ -20,7 +20,7 @@ use super::exposure::ServiceExposure;
 use super::status::OllamaServiceStatus;
 
 pub use auth::{ApiKeysAuth, Auth, BasicAuth, JwtAuth, OllamaKeysAuth, SecretRef};
-pub use gpu::{Gpu, GpuVendor, Resources};
+pub use gpu::{Gpu, GpuClaim, GpuVendor, Resources};
 pub use image::{Image, PullPolicy};
 pub use models::Model;
 pub use network::{Network, NetworkTls};
@@ -29,7 +29,7 @@ pub use scale::{
     Autoscaling, AutoscalingTarget, Disruption, Keda, KedaAuthentication, KedaTrigger, TopologySpread,
     WhenUnsatisfiable,
 };
-pub use storage::{EphemeralStorage, Storage};
+pub use storage::{EphemeralStorage, Retention, Storage};
 
 /// A running Ollama that nobody reaches without a credential.
 #[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -8,12 +8,14 @@ mod proxy;
 mod volumes;
 
 use k8s_openapi::api::core::v1::{
-    Capabilities, PodSecurityContext, PodSpec, PodTemplateSpec, SeccompProfile, SecurityContext, Toleration,
+    Capabilities, PodResourceClaim, PodSecurityContext, PodSpec, PodTemplateSpec, SeccompProfile,
+    SecurityContext, Toleration,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::names::labels;
 use super::{Prepared, scale};
+use crate::crd::GpuClaim;
 
 /// How long a Pod has after SIGTERM: the proxy's delay and drain, and then Ollama's own end.
 pub(super) const TERMINATION_GRACE_SECONDS: i64 = 120;
@@ -47,6 +49,7 @@ fn pod(prepared: &Prepared<'_>) -> PodSpec {
         image_pull_secrets: pull_secrets.filter(|secrets| !secrets.is_empty()),
         node_selector: Some(spec.node_selector.clone()).filter(|labels| !labels.is_empty()),
         tolerations: Some(tolerations(prepared)).filter(|tolerations| !tolerations.is_empty()),
+        resource_claims: Some(resource_claims(prepared)).filter(|claims| !claims.is_empty()),
         topology_spread_constraints: Some(scale::topology_spread(prepared))
             .filter(|spread| !spread.is_empty()),
         runtime_class_name: spec.runtime_class_name.clone(),
@@ -80,6 +83,16 @@ fn container_security() -> SecurityContext {
         }),
         ..SecurityContext::default()
     }
+}
+
+fn resource_claims(prepared: &Prepared<'_>) -> Vec<PodResourceClaim> {
+    let claims = prepared.gpu.iter().flat_map(|gpu| gpu.claims);
+    let claim = |claim: &GpuClaim| PodResourceClaim {
+        name: claim.name.clone(),
+        resource_claim_name: claim.resource_claim_name.clone(),
+        resource_claim_template_name: claim.resource_claim_template_name.clone(),
+    };
+    claims.map(claim).collect()
 }
 
 fn tolerations(prepared: &Prepared<'_>) -> Vec<Toleration> {

@@ -11,9 +11,12 @@ use super::credentials::{Source, sources, tls_secret};
 use super::scale::Replicas;
 use crate::cli::{PlanOptions, SecretsMode};
 use crate::crd::{
-    Autoscaling, AutoscalingTarget, GpuVendor, Image, MAXIMUM_NAME_LENGTH, Network, OWNED_VARIABLES,
-    OllamaService, OllamaServiceSpec, PullPolicy, ServiceType, Storage,
+    Autoscaling, AutoscalingTarget, Gpu, GpuClaim, GpuVendor, Image, MAXIMUM_NAME_LENGTH, Network,
+    OWNED_VARIABLES, OllamaService, OllamaServiceSpec, PullPolicy, ServiceType, Storage,
 };
+
+/// How NVIDIA's device plugin names slices of a GPU.
+const MIG_PREFIX: &str = "nvidia.com/mig-";
 
 /// An OllamaService that has been checked and parsed.
 #[derive(Debug)]
@@ -33,20 +36,22 @@ pub struct Prepared<'a> {
     pub(super) ollama_image: String,
     pub(super) proxy_image: &'a str,
     pub(super) pull_policy: PullPolicy,
-    pub(super) gpu: Option<GpuRequest>,
+    pub(super) gpu: Option<GpuRequest<'a>>,
     pub(super) replicas: Replicas,
     pub(super) secrets: SecretsMode,
 }
 
 /// A GPU as the scheduler knows it.
 #[derive(Debug)]
-pub(super) struct GpuRequest {
+pub(super) struct GpuRequest<'a> {
     pub(super) vendor: GpuVendor,
     /// The resource asked for.
     pub(super) resource: String,
     /// The key of the taint that such nodes usually have.
     pub(super) taint: &'static str,
     pub(super) count: i32,
+    /// Claims in place of that resource.
+    pub(super) claims: &'a [GpuClaim],
 }
 
 /// Checks and parses.
@@ -60,6 +65,7 @@ pub(super) fn prepare<'a>(
     check_name(name, &mut problems);
     check_scale(spec, &mut problems);
     check_image(spec.image.as_ref(), &mut problems);
+    check_gpu(spec.gpu.as_ref(), &mut problems);
     check_storage(spec.storage.as_ref(), &mut problems);
     check_environment(spec, &mut problems);
     let sources = sources(name, spec.auth.as_ref());
@@ -132,11 +138,41 @@ fn check_image(image: Option<&Image>, problems: &mut Vec<String>) {
     }
 }
 
+fn check_gpu(gpu: Option<&Gpu>, problems: &mut Vec<String>) {
+    let Some(Gpu {
+        vendor: _,
+        count,
+        resource_name,
+        resource_claims,
+    }) = gpu
+    else {
+        return;
+    };
+    let slice = resource_name
+        .as_deref()
+        .is_some_and(|name| name.starts_with(MIG_PREFIX));
+    if slice && *count != 1 {
+        problems.push("spec.gpu.count: 1 with MIG slices, of which a process can use one only".to_owned());
+    }
+    if !resource_claims.is_empty() && (*count != 1 || resource_name.is_some()) {
+        problems.push("spec.gpu: resourceClaims goes without count and resourceName".to_owned());
+    }
+    for claim in resource_claims {
+        if claim.resource_claim_template_name.is_some() == claim.resource_claim_name.is_some() {
+            problems.push(format!(
+                "spec.gpu.resourceClaims: {} needs exactly one of resourceClaimTemplateName and resourceClaimName",
+                claim.name
+            ));
+        }
+    }
+}
+
 fn check_storage(storage: Option<&Storage>, problems: &mut Vec<String>) {
     let Some(Storage {
         size,
         storage_class_name,
         access_modes,
+        retain,
         existing_claim,
         ephemeral,
     }) = storage
@@ -147,8 +183,15 @@ fn check_storage(storage: Option<&Storage>, problems: &mut Vec<String>) {
     if ways.iter().filter(|given| **given).count() != 1 {
         problems.push("spec.storage: exactly one of size, existingClaim or ephemeral".to_owned());
     }
-    if size.is_none() && (storage_class_name.is_some() || access_modes.is_some()) {
-        problems.push("spec.storage: storageClassName and accessModes go with size".to_owned());
+    let for_size = storage_class_name.is_some() || access_modes.is_some() || retain.is_some();
+    if size.is_none() && for_size {
+        problems.push("spec.storage: storageClassName, accessModes and retain go with size".to_owned());
+    }
+    if let Some(ephemeral) = ephemeral
+        && ephemeral.storage_class_name.is_some()
+        && ephemeral.size_limit.is_none()
+    {
+        problems.push("spec.storage.ephemeral: storageClassName needs sizeLimit".to_owned());
     }
 }
 
@@ -252,7 +295,7 @@ fn pull_policy(spec: &OllamaServiceSpec, options: &PlanOptions) -> PullPolicy {
     own.unwrap_or(options.image_pull_policy)
 }
 
-fn gpu_request(spec: &OllamaServiceSpec) -> Option<GpuRequest> {
+fn gpu_request(spec: &OllamaServiceSpec) -> Option<GpuRequest<'_>> {
     let gpu = spec.gpu.as_ref()?;
     let usual = match gpu.vendor {
         GpuVendor::Nvidia => "nvidia.com/gpu",
@@ -264,5 +307,6 @@ fn gpu_request(spec: &OllamaServiceSpec) -> Option<GpuRequest> {
         resource: gpu.resource_name.clone().unwrap_or_else(|| usual.to_owned()),
         taint: usual,
         count: gpu.count,
+        claims: &gpu.resource_claims,
     })
 }

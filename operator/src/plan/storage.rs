@@ -1,31 +1,61 @@
 //! Where models are kept.
 
 use k8s_openapi::api::core::v1::{
-    EmptyDirVolumeSource, PersistentVolumeClaim, PersistentVolumeClaimSpec,
-    PersistentVolumeClaimVolumeSource, Volume, VolumeResourceRequirements,
+    EmptyDirVolumeSource, EphemeralVolumeSource, PersistentVolumeClaim, PersistentVolumeClaimSpec,
+    PersistentVolumeClaimTemplate, PersistentVolumeClaimVolumeSource, Volume, VolumeResourceRequirements,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::Prepared;
-use super::names::{claim_name, metadata};
+use super::names::{claim_name, labels, metadata};
+use crate::crd::{EphemeralStorage, Retention, Storage};
 
-/// The claim for `storage.size`. It belongs to the OllamaService and goes with it; a Pod that goes leaves it be.
+const ONE_NODE: &str = "ReadWriteOnce";
+const MANY_NODES: &str = "ReadWriteMany";
+
+/// The claim for `storage.size`. It has an owner, with whom it goes, unless it is to be kept; a Pod that goes leaves it be.
 pub(super) fn claim(prepared: &Prepared<'_>) -> Option<PersistentVolumeClaim> {
     let storage = prepared.spec.storage.as_ref()?;
     let size = storage.size.clone()?;
     let modes = storage.access_modes.clone();
+    let mut metadata = metadata(prepared, &claim_name(prepared.name));
+    if storage.retain == Some(Retention::Retain) {
+        metadata.owner_references = None;
+    }
     Some(PersistentVolumeClaim {
-        metadata: metadata(prepared, &claim_name(prepared.name)),
-        spec: Some(PersistentVolumeClaimSpec {
-            access_modes: Some(modes.unwrap_or_else(|| vec!["ReadWriteOnce".to_owned()])),
-            storage_class_name: storage.storage_class_name.clone(),
-            resources: Some(VolumeResourceRequirements {
-                requests: Some([("storage".to_owned(), Quantity(size))].into()),
-                ..VolumeResourceRequirements::default()
-            }),
-            ..PersistentVolumeClaimSpec::default()
-        }),
+        metadata,
+        spec: Some(claim_spec(
+            modes.unwrap_or_else(|| vec![ONE_NODE.to_owned()]),
+            storage.storage_class_name.clone(),
+            size,
+        )),
         ..PersistentVolumeClaim::default()
+    })
+}
+
+fn claim_spec(
+    access_modes: Vec<String>,
+    storage_class_name: Option<String>,
+    size: String,
+) -> PersistentVolumeClaimSpec {
+    PersistentVolumeClaimSpec {
+        access_modes: Some(access_modes),
+        storage_class_name,
+        resources: Some(VolumeResourceRequirements {
+            requests: Some([("storage".to_owned(), Quantity(size))].into()),
+            ..VolumeResourceRequirements::default()
+        }),
+        ..PersistentVolumeClaimSpec::default()
+    }
+}
+
+/// Whether replicas on several nodes may have the same models. Ollama clears away at its start what no model of its own
+/// needs, and would take from the others what they are just pulling.
+pub(super) fn is_shared(storage: Option<&Storage>) -> bool {
+    storage.is_some_and(|storage| {
+        let modes = storage.access_modes.iter().flatten();
+        storage.existing_claim.is_some() || modes.into_iter().any(|mode| mode == MANY_NODES)
     })
 }
 
@@ -33,21 +63,48 @@ pub(super) fn claim(prepared: &Prepared<'_>) -> Option<PersistentVolumeClaim> {
 pub(super) fn models_volume(prepared: &Prepared<'_>, name: &str) -> Volume {
     let storage = prepared.spec.storage.clone().unwrap_or_default();
     let own = storage.size.map(|_| claim_name(prepared.name));
-    let claim = storage.existing_claim.or(own);
-    let limit = storage
-        .ephemeral
-        .and_then(|ephemeral| ephemeral.size_limit)
-        .map(Quantity);
-    Volume {
+    let volume = Volume {
         name: name.to_owned(),
-        empty_dir: claim.is_none().then(|| EmptyDirVolumeSource {
-            size_limit: limit,
-            ..Default::default()
-        }),
-        persistent_volume_claim: claim.map(|claim_name| PersistentVolumeClaimVolumeSource {
-            claim_name,
-            ..Default::default()
-        }),
         ..Volume::default()
+    };
+    match storage.existing_claim.or(own) {
+        Some(claim_name) => Volume {
+            persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
+                claim_name,
+                ..Default::default()
+            }),
+            ..volume
+        },
+        None => for_one_pod(prepared, storage.ephemeral.unwrap_or_default(), volume),
+    }
+}
+
+/// Kubernetes makes the claim of such a volume with the Pod and deletes it with the Pod.
+fn for_one_pod(prepared: &Prepared<'_>, ephemeral: EphemeralStorage, volume: Volume) -> Volume {
+    let EphemeralStorage {
+        storage_class_name,
+        size_limit,
+    } = ephemeral;
+    let (Some(class), Some(size)) = (storage_class_name, &size_limit) else {
+        return Volume {
+            empty_dir: Some(EmptyDirVolumeSource {
+                size_limit: size_limit.map(Quantity),
+                ..Default::default()
+            }),
+            ..volume
+        };
+    };
+    let template = PersistentVolumeClaimTemplate {
+        metadata: Some(ObjectMeta {
+            labels: Some(labels(prepared.name)),
+            ..ObjectMeta::default()
+        }),
+        spec: claim_spec(vec![ONE_NODE.to_owned()], Some(class), size.clone()),
+    };
+    Volume {
+        ephemeral: Some(EphemeralVolumeSource {
+            volume_claim_template: Some(template),
+        }),
+        ..volume
     }
 }

@@ -26,6 +26,7 @@ struct Case {
     pod: Value,
     replicas: Vec<Replica>,
     refused: Option<&'static str>,
+    claim_refused: Option<&'static str>,
     unserved: &'static [Kind],
     /// Children that there are, as far as the status looks at them.
     children: Vec<(Kind, Value)>,
@@ -41,6 +42,7 @@ impl Default for Case {
             pod: json!({}),
             replicas: vec![replica(|_| {})],
             refused: None,
+            claim_refused: None,
             unserved: &[],
             children: Vec::new(),
         }
@@ -148,6 +150,7 @@ impl Case {
             replicas: &self.replicas,
             progress: &Progress::of(&plan, &secrets, &self.replicas, false),
             refused: self.refused,
+            claim_refused: self.claim_refused,
         };
         status(&service, before, &known, now)
     }

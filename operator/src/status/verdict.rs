@@ -97,6 +97,8 @@ pub(super) struct Verdicts {
     pub(super) models: Verdict,
     /// What is wrong with the certificate.
     pub(super) certificate: Option<Verdict>,
+    /// What is wrong with the volume. The Pods go on with it as it is.
+    pub(super) storage: Option<Verdict>,
     /// What keeps the autoscaler from its work. The replicas that there are answer all the same.
     pub(super) autoscaler: Option<Verdict>,
     /// The way from outside the cluster is not there. It doesn't keep a service from being ready: inside, it answers.
@@ -114,6 +116,7 @@ impl Verdicts {
             self.certificate.as_ref(),
             Some(&self.available),
             Some(&self.models),
+            self.storage.as_ref(),
             self.autoscaler.as_ref(),
             self.exposure.as_ref(),
         ];

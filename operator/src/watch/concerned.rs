@@ -8,10 +8,13 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use super::Guarded;
 use crate::plan::{instance_of, secret_names, service_of};
 
-/// A child: its owner.
+/// A child: its owner, or whom its labels name, since a claim that is to be kept has no owner.
 pub(super) fn by_owner(_: &Store<Guarded>, child: &DynamicObject) -> Vec<ObjectRef<Guarded>> {
     let owner = service_of(&child.metadata).map(|(name, _)| name);
-    named(owner, child.metadata.namespace.as_deref())
+    named(
+        owner.or_else(|| instance_of(child)),
+        child.metadata.namespace.as_deref(),
+    )
 }
 
 /// A Pod belongs to a ReplicaSet; its labels say to which OllamaService.

@@ -172,7 +172,7 @@ async fn an_edited_spec_reaches_the_children() {
         }
     })
     .await;
-    let message = lab.condition("x", "Degraded", "True", "ApplyRefused").await;
+    let message = lab.condition("x", "Degraded", "True", "VolumeNotGrown").await;
     assert!(
         message.contains("PersistentVolumeClaim x-models"),
         "an unbound claim can't grow: {message}"

@@ -16,7 +16,7 @@ async fn a_wrong_spec_is_refused_with_words_that_help() {
         (json!({"storage": {}}), "exactly one of size"),
         (
             json!({"storage": {"existingClaim": "x", "storageClassName": "y"}}),
-            "storageClassName and accessModes go with size",
+            "storageClassName, accessModes and retain go with size",
         ),
         (json!({"storage": {"size": "much"}}), "spec.storage.size"),
         (
@@ -116,6 +116,26 @@ async fn a_wrong_spec_is_refused_with_words_that_help() {
         (
             json!({"gpu": {"vendor": "other"}}),
             "supported values: \"nvidia\"",
+        ),
+        (
+            json!({"storage": {"ephemeral": {"storageClassName": "fast"}}}),
+            "storageClassName needs sizeLimit",
+        ),
+        (
+            json!({"storage": {"existingClaim": "x", "retain": "Retain"}}),
+            "storageClassName, accessModes and retain go with size",
+        ),
+        (
+            json!({"gpu": {"count": 2, "resourceName": "nvidia.com/mig-1g.10gb"}}),
+            "gpu.count must be 1 with MIG slices",
+        ),
+        (
+            json!({"gpu": {"resourceName": "a/b", "resourceClaims": [{"name": "gpu", "resourceClaimName": "x"}]}}),
+            "gpu.resourceClaims goes without count and resourceName",
+        ),
+        (
+            json!({"gpu": {"resourceClaims": [{"name": "gpu", "resourceClaimName": "x", "resourceClaimTemplateName": "y"}]}}),
+            "exactly one of resourceClaimTemplateName and resourceClaimName",
         ),
         (json!({"gpu": {"count": 0}}), "greater than or equal to 1"),
         (json!({"gpu": {"resourceName": "gpu"}}), "spec.gpu.resourceName"),

@@ -13,3 +13,4 @@ mod namespace;
 mod replica;
 mod rotation;
 mod scale;
+mod storage;

@@ -3,14 +3,21 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::one;
 
 /// GPUs of each replica.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("!has(self.resourceName) || !self.resourceName.startsWith('nvidia.com/mig-') || self.count == 1")
+        .message("gpu.count must be 1 with MIG slices: a process can use one slice only; take a larger profile, or more replicas"),
+    validation = Rule::new("!has(self.resourceClaims) || (!has(self.resourceName) && self.count == 1)")
+        .message("gpu.resourceClaims goes without count and resourceName: the claims say how many devices and which"),
+)]
 pub struct Gpu {
     /// Who makes it: decides the resource's name, Ollama's image and the environment.
     #[serde(default)]
@@ -27,6 +34,37 @@ pub struct Gpu {
         regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?/[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$")
     )]
     pub resource_name: Option<String>,
+    /// Claims of dynamic resource allocation (resource.k8s.io/v1), in place of a device plugin's resource.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub resource_claims: Vec<GpuClaim>,
+}
+
+/// A claim of dynamic resource allocation: exactly one of a template, from which each Pod gets a claim of its own, and a
+/// claim that all Pods share.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.resourceClaimTemplateName) != has(self.resourceClaimName)")
+    .message("a claim needs exactly one of resourceClaimTemplateName and resourceClaimName"))]
+pub struct GpuClaim {
+    /// Its name in the Pod.
+    #[schemars(
+        length(min = 1, max = 63),
+        regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
+    )]
+    pub name: String,
+    /// A ResourceClaimTemplate in the same namespace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub resource_claim_template_name: Option<String>,
+    /// A ResourceClaim in the same namespace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub resource_claim_name: Option<String>,
+    /// One of the claim's requests; all of them without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub request: Option<String>,
 }
 
 /// Who makes the GPU.

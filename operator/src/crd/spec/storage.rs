@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 #[x_kube(
     validation = Rule::new("[has(self.size), has(self.existingClaim), has(self.ephemeral)].filter(given, given).size() == 1")
         .message("storage needs exactly one of size (a claim made for you), existingClaim (one you made) or ephemeral (lasts as long as the Pod)"),
-    validation = Rule::new("has(self.size) || !(has(self.storageClassName) || has(self.accessModes))")
-        .message("storageClassName and accessModes go with size: an existing claim has its own"),
+    validation = Rule::new("has(self.size) || !(has(self.storageClassName) || has(self.accessModes) || has(self.retain))")
+        .message("storageClassName, accessModes and retain go with size: an existing claim has its own"),
     validation = Rule::new("!has(self.size) || !has(oldSelf.size) || quantity(self.size).compareTo(quantity(oldSelf.size)) >= 0")
         .message("storage.size may grow, not shrink: a volume can't be made smaller"),
     validation = Rule::new("!has(self.size) || !has(oldSelf.size) || (has(self.storageClassName) ? (has(oldSelf.storageClassName) && self.storageClassName == oldSelf.storageClassName) : !has(oldSelf.storageClassName))")
@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
         .message("storage.accessModes can't change once the claim is there: make another OllamaService, or move to an existingClaim"),
 )]
 pub struct Storage {
-    /// Size of the claim NAME-models that the operator makes, such as 50Gi. It is deleted with the OllamaService.
+    /// Size of the claim NAME-models that the operator makes, such as 50Gi. It may grow, where the StorageClass allows it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(max = 32),
@@ -36,20 +36,40 @@ pub struct Storage {
     #[schemars(length(min = 1, max = 4), extend("items" = {
         "type": "string", "enum": ["ReadWriteOnce", "ReadWriteOncePod", "ReadWriteMany"]}))]
     pub access_modes: Option<Vec<String>>,
+    /// What becomes of that claim when the OllamaService is deleted. One that was kept is taken over by the next
+    /// OllamaService of the same name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retain: Option<Retention>,
     /// A PersistentVolumeClaim of yours in the same namespace. Nobody deletes it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub existing_claim: Option<String>,
-    /// The node's own disk, for as long as the Pod lives.
+    /// A volume of each replica's own, for as long as its Pod lives.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ephemeral: Option<EphemeralStorage>,
 }
 
-/// The node's own disk.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// What becomes of a claim when its OllamaService is deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Retention {
+    /// It goes too.
+    #[default]
+    Delete,
+    /// It stays, with its models.
+    Retain,
+}
+
+/// A volume of each replica's own: on the node's disk, or of a StorageClass.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.storageClassName) || has(self.sizeLimit)")
+    .message("storage.ephemeral.storageClassName needs sizeLimit: it is the size of each replica's volume"))]
 pub struct EphemeralStorage {
-    /// How much the models may take before the node evicts the Pod.
+    /// StorageClass of each replica's volume. Without it the models are on the node's own disk.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub storage_class_name: Option<String>,
+    /// How much the models may take: the size of the volume, or what the node evicts the Pod for.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(max = 32),

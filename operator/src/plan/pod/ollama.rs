@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{Container, EnvVar, ExecAction, Probe, ResourceRequirements};
+use k8s_openapi::api::core::v1::{Container, EnvVar, ExecAction, Probe, ResourceClaim, ResourceRequirements};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::{container_security, volumes};
-use crate::crd::GpuVendor;
-use crate::plan::Prepared;
+use crate::crd::{GpuClaim, GpuVendor};
+use crate::plan::{Prepared, storage};
 
 pub(super) const CONTAINER: &str = "ollama";
 
@@ -49,17 +49,23 @@ fn environment(prepared: &Prepared<'_>) -> Vec<EnvVar> {
         .env
         .iter()
         .any(|variable| variable.name == "OLLAMA_NO_CLOUD");
-    let gpus = prepared.gpu.as_ref().map(|gpu| gpu.vendor);
+    let prunes = runtime
+        .env
+        .iter()
+        .any(|variable| variable.name == "OLLAMA_NOPRUNE");
+    let shared = storage::is_shared(prepared.spec.storage.as_ref());
     let owned = [
         ("HOME", Some(volumes::HOME_DIRECTORY.to_owned())),
         ("TMPDIR", Some(volumes::TEMPORARY_DIRECTORY.to_owned())),
         ("OLLAMA_HOST", Some("127.0.0.1:11434".to_owned())),
         ("OLLAMA_MODELS", Some(volumes::MODELS_DIRECTORY.to_owned())),
         ("OLLAMA_NO_CLOUD", (!cloud).then(|| "true".to_owned())),
+        ("OLLAMA_NOPRUNE", (shared && !prunes).then(|| "true".to_owned())),
         // The image says `all`, which on a node whose default runtime is NVIDIA's hands out GPUs that nobody asked for.
+        // NVIDIA's device plugin sets its own; a claim's devices come by CDI, which needs none.
         (
             "NVIDIA_VISIBLE_DEVICES",
-            (gpus != Some(GpuVendor::Nvidia)).then(|| "void".to_owned()),
+            (!by_nvidia_plugin(prepared)).then(|| "void".to_owned()),
         ),
         ("OLLAMA_KEEP_ALIVE", runtime.keep_alive),
         ("OLLAMA_CONTEXT_LENGTH", number(runtime.context_length)),
@@ -74,12 +80,19 @@ fn environment(prepared: &Prepared<'_>) -> Vec<EnvVar> {
     owned.chain(runtime.env).collect()
 }
 
+fn by_nvidia_plugin(prepared: &Prepared<'_>) -> bool {
+    let gpu = prepared.gpu.as_ref();
+    gpu.is_some_and(|gpu| gpu.vendor == GpuVendor::Nvidia && gpu.claims.is_empty())
+}
+
 /// What the user asks for, and the GPU, which `gpu` alone decides.
 fn resources(prepared: &Prepared<'_>) -> Option<ResourceRequirements> {
     let resources = prepared.spec.resources.clone().unwrap_or_default();
     let mut limits = resources.limits;
     let mut requests = resources.requests;
-    if let Some(gpu) = &prepared.gpu {
+    let claims = prepared.gpu.iter().flat_map(|gpu| gpu.claims);
+    let claims: Vec<_> = claims.map(of_claim).collect();
+    if let Some(gpu) = prepared.gpu.as_ref().filter(|_| claims.is_empty()) {
         let count = Quantity(gpu.count.to_string());
         limits.insert(gpu.resource.clone(), count.clone());
         requests.insert(gpu.resource.clone(), count);
@@ -88,7 +101,14 @@ fn resources(prepared: &Prepared<'_>) -> Option<ResourceRequirements> {
     let resources = ResourceRequirements {
         limits: given(limits),
         requests: given(requests),
-        claims: None,
+        claims: Some(claims).filter(|claims| !claims.is_empty()),
     };
-    Some(resources).filter(|resources| resources.limits.is_some() || resources.requests.is_some())
+    Some(resources).filter(|resources| *resources != ResourceRequirements::default())
+}
+
+fn of_claim(claim: &GpuClaim) -> ResourceClaim {
+    ResourceClaim {
+        name: claim.name.clone(),
+        request: claim.request.clone(),
+    }
 }

@@ -10,6 +10,10 @@ fn route(accepted: &str) -> (Kind, Value) {
     (Kind::HttpRoute, json!({"status": {"parents": parents}}))
 }
 
+fn claim(status: &Value) -> (Kind, Value) {
+    (Kind::PersistentVolumeClaim, json!({"status": status}))
+}
+
 #[test]
 fn conditions_say_what_is_known() {
     let tls = json!({"network": {"tls": {"secretName": "cert"}}});
@@ -283,6 +287,44 @@ fn conditions_say_what_is_known() {
             },
             "Ready=False/ApplyRefused Available=True/ReplicasReady CredentialsSynced=True/InForce ModelsReady=True/NoneAsked \
              Degraded=True/ApplyRefused",
+        ),
+        (
+            "the API server refuses a larger claim",
+            Case {
+                claim_refused: Some("words"),
+                ..Case::default()
+            },
+            "Ready=True/Ready Available=True/ReplicasReady CredentialsSynced=True/InForce ModelsReady=True/NoneAsked \
+             Degraded=True/VolumeNotGrown",
+        ),
+        (
+            "the driver can't make the volume larger",
+            Case {
+                children: vec![claim(&json!({"conditions": [
+                    {"type": "ControllerResizeError", "status": "True", "message": "words"}]}))],
+                ..Case::default()
+            },
+            "Ready=True/Ready Available=True/ReplicasReady CredentialsSynced=True/InForce ModelsReady=True/NoneAsked \
+             Degraded=True/VolumeNotGrown",
+        ),
+        (
+            "a volume that is being made larger",
+            Case {
+                children: vec![claim(&json!({"conditions": [
+                    {"type": "FileSystemResizePending", "status": "True"}]}))],
+                ..Case::default()
+            },
+            "Ready=True/Ready Available=True/ReplicasReady CredentialsSynced=True/InForce ModelsReady=True/NoneAsked \
+             Degraded=False/AsExpected",
+        ),
+        (
+            "the volume is gone",
+            Case {
+                children: vec![claim(&json!({"phase": "Lost"}))],
+                ..Case::default()
+            },
+            "Ready=True/Ready Available=True/ReplicasReady CredentialsSynced=True/InForce ModelsReady=True/NoneAsked \
+             Degraded=True/VolumeLost",
         ),
         (
             "the cluster has no Gateway API",

@@ -1,0 +1,92 @@
+//! What becomes of the models' volume.
+
+use corral_operator::crd::OllamaService;
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use kube::ResourceExt;
+use kube::api::{DeleteParams, Patch, PatchParams};
+use serde_json::{Value, json};
+
+use crate::lab::{Lab, eventually};
+
+async fn patch(lab: &Lab, storage: Value) {
+    let patch = Patch::Merge(json!({"spec": {"storage": storage}}));
+    lab.api::<OllamaService>()
+        .patch("x", &PatchParams::default(), &patch)
+        .await
+        .unwrap();
+}
+
+async fn owners(lab: &Lab, expected: usize) -> PersistentVolumeClaim {
+    eventually(&format!("the claim has {expected} owners"), || async {
+        let claim = lab.api::<PersistentVolumeClaim>().get("x-models").await;
+        let claim = claim.map_err(|error| error.to_string())?;
+        if claim.owner_references().len() == expected {
+            Ok(claim)
+        } else {
+            Err(format!("{:?}", claim.owner_references()))
+        }
+    })
+    .await
+}
+
+/// Kubernetes deletes what an owner leaves behind; without an owner, nothing does.
+#[tokio::test]
+async fn a_claim_that_is_to_be_kept_has_no_owner_and_is_taken_over_again() {
+    let lab = Lab::new("retain").await;
+    let _operator = lab.operator(&[]).await;
+    lab.create("x", json!({"storage": {"size": "1Gi"}})).await;
+    let made = owners(&lab, 1).await;
+    patch(&lab, json!({"retain": "Retain"})).await;
+    owners(&lab, 0).await;
+    patch(&lab, json!({"retain": null})).await;
+    owners(&lab, 1).await;
+    patch(&lab, json!({"retain": "Retain"})).await;
+    owners(&lab, 0).await;
+    lab.settled().await;
+
+    lab.api::<OllamaService>()
+        .delete("x", &DeleteParams::default())
+        .await
+        .unwrap();
+    // No garbage collector runs here: what has an owner is deleted by hand.
+    lab.create("y", json!({})).await;
+    lab.condition("y", "Available", "False", "Starting").await;
+    let kept = owners(&lab, 0).await;
+    assert_eq!(kept.uid(), made.uid());
+
+    for (kind, path) in [
+        ("serviceaccounts", "api/v1"),
+        ("configmaps", "api/v1"),
+        ("services", "api/v1"),
+        ("secrets", "api/v1"),
+        ("deployments", "apis/apps/v1"),
+        ("networkpolicies", "apis/networking.k8s.io/v1"),
+    ] {
+        let selector = "labelSelector=app.kubernetes.io%2Finstance%3Dx";
+        let path = format!("/{path}/namespaces/{}/{kind}?{selector}", lab.namespace);
+        let request = http::Request::delete(path).body(Vec::new()).unwrap();
+        lab.client.request::<Value>(request).await.unwrap();
+    }
+    lab.create("x", json!({"storage": {"size": "1Gi", "retain": "Retain"}}))
+        .await;
+    lab.condition("x", "Available", "False", "Starting").await;
+    assert_eq!(owners(&lab, 0).await.uid(), made.uid(), "the same models");
+    patch(&lab, json!({"retain": "Delete"})).await;
+    assert_eq!(owners(&lab, 1).await.uid(), made.uid());
+}
+
+#[tokio::test]
+async fn a_claim_of_somebody_else_is_never_taken_over() {
+    let lab = Lab::new("others").await;
+    let _operator = lab.operator(&[]).await;
+    let theirs = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "x-models"},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}});
+    let theirs: PersistentVolumeClaim = lab.apply("x-models", theirs).await;
+    lab.create("x", json!({"storage": {"size": "1Gi", "retain": "Retain"}}))
+        .await;
+    lab.condition("x", "Ready", "False", "NameTaken").await;
+    assert_eq!(
+        lab.api::<PersistentVolumeClaim>().get("x-models").await.unwrap(),
+        theirs
+    );
+}
