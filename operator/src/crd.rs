@@ -24,9 +24,9 @@ pub use exposure::{
 };
 pub use spec::{
     ApiKeysAuth, Auth, Autoscaling, AutoscalingTarget, BasicAuth, Disruption, EphemeralStorage, Gpu,
-    GpuClaim, GpuVendor, Image, JwtAuth, Keda, KedaAuthentication, KedaTrigger, Model, Network, NetworkTls,
-    OllamaKeysAuth, OllamaService, OllamaServiceSpec, PullPolicy, Resources, Retention, Runtime, SecretRef,
-    Storage, TopologySpread, WhenUnsatisfiable,
+    GpuClaim, GpuVendor, Image, JwtAuth, Keda, KedaAuthentication, KedaTrigger, KvCacheType, Model, Network,
+    NetworkTls, OllamaKeysAuth, OllamaService, OllamaServiceSpec, PullPolicy, Resources, Retention, Runtime,
+    SecretRef, Storage, TopologySpread, WhenUnsatisfiable,
 };
 pub use status::{CredentialsStatus, ModelStatus, OllamaServiceStatus, SecretStatus};
 

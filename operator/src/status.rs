@@ -4,6 +4,7 @@ mod certificate;
 mod conditions;
 mod credentials;
 mod exposure;
+mod gpu;
 mod models;
 mod pods;
 mod scale;
@@ -85,6 +86,7 @@ pub fn status(
         available,
         credentials: credentials::synced(service, known),
         certificate: certificate::problem(service, known),
+        gpu: gpu::fallback(service, known),
         storage: storage::problem(known),
         models: models::ready(service, known, &models),
         exposure: exposure::exposed(known),

@@ -34,3 +34,18 @@ fn the_rule_on_the_environment_names_every_owned_variable() {
         assert!(rule["message"].as_str().unwrap().contains(variable), "{variable}");
     }
 }
+
+/// Of a variable that is given twice one would be ignored without a word.
+#[test]
+fn the_rule_on_variables_given_twice_names_every_field() {
+    let owned = ["contextLength", "env", "keepAlive", "numParallel"];
+    let definition = serde_json::to_value(crd::definition()).unwrap();
+    let runtime = definition
+        .pointer("/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/runtime")
+        .unwrap();
+    let rule = runtime["x-kubernetes-validations"][0]["rule"].as_str().unwrap();
+    let fields = runtime["properties"].as_object().unwrap().keys();
+    for field in fields.filter(|field| !owned.contains(&field.as_str())) {
+        assert!(rule.contains(&format!("has(self.{field})")), "{field}");
+    }
+}

@@ -218,6 +218,10 @@ fn what_is_wrong_is_named() {
             "{gpu: {resourceClaims: [{name: gpu}]}}",
             "spec.gpu.resourceClaims: gpu needs exactly one of",
         ),
+        (
+            "{runtime: {maxQueue: 2, env: [{name: OLLAMA_MAX_QUEUE, value: '1'}]}}",
+            "spec.runtime.env: OLLAMA_MAX_QUEUE has a field of its own",
+        ),
         ("{gpu: {vendor: other}}", "unknown variant `other`"),
         ("{service: {nodePort: 30000}}", "spec.service: nodePort"),
         (

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::config::Model;
 use crate::proxy::Proxy;
+use crate::status::LoadedModel;
 use board::Board;
 use name::CanonicalName;
 use ollama::{Installed, Ollama, OllamaError};
@@ -32,6 +33,7 @@ pub async fn keep_ready(proxy: Arc<Proxy>) -> Infallible {
     tokio::select! {
         never = probe(&proxy, &ollama) => never,
         never = keep_models(&proxy, &ollama) => never,
+        never = watch_memory(proxy.models(), &ollama) => never,
     }
 }
 
@@ -44,6 +46,26 @@ async fn probe(proxy: &Proxy, ollama: &Ollama) -> Infallible {
             pause = PROBE;
         }
         tokio::time::sleep(pause).await;
+    }
+}
+
+/// Keeps `/status` true of what is in memory and of whether it is a GPU's.
+async fn watch_memory(board: &Board, ollama: &Ollama) -> Infallible {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        // An Ollama that doesn't answer has nothing in memory that anybody could use.
+        let loaded = ollama.loaded().await.unwrap_or_default();
+        board.note_loaded(loaded.into_iter().map(LoadedModel::from).collect());
+    }
+}
+
+impl From<Installed> for LoadedModel {
+    fn from(loaded: Installed) -> Self {
+        Self {
+            name: loaded.name,
+            size: loaded.size,
+            size_vram: loaded.size_vram,
+        }
     }
 }
 

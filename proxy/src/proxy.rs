@@ -207,6 +207,7 @@ impl Proxy {
                 .filter_map(LimitsStatus::of)
                 .collect(),
             models: self.models.statuses(),
+            loaded: self.models.loaded(),
         }
     }
 }

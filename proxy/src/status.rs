@@ -32,6 +32,9 @@ pub struct Status {
     pub limits: Vec<LimitsStatus>,
     /// Every model of the configuration.
     pub models: Vec<ModelStatus>,
+    /// Every model that was in memory at the last look, half a minute ago at most.
+    #[serde(default)]
+    pub loaded: Vec<LoadedModel>,
 }
 
 /// The configuration in force.
@@ -191,6 +194,18 @@ pub struct ModelStatus {
     pub size: Option<u64>,
     /// Why it failed, in Ollama's words.
     pub message: Option<String>,
+}
+
+/// A model in memory (ProcessModelResponse in Ollama's api/types.go).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LoadedModel {
+    /// As Ollama names it.
+    pub name: String,
+    /// Bytes that it takes.
+    pub size: u64,
+    /// How many of them are in GPU memory: none where it computes on the CPU.
+    pub size_vram: u64,
 }
 
 /// Where a model stands.

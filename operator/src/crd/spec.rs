@@ -24,7 +24,7 @@ pub use gpu::{Gpu, GpuClaim, GpuVendor, Resources};
 pub use image::{Image, PullPolicy};
 pub use models::Model;
 pub use network::{Network, NetworkTls};
-pub use runtime::Runtime;
+pub use runtime::{KvCacheType, Runtime};
 pub use scale::{
     Autoscaling, AutoscalingTarget, Disruption, Keda, KedaAuthentication, KedaTrigger, TopologySpread,
     WhenUnsatisfiable,

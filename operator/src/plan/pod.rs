@@ -3,6 +3,7 @@
 //! Ollama is the sidecar so that at shutdown the proxy drains while Ollama still answers. What may change while a model is
 //! in GPU memory (credentials, access rules, models, addresses) is in ConfigMap and Secrets and never here.
 
+pub(super) mod environment;
 mod ollama;
 mod proxy;
 mod volumes;

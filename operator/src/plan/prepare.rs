@@ -8,6 +8,7 @@ use corral_proxy::config::{self, Require};
 use ipnet::IpNet;
 
 use super::credentials::{Source, sources, tls_secret};
+use super::pod::environment::given_twice;
 use super::scale::Replicas;
 use crate::cli::{PlanOptions, SecretsMode};
 use crate::crd::{
@@ -199,6 +200,11 @@ fn check_environment(spec: &OllamaServiceSpec, problems: &mut Vec<String>) {
     let variables = spec.runtime.iter().flat_map(|runtime| &runtime.env);
     for variable in variables.filter(|variable| OWNED_VARIABLES.contains(&variable.name.as_str())) {
         problems.push(format!("spec.runtime.env: the operator owns {}", variable.name));
+    }
+    for name in spec.runtime.iter().flat_map(given_twice) {
+        problems.push(format!(
+            "spec.runtime.env: {name} has a field of its own in spec.runtime, and both are given; keep the field"
+        ));
     }
 }
 

@@ -12,6 +12,7 @@ use crate::observe::Content;
 use crate::plan::plan;
 
 mod conditions;
+mod gpu;
 mod scale;
 
 const CONFIGURATION: &str = "the configuration's digest";
@@ -81,6 +82,7 @@ fn replica(change: impl FnOnce(&mut Status)) -> Replica {
         clients: Vec::new(),
         limits: vec![],
         models: Vec::new(),
+        loaded: Vec::new(),
     };
     change(&mut says);
     Replica {

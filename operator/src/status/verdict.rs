@@ -97,6 +97,8 @@ pub(super) struct Verdicts {
     pub(super) models: Verdict,
     /// What is wrong with the certificate.
     pub(super) certificate: Option<Verdict>,
+    /// Models compute on the CPU although a GPU was asked for. They answer, slowly.
+    pub(super) gpu: Option<Verdict>,
     /// What is wrong with the volume. The Pods go on with it as it is.
     pub(super) storage: Option<Verdict>,
     /// What keeps the autoscaler from its work. The replicas that there are answer all the same.
@@ -116,6 +118,7 @@ impl Verdicts {
             self.certificate.as_ref(),
             Some(&self.available),
             Some(&self.models),
+            self.gpu.as_ref(),
             self.storage.as_ref(),
             self.autoscaler.as_ref(),
             self.exposure.as_ref(),

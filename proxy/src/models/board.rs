@@ -5,12 +5,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use crate::config::Model;
-use crate::status::{ModelState, ModelStatus};
+use crate::status::{LoadedModel, ModelState, ModelStatus};
 
 /// The models of the configuration in force, and how far they are.
 #[derive(Debug, Default)]
 pub struct Board {
     entries: Mutex<Vec<Entry>>,
+    loaded: Mutex<Vec<LoadedModel>>,
     changed: Notify,
 }
 
@@ -72,6 +73,15 @@ impl Board {
     /// What `/status` says of them.
     pub fn statuses(&self) -> Vec<ModelStatus> {
         self.lock().iter().map(|entry| entry.status.clone()).collect()
+    }
+
+    /// What is in memory, whoever has it loaded.
+    pub fn loaded(&self) -> Vec<LoadedModel> {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn note_loaded(&self, loaded: Vec<LoadedModel>) {
+        *self.loaded.lock().unwrap_or_else(PoisonError::into_inner) = loaded;
     }
 
     /// Whether each is ready.

@@ -57,6 +57,9 @@ pub(super) struct Installed {
     pub(super) digest: String,
     #[serde(default)]
     pub(super) size: u64,
+    /// Bytes in GPU memory, of a model that is loaded.
+    #[serde(default)]
+    pub(super) size_vram: u64,
 }
 
 #[derive(Deserialize)]

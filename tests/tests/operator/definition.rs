@@ -106,6 +106,18 @@ async fn a_wrong_spec_is_refused_with_words_that_help() {
             "Duplicate value",
         ),
         (
+            json!({"runtime": {"flashAttention": true, "env": [{"name": "OLLAMA_FLASH_ATTENTION", "value": "0"}]}}),
+            "keep the field",
+        ),
+        (
+            json!({"runtime": {"kvCacheType": "q2"}}),
+            "supported values: \"f16\"",
+        ),
+        (
+            json!({"runtime": {"httpsProxy": "http://user:word@proxy.example"}}),
+            "spec.runtime.httpsProxy",
+        ),
+        (
             json!({"runtime": {"keepAlive": "soon"}}),
             "spec.runtime.keepAlive",
         ),

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{Container, EnvVar, ExecAction, Probe, ResourceClaim, ResourceRequirements};
+use k8s_openapi::api::core::v1::{Container, ExecAction, Probe, ResourceClaim, ResourceRequirements};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-use super::{container_security, volumes};
-use crate::crd::{GpuClaim, GpuVendor};
-use crate::plan::{Prepared, storage};
+use super::{container_security, environment, volumes};
+use crate::crd::GpuClaim;
+use crate::plan::Prepared;
 
 pub(super) const CONTAINER: &str = "ollama";
 
@@ -18,7 +18,7 @@ pub(super) fn container(prepared: &Prepared<'_>) -> Container {
         image: Some(prepared.ollama_image.clone()),
         image_pull_policy: Some(format!("{:?}", prepared.pull_policy)),
         args: Some(vec!["serve".to_owned()]),
-        env: Some(environment(prepared)),
+        env: Some(environment::environment(prepared)),
         restart_policy: Some("Always".to_owned()),
         startup_probe: Some(startup_probe()),
         resources: resources(prepared),
@@ -40,49 +40,6 @@ fn startup_probe() -> Probe {
         failure_threshold: Some(120),
         ..Probe::default()
     }
-}
-
-fn environment(prepared: &Prepared<'_>) -> Vec<EnvVar> {
-    let runtime = prepared.spec.runtime.clone().unwrap_or_default();
-    let number = |number: Option<i32>| number.map(|number| number.to_string());
-    let cloud = runtime
-        .env
-        .iter()
-        .any(|variable| variable.name == "OLLAMA_NO_CLOUD");
-    let prunes = runtime
-        .env
-        .iter()
-        .any(|variable| variable.name == "OLLAMA_NOPRUNE");
-    let shared = storage::is_shared(prepared.spec.storage.as_ref());
-    let owned = [
-        ("HOME", Some(volumes::HOME_DIRECTORY.to_owned())),
-        ("TMPDIR", Some(volumes::TEMPORARY_DIRECTORY.to_owned())),
-        ("OLLAMA_HOST", Some("127.0.0.1:11434".to_owned())),
-        ("OLLAMA_MODELS", Some(volumes::MODELS_DIRECTORY.to_owned())),
-        ("OLLAMA_NO_CLOUD", (!cloud).then(|| "true".to_owned())),
-        ("OLLAMA_NOPRUNE", (shared && !prunes).then(|| "true".to_owned())),
-        // The image says `all`, which on a node whose default runtime is NVIDIA's hands out GPUs that nobody asked for.
-        // NVIDIA's device plugin sets its own; a claim's devices come by CDI, which needs none.
-        (
-            "NVIDIA_VISIBLE_DEVICES",
-            (!by_nvidia_plugin(prepared)).then(|| "void".to_owned()),
-        ),
-        ("OLLAMA_KEEP_ALIVE", runtime.keep_alive),
-        ("OLLAMA_CONTEXT_LENGTH", number(runtime.context_length)),
-        ("OLLAMA_NUM_PARALLEL", number(runtime.num_parallel)),
-    ];
-    let given = owned.into_iter().filter(|(_, value)| value.is_some());
-    let owned = given.map(|(name, value)| EnvVar {
-        name: name.to_owned(),
-        value,
-        value_from: None,
-    });
-    owned.chain(runtime.env).collect()
-}
-
-fn by_nvidia_plugin(prepared: &Prepared<'_>) -> bool {
-    let gpu = prepared.gpu.as_ref();
-    gpu.is_some_and(|gpu| gpu.vendor == GpuVendor::Nvidia && gpu.claims.is_empty())
 }
 
 /// What the user asks for, and the GPU, which `gpu` alone decides.
