@@ -23,10 +23,11 @@ pub use exposure::{
     TrafficPolicy,
 };
 pub use spec::{
-    ApiKeysAuth, Auth, Autoscaling, AutoscalingTarget, BasicAuth, Disruption, EphemeralStorage, Gpu,
-    GpuClaim, GpuVendor, Image, JwtAuth, Keda, KedaAuthentication, KedaTrigger, KvCacheType, Model, Network,
-    NetworkTls, OllamaKeysAuth, OllamaService, OllamaServiceSpec, PullPolicy, Resources, Retention, Runtime,
-    SecretRef, Storage, TopologySpread, WhenUnsatisfiable,
+    ApiKeysAuth, Auth, Autoscaling, AutoscalingTarget, BasicAuth, ClaimVolume, ConfigMapVolume, Disruption,
+    EmptyVolume, EphemeralStorage, Gpu, GpuClaim, GpuVendor, Image, JwtAuth, Keda, KedaAuthentication,
+    KedaTrigger, KvCacheType, Model, Network, NetworkTls, OllamaKeysAuth, OllamaService, OllamaServiceSpec,
+    PodMount, PodTemplate, PodVolume, PullPolicy, Resources, Retention, Runtime, SecretRef, SecretVolume,
+    Sidecar, Storage, TopologySpread, WhenUnsatisfiable,
 };
 pub use status::{CredentialsStatus, ModelStatus, OllamaServiceStatus, SecretStatus};
 

@@ -107,6 +107,23 @@ fn what_may_change_while_a_model_is_loaded_is_not_in_the_pod() {
     }
 }
 
+#[test]
+fn no_volume_of_the_operator_can_be_given() {
+    for case in ["everything.yaml", "tokens.yaml"] {
+        let text = fs::read_to_string(folder("cases").join(case)).unwrap();
+        let deployment: serde_yaml::Value = serde_yaml::from_str(&child(&text, "Deployment")).unwrap();
+        let volumes = deployment["spec"]["template"]["spec"]["volumes"].as_sequence().unwrap();
+        for name in volumes.iter().map(|volume| volume["name"].as_str().unwrap()) {
+            let spec = format!("{{podTemplate: {{volumes: [{{name: {name}, emptyDir: {{sizeLimit: 1Mi}}}}]}}}}");
+            let text = format!(
+                "{{metadata: {{name: x}}, kind: OllamaService, apiVersion: corral.dev/v1alpha1, spec: {spec}}}"
+            );
+            let error = render(&text, &options("")).unwrap_err().to_string();
+            assert!(error.contains(&format!("{name} is the operator's volume")), "{error}");
+        }
+    }
+}
+
 /// A template that changes replaces every Pod, and with it every model in GPU memory.
 #[test]
 fn the_number_of_replicas_changes_nothing_in_the_pods() {
@@ -221,6 +238,70 @@ fn what_is_wrong_is_named() {
         (
             "{runtime: {maxQueue: 2, env: [{name: OLLAMA_MAX_QUEUE, value: '1'}]}}",
             "spec.runtime.env: OLLAMA_MAX_QUEUE has a field of its own",
+        ),
+        (
+            "{podTemplate: {labels: {app.kubernetes.io/name: other}}}",
+            "spec.podTemplate.labels: app.kubernetes.io/name is the operator's",
+        ),
+        (
+            "{podTemplate: {annotations: {corral.dev/nudge: x}}}",
+            "spec.podTemplate.annotations: corral.dev/nudge is the operator's",
+        ),
+        (
+            "{podTemplate: {annotations: {kubectl.kubernetes.io/default-container: x}}}",
+            "spec.podTemplate.annotations: kubectl.kubernetes.io/default-container is",
+        ),
+        (
+            "{podTemplate: {volumes: [{name: api-keys, emptyDir: {sizeLimit: 1Mi}}]}}",
+            "spec.podTemplate.volumes: api-keys is the operator's volume",
+        ),
+        (
+            "{podTemplate: {volumes: [{name: a}]}}",
+            "spec.podTemplate.volumes: a needs exactly one of",
+        ),
+        (
+            "{podTemplate: {volumes: [{name: a, secret: {secretName: x-credentials}}]}}",
+            "spec.podTemplate.volumes: a is a Secret with this service's credentials",
+        ),
+        (
+            "{podTemplate: {volumes: [{name: a, secret: {secretName: x-digest-key}}]}}",
+            "spec.podTemplate.volumes: a is a Secret with this service's credentials",
+        ),
+        (
+            "{network: {tls: {secretName: cert}}, podTemplate: {volumes: [{name: a, secret: {secretName: cert}}]}}",
+            "spec.podTemplate.volumes: a is a Secret with this service's credentials",
+        ),
+        (
+            "{podTemplate: {sidecars: [{name: proxy, image: x}]}}",
+            "spec.podTemplate.sidecars: proxy is the operator's container",
+        ),
+        (
+            "{podTemplate: {sidecars: [{name: ollama, image: x}]}}",
+            "spec.podTemplate.sidecars: ollama is the operator's container",
+        ),
+        (
+            "{podTemplate: {sidecars: [{name: a, image: x, volumeMounts: [{name: api-keys, mountPath: /keys}]}]}}",
+            "spec.podTemplate: there is no api-keys in volumes",
+        ),
+        (
+            "{podTemplate: {ollamaMounts: [{name: tls, mountPath: /keys}]}}",
+            "spec.podTemplate: there is no tls in volumes",
+        ),
+        (
+            "{podTemplate: {ollamaMounts: [{name: a, mountPath: /models/a}]}}",
+            "spec.podTemplate.ollamaMounts: /models/a lies in or over",
+        ),
+        (
+            "{podTemplate: {ollamaMounts: [{name: a, mountPath: /home}]}}",
+            "spec.podTemplate.ollamaMounts: /home lies in or over",
+        ),
+        (
+            "{podTemplate: {ollamaMounts: [{name: a, mountPath: /}]}}",
+            "spec.podTemplate.ollamaMounts: / lies in or over",
+        ),
+        (
+            "{podTemplate: {terminationGracePeriodSeconds: 30}}",
+            "spec.podTemplate.terminationGracePeriodSeconds: 120 at least",
         ),
         ("{gpu: {vendor: other}}", "unknown variant `other`"),
         ("{service: {nodePort: 30000}}", "spec.service: nodePort"),

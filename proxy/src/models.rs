@@ -223,4 +223,24 @@ mod tests {
         retries.note_failure("a", now);
         assert_eq!(retries.pause(now), SHORTEST_RETRY, "after a success");
     }
+
+    #[test]
+    fn what_is_in_memory_says_how_much_of_it_is_a_gpus() {
+        let cases = [
+            (
+                r#"{"name": "m", "size": 100, "size_vram": 40, "context_length": 4096}"#,
+                40,
+            ),
+            (r#"{"name": "m", "size": 100, "digest": "x"}"#, 0),
+        ];
+        for (answer, size_vram) in cases {
+            let loaded: Installed = serde_json::from_str(answer).unwrap();
+            let expected = LoadedModel {
+                name: "m".to_owned(),
+                size: 100,
+                size_vram,
+            };
+            assert_eq!(LoadedModel::from(loaded), expected, "{answer}");
+        }
+    }
 }

@@ -5,6 +5,7 @@ mod gpu;
 mod image;
 mod models;
 mod network;
+mod pod_template;
 mod runtime;
 mod scale;
 mod storage;
@@ -24,6 +25,9 @@ pub use gpu::{Gpu, GpuClaim, GpuVendor, Resources};
 pub use image::{Image, PullPolicy};
 pub use models::Model;
 pub use network::{Network, NetworkTls};
+pub use pod_template::{
+    ClaimVolume, ConfigMapVolume, EmptyVolume, PodMount, PodTemplate, PodVolume, SecretVolume, Sidecar,
+};
 pub use runtime::{KvCacheType, Runtime};
 pub use scale::{
     Autoscaling, AutoscalingTarget, Disruption, Keda, KedaAuthentication, KedaTrigger, TopologySpread,
@@ -135,6 +139,9 @@ pub struct OllamaServiceSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub runtime_class_name: Option<String>,
+    /// What the Pods have beside all this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pod_template: Option<PodTemplate>,
 }
 
 fn one() -> i32 {

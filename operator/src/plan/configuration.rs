@@ -16,6 +16,7 @@ use super::Prepared;
 use super::credentials::Source;
 use super::limits;
 use super::names::metadata;
+use super::pod::TERMINATION_GRACE_SECONDS;
 use crate::cli::SecretsMode;
 
 /// How long new requests are still served after SIGTERM: endpoints take a moment to be withdrawn everywhere.
@@ -66,7 +67,7 @@ fn config(prepared: &Prepared<'_>) -> Config {
         }),
         shutdown: Shutdown {
             delay_seconds: SHUTDOWN_DELAY_SECONDS,
-            drain_seconds: DRAIN_SECONDS,
+            drain_seconds: prepared.termination_grace_seconds() - (TERMINATION_GRACE_SECONDS - DRAIN_SECONDS),
         },
         digest_key_file: (prepared.secrets == SecretsMode::Read)
             .then(|| Path::new(paths::DIGEST_KEY_DIRECTORY).join(paths::DIGEST_KEY_FILE)),

@@ -18,6 +18,9 @@ pub const AUTOSCALED_ANNOTATION: &str = "corral.dev/autoscaled";
 /// On a Pod, not on the template: any change of it makes the kubelet refresh the Pod's mounts at once.
 pub const NUDGE_ANNOTATION: &str = "corral.dev/nudge";
 
+/// Which container kubectl means where none is named.
+pub(super) const DEFAULT_CONTAINER_ANNOTATION: &str = "kubectl.kubernetes.io/default-container";
+
 const NAME: &str = "ollamaservice";
 const NAME_LABEL: &str = "app.kubernetes.io/name";
 const INSTANCE_LABEL: &str = "app.kubernetes.io/instance";

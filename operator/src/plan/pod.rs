@@ -5,6 +5,7 @@
 
 pub(super) mod environment;
 mod ollama;
+pub(super) mod overrides;
 mod proxy;
 mod volumes;
 
@@ -14,21 +15,28 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::names::labels;
+use super::names::{DEFAULT_CONTAINER_ANNOTATION, labels};
 use super::{Prepared, scale};
 use crate::crd::GpuClaim;
 
 /// How long a Pod has after SIGTERM: the proxy's delay and drain, and then Ollama's own end.
-pub(super) const TERMINATION_GRACE_SECONDS: i64 = 120;
+pub(super) const TERMINATION_GRACE_SECONDS: u32 = 120;
 /// User and group of every process; also that of the volumes.
 const USER: i64 = 65532;
 
 pub(super) fn template(prepared: &Prepared<'_>) -> PodTemplateSpec {
-    let annotation = ("kubectl.kubernetes.io/default-container", ollama::CONTAINER);
+    let template = prepared.spec.pod_template.clone().unwrap_or_default();
+    let mut labels = labels(prepared.name);
+    labels.extend(template.labels);
+    let mut annotations = template.annotations;
+    annotations.insert(
+        DEFAULT_CONTAINER_ANNOTATION.to_owned(),
+        ollama::CONTAINER.to_owned(),
+    );
     PodTemplateSpec {
         metadata: Some(ObjectMeta {
-            labels: Some(labels(prepared.name)),
-            annotations: Some([(annotation.0.to_owned(), annotation.1.to_owned())].into()),
+            labels: Some(labels),
+            annotations: Some(annotations),
             ..ObjectMeta::default()
         }),
         spec: Some(pod(prepared)),
@@ -38,14 +46,20 @@ pub(super) fn template(prepared: &Prepared<'_>) -> PodTemplateSpec {
 fn pod(prepared: &Prepared<'_>) -> PodSpec {
     let spec = prepared.spec;
     let pull_secrets = spec.image.as_ref().map(|image| image.pull_secrets.clone());
+    let template = spec.pod_template.clone().unwrap_or_default();
+    let mut sidecars = vec![ollama::container(prepared)];
+    sidecars.extend(overrides::sidecars(prepared));
     PodSpec {
-        init_containers: Some(vec![ollama::container(prepared)]),
+        init_containers: Some(sidecars),
         containers: vec![proxy::container(prepared)],
         volumes: Some(volumes::volumes(prepared)),
         service_account_name: Some(prepared.name.to_owned()),
         automount_service_account_token: Some(false),
         enable_service_links: Some(false),
-        termination_grace_period_seconds: Some(TERMINATION_GRACE_SECONDS),
+        termination_grace_period_seconds: Some(prepared.termination_grace_seconds().into()),
+        affinity: template.affinity,
+        priority_class_name: template.priority_class_name,
+        scheduler_name: template.scheduler_name,
         security_context: Some(pod_security()),
         image_pull_secrets: pull_secrets.filter(|secrets| !secrets.is_empty()),
         node_selector: Some(spec.node_selector.clone()).filter(|labels| !labels.is_empty()),
@@ -115,7 +129,6 @@ mod tests {
 
     #[test]
     fn the_proxy_is_done_before_the_pod_is_killed() {
-        const FOR_OLLAMA: i64 = 10;
-        assert!(i64::from(SHUTDOWN_DELAY_SECONDS + DRAIN_SECONDS) + FOR_OLLAMA <= TERMINATION_GRACE_SECONDS);
+        assert!(SHUTDOWN_DELAY_SECONDS + DRAIN_SECONDS + 10 <= TERMINATION_GRACE_SECONDS);
     }
 }

@@ -7,8 +7,9 @@ use corral_proxy::config::validate::{check_issuer, unmeetable};
 use corral_proxy::config::{self, Require};
 use ipnet::IpNet;
 
-use super::credentials::{Source, sources, tls_secret};
+use super::credentials::{Source, secret_names, sources, tls_secret};
 use super::pod::environment::given_twice;
+use super::pod::{TERMINATION_GRACE_SECONDS, overrides};
 use super::scale::Replicas;
 use crate::cli::{PlanOptions, SecretsMode};
 use crate::crd::{
@@ -42,6 +43,16 @@ pub struct Prepared<'a> {
     pub(super) secrets: SecretsMode,
 }
 
+impl Prepared<'_> {
+    /// How long a Pod that is to end has.
+    pub(super) fn termination_grace_seconds(&self) -> u32 {
+        let template = self.spec.pod_template.as_ref();
+        template
+            .and_then(|template| template.termination_grace_period_seconds)
+            .unwrap_or(TERMINATION_GRACE_SECONDS)
+    }
+}
+
 /// A GPU as the scheduler knows it.
 #[derive(Debug)]
 pub(super) struct GpuRequest<'a> {
@@ -69,6 +80,7 @@ pub(super) fn prepare<'a>(
     check_gpu(spec.gpu.as_ref(), &mut problems);
     check_storage(spec.storage.as_ref(), &mut problems);
     check_environment(spec, &mut problems);
+    check_pod_template(service, &mut problems);
     let sources = sources(name, spec.auth.as_ref());
     check_auth(spec, &sources, &mut problems);
     check_exposure(spec, &mut problems);
@@ -193,6 +205,22 @@ fn check_storage(storage: Option<&Storage>, problems: &mut Vec<String>) {
         && ephemeral.size_limit.is_none()
     {
         problems.push("spec.storage.ephemeral: storageClassName needs sizeLimit".to_owned());
+    }
+}
+
+fn check_pod_template(service: &OllamaService, problems: &mut Vec<String>) {
+    let Some(template) = &service.spec.pod_template else {
+        return;
+    };
+    let secrets: Vec<_> = secret_names(service).collect();
+    problems.extend(overrides::problems(template, &secrets));
+    if template
+        .termination_grace_period_seconds
+        .is_some_and(|seconds| seconds < TERMINATION_GRACE_SECONDS)
+    {
+        problems.push(format!(
+            "spec.podTemplate.terminationGracePeriodSeconds: {TERMINATION_GRACE_SECONDS} at least, for streams to end"
+        ));
     }
 }
 

@@ -118,6 +118,46 @@ async fn a_wrong_spec_is_refused_with_words_that_help() {
             "spec.runtime.httpsProxy",
         ),
         (
+            json!({"podTemplate": {"labels": {"app.kubernetes.io/name": "x"}}}),
+            "are the operator's",
+        ),
+        (
+            json!({"podTemplate": {"annotations": {"corral.dev/nudge": "x"}}}),
+            "are the operator's",
+        ),
+        (
+            json!({"podTemplate": {"volumes": [{"name": "tls", "emptyDir": {"sizeLimit": "1Mi"}}]}}),
+            "are the operator's volumes",
+        ),
+        (
+            json!({"podTemplate": {"volumes": [{"name": "a"}]}}),
+            "a volume needs exactly one of",
+        ),
+        (
+            json!({"podTemplate": {"ollamaMounts": [{"name": "a", "mountPath": "/models/a"}]}}),
+            "nothing may lie in them or over them",
+        ),
+        (
+            json!({"podTemplate": {"ollamaMounts": [{"name": "a", "mountPath": "/home"}]}}),
+            "nothing may lie in them or over them",
+        ),
+        (
+            json!({"podTemplate": {"ollamaMounts": [{"name": "a", "mountPath": "/"}]}}),
+            "nothing may lie in them or over them",
+        ),
+        (
+            json!({"podTemplate": {"ollamaMounts": [{"name": "a", "mountPath": "/a/../models"}]}}),
+            "spec.podTemplate.ollamaMounts[0].mountPath",
+        ),
+        (
+            json!({"podTemplate": {"sidecars": [{"name": "proxy", "image": "x"}]}}),
+            "ollama and proxy are the operator's containers",
+        ),
+        (
+            json!({"podTemplate": {"terminationGracePeriodSeconds": 30}}),
+            "greater than or equal to 120",
+        ),
+        (
             json!({"runtime": {"keepAlive": "soon"}}),
             "spec.runtime.keepAlive",
         ),
@@ -271,6 +311,60 @@ async fn a_wrong_spec_is_refused_with_words_that_help() {
     for (spec, expected) in cases {
         let words = refusal(&lab, "x", &spec).await;
         assert!(words.contains(expected), "{spec}: {words}");
+    }
+}
+
+/// What would open a way round the proxy has no field: the API server drops it.
+#[tokio::test]
+async fn what_would_open_a_way_round_the_proxy_can_not_be_said() {
+    let lab = Lab::new("round").await;
+    let sidecar = |extra: Value| {
+        let mut sidecar = json!({"name": "a", "image": "x"});
+        sidecar
+            .as_object_mut()
+            .unwrap()
+            .extend(extra.as_object().unwrap().clone());
+        json!({"sidecars": [sidecar]})
+    };
+    let cases = [
+        ("the node's network", json!({"hostNetwork": true})),
+        ("the node's processes", json!({"hostPID": true})),
+        ("the Pod's processes", json!({"shareProcessNamespace": true})),
+        (
+            "the proxy's container",
+            json!({"containers": [{"name": "proxy", "command": ["x"]}]}),
+        ),
+        ("a service account", json!({"serviceAccountName": "other"})),
+        ("a token", json!({"automountServiceAccountToken": true})),
+        ("a security context", json!({"securityContext": {"runAsUser": 0}})),
+        (
+            "a node's path",
+            json!({"volumes": [{"name": "a", "emptyDir": {"sizeLimit": "1Mi"}, "hostPath": {"path": "/"}}]}),
+        ),
+        (
+            "a port",
+            sidecar(json!({"ports": [{"containerPort": 11434, "hostPort": 11434}]})),
+        ),
+        (
+            "a container's security context",
+            sidecar(json!({"securityContext": {"privileged": true}})),
+        ),
+        (
+            "a Secret's entry",
+            sidecar(json!({"envFrom": [{"secretRef": {"name": "x-credentials"}}]})),
+        ),
+    ];
+    for (index, (name, template)) in cases.into_iter().enumerate() {
+        let service = object(&format!("x{index}"), &json!({"podTemplate": template}));
+        let path = format!(
+            "/apis/corral.dev/v1alpha1/namespaces/{}/ollamaservices?fieldValidation=Strict",
+            lab.namespace
+        );
+        let request = http::Request::post(path).header("content-type", "application/json");
+        let request = request.body(service.to_string().into_bytes()).unwrap();
+        let outcome = lab.client.request::<Value>(request).await;
+        let words = outcome.map_or_else(|error| error.to_string(), |_| "accepted".to_owned());
+        assert!(words.contains("unknown field"), "{name}: {words}");
     }
 }
 

@@ -180,6 +180,7 @@ fn nothing_yet() -> Status {
         clients: Vec::new(),
         limits: vec![],
         models: Vec::new(),
+        loaded: Vec::new(),
     }
 }
 

@@ -23,7 +23,7 @@ pub(super) fn container(prepared: &Prepared<'_>) -> Container {
         startup_probe: Some(startup_probe()),
         resources: resources(prepared),
         security_context: Some(container_security()),
-        volume_mounts: Some(volumes::of_ollama()),
+        volume_mounts: Some(volumes::of_ollama(prepared)),
         ..Container::default()
     }
 }

@@ -9,7 +9,7 @@ use super::{container_security, volumes};
 use crate::plan::Prepared;
 use crate::plan::names::scheme;
 
-const CONTAINER: &str = "proxy";
+pub(super) const CONTAINER: &str = "proxy";
 
 /// The proxy's image has `corral-proxy` as its entry point.
 pub(super) fn container(prepared: &Prepared<'_>) -> Container {

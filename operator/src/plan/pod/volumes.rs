@@ -11,6 +11,7 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use sha2::{Digest, Sha256};
 
+use super::overrides;
 use crate::cli::SecretsMode;
 use crate::plan::names::digest_key_name;
 use crate::plan::{Prepared, Source, storage};
@@ -38,6 +39,7 @@ pub(super) fn volumes(prepared: &Prepared<'_>) -> Vec<Volume> {
             ..Volume::default()
         },
     ];
+    volumes.extend(overrides::volumes(prepared));
     let mounted = mounted(prepared);
     volumes.extend(mounted.iter().map(|(source, name)| secret(name, &source.secret)));
     volumes.extend(prepared.tls_secret.map(|name| secret("tls", name)));
@@ -47,14 +49,39 @@ pub(super) fn volumes(prepared: &Prepared<'_>) -> Vec<Volume> {
     volumes
 }
 
-pub(super) fn of_ollama() -> Vec<VolumeMount> {
-    [
+/// Names of the operator's volumes, beside those of token keys.
+const OWNED: [&str; 10] = [
+    "models",
+    "home",
+    "tmp",
+    "state",
+    "config",
+    "basic",
+    "api-keys",
+    "ollama-keys",
+    "tls",
+    "digest-key",
+];
+
+/// How the names of volumes with token keys begin.
+const TOKEN_KEYS: &str = "jwt-";
+
+/// Whether a volume of that name is, or may come to be, the operator's.
+pub(super) fn is_owned(name: &str) -> bool {
+    OWNED.contains(&name) || name.starts_with(TOKEN_KEYS)
+}
+
+pub(super) fn of_ollama(prepared: &Prepared<'_>) -> Vec<VolumeMount> {
+    let owned = [
         ("models", MODELS_DIRECTORY),
         ("home", HOME_DIRECTORY),
         ("tmp", TEMPORARY_DIRECTORY),
     ]
-    .map(|(name, path)| writable(name, path))
-    .into()
+    .map(|(name, path)| writable(name, path));
+    owned
+        .into_iter()
+        .chain(overrides::ollama_mounts(prepared))
+        .collect()
 }
 
 pub(super) fn of_proxy(prepared: &Prepared<'_>) -> Vec<VolumeMount> {
@@ -97,7 +124,10 @@ fn volume_of(source: &Source) -> String {
         CredentialKind::Basic => "basic".to_owned(),
         CredentialKind::ApiKeys => "api-keys".to_owned(),
         CredentialKind::OllamaKeys => "ollama-keys".to_owned(),
-        CredentialKind::TokenKeys => format!("jwt-{}", hex::encode(&Sha256::digest(&source.secret)[..4])),
+        CredentialKind::TokenKeys => format!(
+            "{TOKEN_KEYS}{}",
+            hex::encode(&Sha256::digest(&source.secret)[..4])
+        ),
     }
 }
 
