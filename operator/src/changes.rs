@@ -5,8 +5,12 @@ use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
 use crate::compare::{covers, quantity};
+use crate::crd::UpgradePolicy;
 use crate::observe::{GeneratedState, Live, Observed};
-use crate::plan::{AUTOSCALED_ANNOTATION, Child, GeneratedSecret, Kind, Plan, service_of};
+use crate::plan::{
+    AUTOSCALED_ANNOTATION, Child, GeneratedSecret, Kind, Plan, REQUESTED_ANNOTATION, TEMPLATE_ANNOTATION,
+    service_of,
+};
 
 /// Something to write.
 #[derive(Debug)]
@@ -21,7 +25,7 @@ pub enum Change<'a> {
         child: &'a Child,
         /// Which object it must still be.
         uid: String,
-        /// What it says of its size, where that has grown beyond the plan.
+        /// What it is to say: the child's own words but for a size that has grown beyond the plan, and for Pods that stay.
         object: Value,
     },
     /// The number of replicas of the Deployment, before an autoscaler decides on it. What a manager says no more goes back
@@ -98,7 +102,7 @@ pub fn changes<'a>(
             }),
             Some(live) => {
                 changes.extend(hand_over(plan, child, live));
-                changes.extend(update(child, live));
+                changes.extend(update(plan, child, live));
             }
             // Nothing can be made of a kind that isn't there; the status says so.
             None if observed.unserved.contains(&child.kind) => {}
@@ -138,7 +142,26 @@ fn hand_over<'a>(plan: &Plan, child: &'a Child, live: &Live) -> Option<Change<'a
     })
 }
 
-fn update<'a>(child: &'a Child, live: &Live) -> Option<Change<'a>> {
+/// Whether the operator, and not the user, would change the Pods, and is to wait.
+pub fn upgrade_waits(plan: &Plan, child: &Child, live: &DynamicObject) -> bool {
+    let same = |annotation: &str| {
+        let live = live.annotations().get(annotation)?;
+        Some(child.object["metadata"]["annotations"][annotation] == **live)
+    };
+    child.kind == Kind::Deployment
+        && plan.upgrade_policy == UpgradePolicy::OnNextRollout
+        && same(REQUESTED_ANNOTATION) == Some(true)
+        && same(TEMPLATE_ANNOTATION) == Some(false)
+}
+
+/// The Pods stay as they are, and the Deployment goes on saying which operator made them.
+fn keep_template(desired: &mut Value, live: &DynamicObject) {
+    desired["spec"]["template"] = live.data["spec"]["template"].clone();
+    desired["metadata"]["annotations"][TEMPLATE_ANNOTATION] =
+        json!(live.annotations().get(TEMPLATE_ANNOTATION));
+}
+
+fn update<'a>(plan: &Plan, child: &'a Child, live: &Live) -> Option<Change<'a>> {
     let metadata = json!({"metadata": {
         "labels": live.metadata.labels,
         "annotations": live.metadata.annotations,
@@ -149,6 +172,9 @@ fn update<'a>(child: &'a Child, live: &Live) -> Option<Change<'a>> {
     let mut object = child.object.clone();
     if child.kind == Kind::PersistentVolumeClaim {
         keep_grown_size(&mut object, &live.data);
+    }
+    if upgrade_waits(plan, child, live) {
+        keep_template(&mut object, live);
     }
     let covered = object.as_object().is_some_and(|fields| {
         fields.iter().all(|(field, desired)| match field.as_str() {

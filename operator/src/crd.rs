@@ -27,7 +27,7 @@ pub use spec::{
     EmptyVolume, EphemeralStorage, Gpu, GpuClaim, GpuVendor, Image, JwtAuth, Keda, KedaAuthentication,
     KedaTrigger, KvCacheType, Model, Network, NetworkTls, OllamaKeysAuth, OllamaService, OllamaServiceSpec,
     PodMount, PodTemplate, PodVolume, PullPolicy, Resources, Retention, Runtime, SecretRef, SecretVolume,
-    Sidecar, Storage, TopologySpread, WhenUnsatisfiable,
+    Sidecar, Storage, TopologySpread, UpgradePolicy, WhenUnsatisfiable,
 };
 pub use status::{CredentialsStatus, ModelStatus, OllamaServiceStatus, SecretStatus};
 

@@ -18,13 +18,13 @@ mod storage;
 use corral_proxy::config::validate::validate;
 
 use crate::cli::PlanOptions;
-use crate::crd::OllamaService;
+use crate::crd::{OllamaService, UpgradePolicy};
 
 pub use child::{Child, Kind};
 pub use credentials::{GENERATED_ENTRY, Generated, GeneratedSecret, Source, secret_names, tls_secret};
 pub use names::{
-    AUTOSCALED_ANNOTATION, MANAGER, NUDGE_ANNOTATION, child_selector, credentials_name, digest_key_name,
-    endpoint, instance_of, selector, service_of,
+    AUTOSCALED_ANNOTATION, MANAGER, NUDGE_ANNOTATION, REQUESTED_ANNOTATION, TEMPLATE_ANNOTATION,
+    child_selector, credentials_name, digest_key_name, endpoint, instance_of, selector, service_of,
 };
 pub use prepare::Prepared;
 pub use scale::Replicas;
@@ -36,6 +36,8 @@ pub struct Plan {
     pub children: Vec<Child>,
     /// Secrets that are made once and then left alone.
     pub generated: Vec<GeneratedSecret>,
+    /// When a new operator's changes reach the Pods.
+    pub upgrade_policy: UpgradePolicy,
     /// How many replicas there are to be.
     pub replicas: Replicas,
     /// Where the credentials come from.
@@ -78,7 +80,7 @@ pub fn plan(service: &OllamaService, options: &PlanOptions) -> Result<Plan, Plan
     if let Some(claim) = storage::claim(&prepared) {
         children.push(Child::new(Kind::PersistentVolumeClaim, &claim)?);
     }
-    children.push(Child::new(Kind::Deployment, &deployment::deployment(&prepared))?);
+    children.push(Child::new(Kind::Deployment, &deployment::deployment(&prepared)?)?);
     if let Some(budget) = scale::disruption_budget(&prepared) {
         children.push(Child::new(Kind::PodDisruptionBudget, &budget)?);
     }
@@ -98,6 +100,7 @@ pub fn plan(service: &OllamaService, options: &PlanOptions) -> Result<Plan, Plan
         children,
         generated: credentials::generated(&prepared),
         replicas: prepared.replicas,
+        upgrade_policy: prepared.spec.upgrade_policy,
         configuration_digest: configuration.digest,
         tls_secret: prepared.tls_secret.map(str::to_owned),
         sources: prepared.sources,

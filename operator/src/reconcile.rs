@@ -286,10 +286,7 @@ impl<'a> One<'a> {
             written => written.map_err(ReconcileError::Status)?,
         }
         context.memory.wrote_status(&self.key, &self.uid, status.clone());
-        context
-            .reporter
-            .events(self.service, &self.before.conditions, &status.conditions)
-            .await;
+        context.reporter.events(self.service, &self.before, &status).await;
         Ok(())
     }
 }

@@ -1,6 +1,5 @@
 //! What is said to people: the status, and events on what matters in it.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{Api, Patch, PatchParams};
 use kube::core::PartialObjectMeta;
 use kube::runtime::events::{Event, EventType, Recorder};
@@ -50,12 +49,12 @@ impl Reporter {
             .map(drop)
     }
 
-    /// Makes events of conditions that changed. One that can't be made is no reason to do anything else again.
+    /// Makes events of what changed in the status. One that can't be made is no reason to do anything else again.
     pub async fn events(
         &self,
         service: &impl Resource<DynamicType = ()>,
-        before: &[Condition],
-        after: &[Condition],
+        before: &OllamaServiceStatus,
+        after: &OllamaServiceStatus,
     ) {
         for change in changed(before, after) {
             let event = Event {

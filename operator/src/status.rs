@@ -11,6 +11,7 @@ mod scale;
 mod storage;
 #[cfg(test)]
 mod tests;
+mod upgrade;
 mod verdict;
 
 use std::collections::BTreeSet;
@@ -96,6 +97,7 @@ pub fn status(
     OllamaServiceStatus {
         ready_models: (!models.is_empty()).then(|| format!("{ready_models}/{}", models.len())),
         models,
+        pending_upgrade: upgrade::pending(known),
         credentials: Some(credentials_status(known, versions.unwrap_or_default())),
         conditions: conditions::conditions(service, &before.conditions, &verdicts, now),
         ..frame(service, known.deployment)

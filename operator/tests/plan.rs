@@ -112,14 +112,20 @@ fn no_volume_of_the_operator_can_be_given() {
     for case in ["everything.yaml", "tokens.yaml"] {
         let text = fs::read_to_string(folder("cases").join(case)).unwrap();
         let deployment: serde_yaml::Value = serde_yaml::from_str(&child(&text, "Deployment")).unwrap();
-        let volumes = deployment["spec"]["template"]["spec"]["volumes"].as_sequence().unwrap();
+        let volumes = deployment["spec"]["template"]["spec"]["volumes"]
+            .as_sequence()
+            .unwrap();
         for name in volumes.iter().map(|volume| volume["name"].as_str().unwrap()) {
-            let spec = format!("{{podTemplate: {{volumes: [{{name: {name}, emptyDir: {{sizeLimit: 1Mi}}}}]}}}}");
+            let spec =
+                format!("{{podTemplate: {{volumes: [{{name: {name}, emptyDir: {{sizeLimit: 1Mi}}}}]}}}}");
             let text = format!(
                 "{{metadata: {{name: x}}, kind: OllamaService, apiVersion: corral.dev/v1alpha1, spec: {spec}}}"
             );
             let error = render(&text, &options("")).unwrap_err().to_string();
-            assert!(error.contains(&format!("{name} is the operator's volume")), "{error}");
+            assert!(
+                error.contains(&format!("{name} is the operator's volume")),
+                "{error}"
+            );
         }
     }
 }

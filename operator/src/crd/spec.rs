@@ -9,6 +9,7 @@ mod pod_template;
 mod runtime;
 mod scale;
 mod storage;
+mod upgrade;
 
 use std::collections::BTreeMap;
 
@@ -34,6 +35,7 @@ pub use scale::{
     WhenUnsatisfiable,
 };
 pub use storage::{EphemeralStorage, Retention, Storage};
+pub use upgrade::UpgradePolicy;
 
 /// A running Ollama that nobody reaches without a credential.
 #[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -89,6 +91,9 @@ pub struct OllamaServiceSpec {
     /// How many replicas may be away while nodes are drained. Without it one, where there may be more than one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disruption: Option<Disruption>,
+    /// When what a new version of the operator would change in the Pods, such as the proxy's image, goes in.
+    #[serde(default)]
+    pub upgrade_policy: UpgradePolicy,
     /// How replicas are spread over nodes. Without it each goes to another node where there is room; an empty list leaves
     /// it to the scheduler.
     #[serde(skip_serializing_if = "Option::is_none")]

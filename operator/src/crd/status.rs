@@ -22,6 +22,9 @@ pub struct OllamaServiceStatus {
     pub replicas: i32,
     /// Pods that take traffic.
     pub ready_replicas: i32,
+    /// What a new version of the operator would change in the Pods, and what has it go in; nothing waits without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pending_upgrade: Option<String>,
     /// Label selector of the Pods, for the scale subresource.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub selector: Option<String>,

@@ -3,20 +3,29 @@
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 use super::Prepared;
-use super::names::{AUTOSCALED_ANNOTATION, metadata, selector_labels};
+use super::names::{
+    AUTOSCALED_ANNOTATION, REQUESTED_ANNOTATION, TEMPLATE_ANNOTATION, metadata, selector_labels,
+};
 use super::pod;
+use crate::crd::{OllamaServiceSpec, UpgradePolicy};
 
 /// Pods are replaced one at a time, the old one first: a new one beside it could wait for ever for the GPU or the volume
 /// that the old one holds.
-pub(super) fn deployment(prepared: &Prepared<'_>) -> Deployment {
+pub(super) fn deployment(prepared: &Prepared<'_>) -> Result<Deployment, serde_json::Error> {
     let replicas = prepared.replicas.field();
+    let template = pod::template(prepared);
     let mut metadata = metadata(prepared, prepared.name);
+    let annotations = metadata.annotations.get_or_insert_default();
+    annotations.insert(REQUESTED_ANNOTATION.to_owned(), requested(prepared)?);
+    annotations.insert(TEMPLATE_ANNOTATION.to_owned(), digest(&template)?);
     if replicas.is_none() {
-        metadata.annotations = Some([(AUTOSCALED_ANNOTATION.to_owned(), "true".to_owned())].into());
+        annotations.insert(AUTOSCALED_ANNOTATION.to_owned(), "true".to_owned());
     }
-    Deployment {
+    Ok(Deployment {
         metadata,
         spec: Some(DeploymentSpec {
             replicas,
@@ -32,9 +41,32 @@ pub(super) fn deployment(prepared: &Prepared<'_>) -> Deployment {
                     max_unavailable: Some(IntOrString::Int(1)),
                 }),
             }),
-            template: pod::template(prepared),
+            template,
             ..DeploymentSpec::default()
         }),
         ..Deployment::default()
-    }
+    })
+}
+
+/// What the user asks of the Pods: all of the spec but what never changes them. A field that is not named here counts.
+fn requested(prepared: &Prepared<'_>) -> Result<String, serde_json::Error> {
+    let of_pods = OllamaServiceSpec {
+        replicas: 0,
+        autoscaling: None,
+        suspend: false,
+        disruption: None,
+        upgrade_policy: UpgradePolicy::default(),
+        models: Vec::new(),
+        access: Vec::new(),
+        service: None,
+        // Of these the Pods have only the Secrets, by name.
+        auth: None,
+        network: None,
+        ..prepared.spec.clone()
+    };
+    digest(&(of_pods, pod::secret_volumes(prepared)))
+}
+
+fn digest(value: &impl Serialize) -> Result<String, serde_json::Error> {
+    Ok(hex::encode(&Sha256::digest(serde_json::to_vec(value)?)[..8]))
 }

@@ -15,6 +15,10 @@ pub const MANAGER: &str = "corral-operator";
 pub(super) const PLAN_ANNOTATION: &str = "corral.dev/plan";
 /// On the Deployment of an autoscaler: its replicas are no longer the operator's.
 pub const AUTOSCALED_ANNOTATION: &str = "corral.dev/autoscaled";
+/// On a Deployment: a digest of what the user asks of the Pods.
+pub const REQUESTED_ANNOTATION: &str = "corral.dev/requested";
+/// On a Deployment: a digest of the Pods as the operator makes them from that.
+pub const TEMPLATE_ANNOTATION: &str = "corral.dev/template";
 /// On a Pod, not on the template: any change of it makes the kubelet refresh the Pod's mounts at once.
 pub const NUDGE_ANNOTATION: &str = "corral.dev/nudge";
 

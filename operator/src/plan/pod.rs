@@ -72,6 +72,12 @@ fn pod(prepared: &Prepared<'_>) -> PodSpec {
     }
 }
 
+/// The Secrets that the Pods have as volumes, by their names.
+pub(super) fn secret_volumes(prepared: &Prepared<'_>) -> Vec<String> {
+    let volumes = volumes::volumes(prepared).into_iter();
+    volumes.filter_map(|volume| volume.secret?.secret_name).collect()
+}
+
 fn pod_security() -> PodSecurityContext {
     PodSecurityContext {
         run_as_non_root: Some(true),
@@ -129,6 +135,7 @@ mod tests {
 
     #[test]
     fn the_proxy_is_done_before_the_pod_is_killed() {
-        assert!(SHUTDOWN_DELAY_SECONDS + DRAIN_SECONDS + 10 <= TERMINATION_GRACE_SECONDS);
+        const FOR_OLLAMA: u32 = 10;
+        const { assert!(SHUTDOWN_DELAY_SECONDS + DRAIN_SECONDS + FOR_OLLAMA <= TERMINATION_GRACE_SECONDS) }
     }
 }

@@ -5,7 +5,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::credentials;
 use super::verdict::{Truth, Verdict, Verdicts};
-use crate::crd::OllamaService;
+use crate::crd::{OllamaService, OllamaServiceStatus};
 use crate::plan::endpoint;
 
 /// The condition that is there only where callers need no credential.
@@ -85,10 +85,10 @@ fn shortened(message: String) -> String {
     }
 }
 
-/// A condition that has changed in a way worth an event.
+/// Something that has changed in a way worth an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Changed {
-    /// Its type.
+    /// The type of the condition that says it, or what it is about.
     pub condition: String,
     /// One word.
     pub reason: String,
@@ -98,9 +98,26 @@ pub struct Changed {
     pub warning: bool,
 }
 
+/// What of a status is worth an event.
+pub fn changed(before: &OllamaServiceStatus, after: &OllamaServiceStatus) -> Vec<Changed> {
+    let waits = after
+        .pending_upgrade
+        .as_ref()
+        .filter(|_| before.pending_upgrade.is_none());
+    let waits = waits.map(|message| Changed {
+        condition: "Upgrade".to_owned(),
+        reason: "UpgradeWaits".to_owned(),
+        message: message.clone(),
+        warning: false,
+    });
+    let mut changed = of_conditions(&before.conditions, &after.conditions);
+    changed.extend(waits);
+    changed
+}
+
 /// Conditions worth an event: Degraded when it comes or has another reason, Ready when it comes or goes, credentials when they
 /// are in force everywhere again, and anonymous access when it comes.
-pub fn changed(before: &[Condition], after: &[Condition]) -> Vec<Changed> {
+fn of_conditions(before: &[Condition], after: &[Condition]) -> Vec<Changed> {
     let worth = |after: &&Condition| {
         let before = before.iter().find(|before| before.type_ == after.type_);
         let other_status = before.is_none_or(|before| before.status != after.status);

@@ -300,7 +300,7 @@ fn events_tell_what_matters_once() {
         ("a rotation is done", &rotating, &well, vec![("InForce", false)]),
     ];
     for (name, before, after, expected) in cases {
-        let changed = changed(&before.conditions, &after.conditions);
+        let changed = changed(before, after);
         let found: Vec<_> = changed
             .iter()
             .map(|one| (one.reason.as_str(), one.warning))

@@ -236,13 +236,17 @@ fn compile() -> PathBuf {
 }
 
 async fn install_definition(client: &Client) {
+    define_as(client, &crd::definition()).await;
+}
+
+/// Has a cluster serve OllamaServices by that definition.
+pub(crate) async fn define_as(client: &Client, definition: &CustomResourceDefinition) {
     let api: Api<CustomResourceDefinition> = Api::all(client.clone());
-    let definition = crd::definition();
     let name = definition.name_any();
     api.patch(
         &name,
         &PatchParams::apply("test").force(),
-        &Patch::Apply(&definition),
+        &Patch::Apply(definition),
     )
     .await
     .unwrap();

@@ -14,3 +14,4 @@ mod replica;
 mod rotation;
 mod scale;
 mod storage;
+mod upgrade;

@@ -1,0 +1,173 @@
+//! What a new operator does with what an earlier one has left.
+
+use std::fs;
+use std::path::Path;
+
+use corral_operator::compare::covers;
+use corral_operator::crd::{self, OllamaService};
+use corral_tests::cluster::ControlPlane;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
+use kube::{Client, ResourceExt};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::lab::{Lab, define_as, eventually};
+
+async fn patch(lab: &Lab, spec: Value) {
+    let patch = Patch::Merge(json!({"spec": spec}));
+    lab.api::<OllamaService>()
+        .patch("x", &PatchParams::default(), &patch)
+        .await
+        .unwrap();
+}
+
+async fn proxy_image(lab: &Lab) -> String {
+    let deployment = lab.api::<Deployment>().get("x").await.unwrap();
+    let pod = deployment.spec.unwrap().template.spec.unwrap();
+    pod.containers[0].image.clone().unwrap()
+}
+
+async fn has_image(lab: &Lab, expected: &str) {
+    eventually(&format!("the proxy's image is {expected}"), || async {
+        let image = proxy_image(lab).await;
+        if image == expected { Ok(()) } else { Err(image) }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_new_operator_waits_for_the_next_rollout() {
+    let lab = Lab::new("upgrade").await;
+    let mut old = lab.operator(&["--proxy-image=proxy:1"]).await;
+    lab.create("x", json!({})).await;
+    lab.condition("x", "Available", "False", "Starting").await;
+    lab.settled().await;
+    assert_eq!(lab.status("x").await.pending_upgrade, None);
+    let _ = old.kill().await;
+
+    let mut new = lab.operator(&["--proxy-image=proxy:2"]).await;
+    let waits = eventually("an upgrade waits", || async {
+        lab.status("x").await.pending_upgrade.ok_or("not yet".to_owned())
+    })
+    .await;
+    assert!(waits.contains("proxy:2") && waits.contains("proxy:1"), "{waits}");
+    patch(&lab, json!({"replicas": 2, "models": [{"name": "m"}]})).await;
+    eventually("what replaces no Pod follows", || async {
+        let replicas = lab
+            .api::<Deployment>()
+            .get("x")
+            .await
+            .unwrap()
+            .spec
+            .unwrap()
+            .replicas;
+        if replicas == Some(2) {
+            Ok(())
+        } else {
+            Err(format!("{replicas:?}"))
+        }
+    })
+    .await;
+    lab.settled().await;
+    assert_eq!(proxy_image(&lab).await, "proxy:1");
+
+    patch(&lab, json!({"nodeSelector": {"a": "b"}})).await;
+    has_image(&lab, "proxy:2").await;
+    eventually("nothing waits", || async {
+        match lab.status("x").await.pending_upgrade {
+            None => Ok(()),
+            Some(waits) => Err(waits),
+        }
+    })
+    .await;
+    let _ = new.kill().await;
+
+    let _newest = lab.operator(&["--proxy-image=proxy:3"]).await;
+    eventually("the next one waits", || async {
+        lab.status("x").await.pending_upgrade.ok_or("not yet".to_owned())
+    })
+    .await;
+    assert_eq!(proxy_image(&lab).await, "proxy:2");
+    patch(&lab, json!({"upgradePolicy": "Immediate"})).await;
+    has_image(&lab, "proxy:3").await;
+}
+
+fn documents(path: &Path) -> Value {
+    let text = fs::read_to_string(path).unwrap();
+    let document = serde_yaml::Deserializer::from_str(&text).next().unwrap();
+    Value::deserialize(document).unwrap()
+}
+
+async fn stored(client: &Client, object: &Value) -> OllamaService {
+    let name = object["metadata"]["name"].as_str().unwrap();
+    Api::namespaced(client.clone(), "default")
+        .get(name)
+        .await
+        .unwrap()
+}
+
+/// The API server takes a definition into force a moment after it says so.
+async fn newest_in_force(client: &Client) {
+    let newer = json!({"apiVersion": "corral.dev/v1alpha1", "kind": "OllamaService", "metadata": {"name": "newer"},
+        "spec": {"upgradePolicy": "Immediate"}});
+    let parameters = PatchParams {
+        dry_run: true,
+        ..PatchParams::apply("test").validation_strict()
+    };
+    let resource = ApiResource::erase::<OllamaService>(&());
+    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), "default", &resource);
+    eventually("the newest definition is in force", || async {
+        let applied = api.patch("newer", &parameters, &Patch::Apply(&newer)).await;
+        applied.map(drop).map_err(|error| error.to_string())
+    })
+    .await;
+}
+
+/// On a server of its own: the definition is there once for all namespaces.
+#[tokio::test]
+async fn what_an_earlier_release_has_stored_is_read_and_can_be_edited() {
+    let cluster = ControlPlane::start().await.unwrap();
+    let client = cluster.client().await.unwrap();
+    let released = Path::new(env!("CARGO_MANIFEST_DIR")).join("../operator/tests/released");
+    let mut read = 0;
+    for release in fs::read_dir(released).unwrap() {
+        let release = release.unwrap().path();
+        let definition = documents(&release.join("definition.yaml"));
+        let definition: CustomResourceDefinition = serde_json::from_value(definition).unwrap();
+        define_as(&client, &definition).await;
+        let files = fs::read_dir(&release).unwrap().map(|file| file.unwrap().path());
+        let objects: Vec<_> = files
+            .filter(|file| !file.ends_with("definition.yaml"))
+            .map(|file| documents(&file))
+            .map(|mut object| {
+                object["metadata"] = json!({"name": object["metadata"]["name"]});
+                object
+            })
+            .collect();
+        let resource = ApiResource::erase::<OllamaService>(&());
+        let old: Api<DynamicObject> = Api::namespaced_with(client.clone(), "default", &resource);
+        for object in &objects {
+            let name = object["metadata"]["name"].as_str().unwrap();
+            let parameters = PatchParams::apply("test");
+            old.patch(name, &parameters, &Patch::Apply(object)).await.unwrap();
+        }
+        define_as(&client, &crd::definition()).await;
+        newest_in_force(&client).await;
+        for object in &objects {
+            let service = stored(&client, object).await;
+            let name = format!("{}: {}", release.display(), service.name_any());
+            let spec = serde_json::to_value(&service.spec).unwrap();
+            assert!(covers(&spec, &object["spec"]), "{name}: {spec}");
+            let edit = Patch::Merge(json!({"spec": {"replicas": 3}}));
+            let services = Api::<OllamaService>::namespaced(client.clone(), "default");
+            let edited = services
+                .patch(&service.name_any(), &PatchParams::default(), &edit)
+                .await;
+            assert!(edited.is_ok(), "{name}: {edited:?}");
+            read += 1;
+        }
+    }
+    assert!(read >= 5, "only {read} objects");
+}
