@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 pub use credentials::{Anonymous, CredentialSource, Credentials, OllamaKeys, Require};
-pub use jwt::{JwtAlgorithm, JwtIssuer};
+pub use jwt::{JwtAlgorithm, JwtIssuer, KeyAddress};
 pub use limits::{BodyLimits, Ceilings, ClientLimits, Limits, OnExcess};
 pub use network::{Cors, Network};
 pub use streams::Streams;

@@ -9,19 +9,25 @@ mod algorithm;
 mod claims;
 mod clients;
 mod compact;
+mod fetch;
 mod issuers;
 mod json;
 mod jwk;
+mod keep;
 mod key;
 mod keys;
 mod pem;
 mod problem;
+mod published;
 
+pub use fetch::Fetcher;
+pub use keep::keep_published;
 pub use problem::KeyProblem;
 
 pub(crate) use compact::has_shape_of_token;
 pub(crate) use issuers::{Issuers, Verified};
 pub(crate) use keys::{KeyList, KeySet};
+pub(crate) use published::Published;
 
 #[cfg(test)]
 mod tests;

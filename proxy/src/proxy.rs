@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use thiserror::Error;
+use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
 use crate::account::Accounting;
@@ -26,6 +27,8 @@ use crate::upstream::Upstream;
 /// The proxy, without its listeners.
 pub struct Proxy {
     in_force: ArcSwap<InForce>,
+    /// The generation in force.
+    swaps: watch::Sender<u64>,
     verifier: Verifier,
     requests: Arc<InFlightRequests>,
     limiter: Limiter,
@@ -69,6 +72,7 @@ impl Proxy {
         let proxy = Self {
             upstream: Arc::new(Upstream::new(&first.config.upstream)),
             models: Board::new(&first.config.models),
+            swaps: watch::Sender::new(first.generation),
             in_force: ArcSwap::from_pointee(first),
             verifier: Verifier::new(metrics.passwords_hashed.clone()).map_err(SetupError::Passwords)?,
             requests: Arc::default(),
@@ -114,6 +118,7 @@ impl Proxy {
         self.certificate.put(next.certificate.key());
         let next = Arc::new(next);
         self.in_force.store(Arc::clone(&next));
+        self.swaps.send_replace(next.generation);
         self.note_certificate();
         self.judge_again(&next);
         self.accounting
@@ -159,6 +164,16 @@ impl Proxy {
         if in_force.authorizer.expires_between(earlier, now) {
             self.judge_again(&in_force);
         }
+    }
+
+    /// Tells when another snapshot is in force.
+    pub fn swaps(&self) -> watch::Receiver<u64> {
+        self.swaps.subscribe()
+    }
+
+    /// Judges all requests again under what is in force: keys of issuers have changed.
+    pub fn judge_again_all(&self) {
+        self.judge_again(&self.in_force());
     }
 
     fn judge_again(&self, in_force: &InForce) {

@@ -18,6 +18,7 @@ use crate::config::flags::Flags;
 use crate::config::load::Loaded;
 use crate::config::{Config, Shutdown, State};
 use crate::in_force::InForce;
+use crate::jwt::{Fetcher, keep_published};
 use crate::limit::{Keeper, Moment, SavedFile};
 use crate::proxy::{Proxy, SetupError};
 use crate::{admin, models, reload};
@@ -89,6 +90,8 @@ async fn serve(flags: Flags, loaded: Loaded) -> Result<(), RunError> {
         tokio::spawn(admin::serve(listener, Arc::clone(&proxy)));
     }
     tokio::spawn(reload::keep_in_force(flags, Arc::clone(&proxy)));
+    let fetcher = Fetcher::new().map_err(SetupError::Tls)?;
+    tokio::spawn(keep_published(fetcher, Arc::clone(&proxy)));
     tokio::spawn(models::keep_ready(Arc::clone(&proxy)));
     tokio::spawn(end_expired(Arc::clone(&proxy)));
     serve_until_end(&proxy, listener, &mut end).await;

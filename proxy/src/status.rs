@@ -126,6 +126,12 @@ pub struct IssuerStatus {
     pub issuer: String,
     /// Its keys in force; nobody is let in by its tokens where there is none.
     pub keys: Vec<KeyStatus>,
+    /// When they were fetched last, where the issuer publishes them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refreshed_at: Option<Timestamp>,
+    /// What is wrong with them, or why they couldn't be fetched the last time: the last good ones count meanwhile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 /// A key of an issuer.

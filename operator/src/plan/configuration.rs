@@ -13,7 +13,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use sha2::{Digest, Sha256};
 
 use super::Prepared;
-use super::credentials::Source;
+use super::credentials::{Source, issuers};
 use super::limits;
 use super::names::metadata;
 use super::pod::TERMINATION_GRACE_SECONDS;
@@ -86,14 +86,12 @@ fn tls() -> Tls {
 fn credentials(prepared: &Prepared<'_>) -> Credentials {
     let auth = prepared.spec.auth.as_ref();
     let mut credentials = Credentials {
+        jwt: issuers(auth),
         anonymous: auth.and_then(|auth| auth.anonymous.clone()),
         require: auth.map_or(Require::Any, |auth| auth.require),
         ..Credentials::default()
     };
-    for Source {
-        kind, key, issuer, ..
-    } in &prepared.sources
-    {
+    for Source { kind, key, .. } in &prepared.sources {
         let source = |directory: &str| CredentialSource {
             path: directory.into(),
             key: key.clone(),
@@ -102,7 +100,8 @@ fn credentials(prepared: &Prepared<'_>) -> Credentials {
             CredentialKind::Basic => credentials.basic = Some(source(paths::BASIC_DIRECTORY)),
             CredentialKind::ApiKeys => credentials.api_keys = Some(source(paths::API_KEYS_DIRECTORY)),
             CredentialKind::OllamaKeys => credentials.ollama_keys = Some(ollama_keys(prepared, key.clone())),
-            CredentialKind::TokenKeys => credentials.jwt.extend(issuer.clone()),
+            // Among the issuers, which have keys in other places too.
+            CredentialKind::TokenKeys => {}
         }
     }
     credentials

@@ -46,7 +46,8 @@ impl Source {
     }
 }
 
-/// The sources of an OllamaService: none only where callers need no credential.
+/// The sources of an OllamaService: none only where callers need no credential, or where the keys of tokens are
+/// fetched.
 pub(super) fn sources(instance: &str, auth: Option<&Auth>) -> Vec<Source> {
     let Some(Auth {
         basic,
@@ -81,9 +82,11 @@ pub(super) fn sources(instance: &str, auth: Option<&Auth>) -> Vec<Source> {
     let ollama_keys = ollama_keys
         .iter()
         .map(|keys| source(CredentialKind::OllamaKeys, &keys.secret_ref));
-    let token_keys = jwt.iter().map(|auth| Source {
-        issuer: Some(issuer(auth)),
-        ..source(CredentialKind::TokenKeys, &auth.secret_ref)
+    let token_keys = jwt.iter().filter_map(|auth| {
+        Some(Source {
+            issuer: Some(issuer(auth)),
+            ..source(CredentialKind::TokenKeys, auth.secret_ref.as_ref()?)
+        })
     });
     basic
         .chain(api_keys)
@@ -92,12 +95,18 @@ pub(super) fn sources(instance: &str, auth: Option<&Auth>) -> Vec<Source> {
         .collect()
 }
 
-/// An issuer as the proxy is told of it.
+/// The issuers of tokens as the proxy is told of them.
+pub(super) fn issuers(auth: Option<&Auth>) -> Vec<JwtIssuer> {
+    auth.iter().flat_map(|auth| &auth.jwt).map(issuer).collect()
+}
+
 fn issuer(auth: &JwtAuth) -> JwtIssuer {
     let JwtAuth {
         issuer,
         audiences,
         secret_ref,
+        jwks_uri,
+        insecure,
         algorithms,
         client_claim,
         leeway_seconds,
@@ -105,10 +114,14 @@ fn issuer(auth: &JwtAuth) -> JwtIssuer {
     JwtIssuer {
         issuer: issuer.clone(),
         audiences: audiences.clone(),
-        keys: CredentialSource {
-            path: Path::new(paths::JWT_DIRECTORY).join(&secret_ref.name),
-            key: secret_ref.key.clone(),
-        },
+        keys: secret_ref
+            .as_ref()
+            .map(|SecretRef { name, key }| CredentialSource {
+                path: Path::new(paths::JWT_DIRECTORY).join(name),
+                key: key.clone(),
+            }),
+        jwks_uri: jwks_uri.clone(),
+        insecure: *insecure,
         algorithms: algorithms.clone().unwrap_or_else(JwtAlgorithm::with_key_pair),
         client_claim: client_claim
             .clone()

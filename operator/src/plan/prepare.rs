@@ -7,7 +7,7 @@ use corral_proxy::config::validate::{check_issuer, unmeetable};
 use corral_proxy::config::{self, Require};
 use ipnet::IpNet;
 
-use super::credentials::{Source, secret_names, sources, tls_secret};
+use super::credentials::{Source, issuers, secret_names, sources, tls_secret};
 use super::pod::environment::given_twice;
 use super::pod::{TERMINATION_GRACE_SECONDS, overrides};
 use super::scale::Replicas;
@@ -238,11 +238,11 @@ fn check_environment(spec: &OllamaServiceSpec, problems: &mut Vec<String>) {
 
 fn check_auth(spec: &OllamaServiceSpec, sources: &[Source], problems: &mut Vec<String>) {
     let anonymous = spec.auth.as_ref().is_some_and(|auth| auth.anonymous.is_some());
-    if sources.is_empty() && !anonymous {
+    let issuers = issuers(spec.auth.as_ref());
+    if sources.is_empty() && issuers.is_empty() && !anonymous {
         problems.push("spec.auth: at least one of basic, apiKeys, ollamaKeys or jwt".to_owned());
     }
-    let issuers = sources.iter().filter_map(|source| source.issuer.as_ref());
-    for (index, issuer) in issuers.enumerate() {
+    for (index, issuer) in issuers.iter().enumerate() {
         if let Err((field, problem)) = check_issuer(issuer) {
             problems.push(format!("spec.auth.jwt[{index}].{field}: {problem}"));
         }

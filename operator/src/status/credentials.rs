@@ -22,6 +22,9 @@ pub(super) fn synced(service: &OllamaService, known: &Known<'_>) -> Verdict {
     if let Some(refused) = refused_configuration(known.replicas) {
         return refused;
     }
+    if let Some(lacking) = lacking_keys(known.replicas) {
+        return lacking;
+    }
     if known.secrets.contains(&SecretState::Unread) {
         return unverified(known, namespace);
     }
@@ -105,6 +108,22 @@ fn refused_configuration(replicas: &[Replica]) -> Option<Verdict> {
     })
 }
 
+/// An issuer whose keys can't be fetched. While the last good ones count, nothing is lacking.
+fn lacking_keys(replicas: &[Replica]) -> Option<Verdict> {
+    replicas.iter().find_map(|replica| {
+        let issuers = &replica.answer.as_ref().ok()?.issuers;
+        let (issuer, error) = issuers
+            .iter()
+            .filter(|issuer| issuer.keys.is_empty())
+            .find_map(|issuer| Some((&issuer.issuer, issuer.error.as_ref()?)))?;
+        let message = format!(
+            "The proxy in Pod {} has no keys of issuer {issuer}: {error}; until then its tokens let nobody in",
+            replica.pod
+        );
+        Some(Verdict::no("IssuerKeysMissing", message))
+    })
+}
+
 /// Without a look at the Secrets the proxies' own words are all that there is.
 fn unverified(known: &Known<'_>, namespace: &str) -> Verdict {
     let reported = known.replicas.iter().find_map(|replica| {
@@ -144,13 +163,13 @@ fn progress(service: &OllamaService, known: &Known<'_>) -> Verdict {
     }
     let message = format!(
         "{}, in force on {replicas} replica(s){hint}",
-        who_is_let_in(known)
+        who_is_let_in(service, known)
     );
     Verdict::yes("InForce", message)
 }
 
 /// The clients that stand in Secrets by their number, those that tokens name by who names them.
-fn who_is_let_in(known: &Known<'_>) -> String {
+fn who_is_let_in(service: &OllamaService, known: &Known<'_>) -> String {
     let mut secrets = Vec::new();
     let mut parts = Vec::new();
     for source in &known.plan.sources {
@@ -158,6 +177,13 @@ fn who_is_let_in(known: &Known<'_>) -> String {
             None => secrets.push(source.secret.as_str()),
             Some(issuer) => parts.push(format!("tokens of {} by Secret {}", issuer.issuer, source.secret)),
         }
+    }
+    let issuers = service.spec.auth.iter().flat_map(|auth| &auth.jwt);
+    for issuer in issuers.filter(|issuer| issuer.secret_ref.is_none()) {
+        parts.push(format!(
+            "tokens of {} by the keys that it publishes",
+            issuer.issuer
+        ));
     }
     if !secrets.is_empty() {
         let clients = clients(known.secrets, known.replicas);

@@ -82,7 +82,10 @@ impl Credentials {
     /// Every file or directory that is read.
     pub fn paths(&self) -> Vec<PathBuf> {
         let sources = self.sources().into_iter().map(|(_, source)| source.path);
-        let keys = self.jwt.iter().map(|issuer| issuer.keys.path.clone());
+        let keys = self
+            .jwt
+            .iter()
+            .filter_map(|issuer| Some(issuer.keys.as_ref()?.path.clone()));
         sources.chain(keys).collect()
     }
 }

@@ -1,6 +1,7 @@
 //! Issuers of JSON Web Tokens (RFC 7519) whose word counts.
 
 use serde::{Deserialize, Serialize};
+use url::{Host, Url};
 
 use super::CredentialSource;
 
@@ -14,7 +15,15 @@ pub struct JwtIssuer {
     pub audiences: Vec<String>,
     /// The issuer's keys: a file, or a directory as Kubernetes mounts a Secret. PEM, a JWK or JWK set, or the secret of
     /// an HMAC; without `key` every entry is read.
-    pub keys: CredentialSource,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keys: Option<CredentialSource>,
+    /// Where the issuer publishes its keys as a JWK set. Without it and without `keys`, its own document at
+    /// `/.well-known/openid-configuration` says where (OpenID Connect Discovery 1.0).
+    #[serde(default, rename = "jwksURI", skip_serializing_if = "Option::is_none")]
+    pub jwks_uri: Option<Url>,
+    /// Fetch its keys without TLS from elsewhere than this machine: whoever is on the way can then let in whom they like.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub insecure: bool,
     /// By which algorithms it signs. Without the list, by any that has a key pair: an HMAC must be listed.
     #[serde(default = "JwtAlgorithm::with_key_pair")]
     pub algorithms: Vec<JwtAlgorithm>,
@@ -34,12 +43,55 @@ impl JwtIssuer {
     /// Most seconds that may be set.
     pub const MOST_LEEWAY_SECONDS: u32 = 300;
 
+    /// Where its keys are published; none where they stand in files, or where the issuer is no URL to find them by.
+    pub fn key_address(&self) -> Option<KeyAddress> {
+        if self.keys.is_some() {
+            return None;
+        }
+        if let Some(address) = &self.jwks_uri {
+            return Some(KeyAddress::Known(address.clone()));
+        }
+        let document = format!(
+            "{}/.well-known/openid-configuration",
+            self.issuer.trim_end_matches('/')
+        );
+        Url::parse(&document).ok().map(KeyAddress::Discovered)
+    }
+
     fn default_client_claim() -> String {
         Self::DEFAULT_CLIENT_CLAIM.to_owned()
     }
 
     const fn default_leeway_seconds() -> u32 {
         Self::DEFAULT_LEEWAY_SECONDS
+    }
+}
+
+/// Where an issuer publishes its keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyAddress {
+    /// At this address.
+    Known(Url),
+    /// Where the document at this address says.
+    Discovered(Url),
+}
+
+impl KeyAddress {
+    /// The address that is asked first.
+    pub const fn first(&self) -> &Url {
+        match self {
+            Self::Known(address) | Self::Discovered(address) => address,
+        }
+    }
+
+    /// Whether nobody on the way can change what is fetched from there: it is https, or this very machine.
+    pub fn is_safe(address: &Url) -> bool {
+        let here = match address.host() {
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            Some(Host::Domain(_)) | None => false,
+        };
+        address.scheme() == "https" || address.scheme() == "http" && here
     }
 }
 

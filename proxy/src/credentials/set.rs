@@ -11,7 +11,7 @@ use super::{Client, CredentialId, CredentialKind};
 use crate::config::{CredentialSource, Credentials, JwtIssuer};
 use crate::digest::DigestKey;
 use crate::identify::{Evidence, Identity, Requirement};
-use crate::jwt::{Issuers, KeySet};
+use crate::jwt::{Issuers, KeySet, Published};
 use crate::status::{ClientStatus, IssuerStatus, SourceStatus};
 
 pub(crate) use keys::Key;
@@ -83,8 +83,12 @@ impl CredentialSet {
 
     fn add_issuer(&mut self, issuer: &JwtIssuer, digest_key: Option<&DigestKey>, previous: &Self) {
         const KIND: CredentialKind = CredentialKind::TokenKeys;
-        let mut loaded = Loaded::of(KIND, &issuer.keys, digest_key);
-        loaded.check_algorithms(&issuer.keys.path, &issuer.algorithms);
+        if let Some(address) = issuer.key_address() {
+            return self.issuers.add_published(issuer, address, &previous.issuers);
+        }
+        let Some(source) = &issuer.keys else { return };
+        let mut loaded = Loaded::of(KIND, source, digest_key);
+        loaded.check_algorithms(&source.path, &issuer.algorithms);
         let keys = match loaded.credentials.take() {
             Some(ParsedCredentials::TokenKeys(keys)) => keys,
             _ => KeySet::default(),
@@ -122,6 +126,11 @@ impl CredentialSet {
     /// For `/status`: each configured means, with the reason why it lets nobody in if it doesn't.
     pub fn sources(&self) -> Vec<SourceStatus> {
         self.sources.iter().map(|source| source.status.clone()).collect()
+    }
+
+    /// The issuers whose keys are fetched.
+    pub(crate) fn published(&self) -> Vec<Arc<Published>> {
+        self.issuers.published()
     }
 
     /// For `/status`: each issuer of tokens with its keys.

@@ -144,7 +144,7 @@ impl Verifier {
                 Ok(Evidence::Token(verified))
             };
         }
-        let verified = issuers.verify(token, now).map_err(|refused| {
+        let verified = issuers.verify_by_newest(token, now).await.map_err(|refused| {
             tracing::debug!(%refused, "a token lets nobody in");
             refused.cause()
         })?;

@@ -75,6 +75,8 @@ impl Policy {
             issuer,
             audiences,
             keys: _,
+            jwks_uri: _,
+            insecure: _,
             algorithms: _,
             client_claim,
             leeway_seconds,

@@ -9,7 +9,8 @@ use super::claims::{Accepted, ClaimError, Policy, claimed_issuer};
 use super::clients::Clients;
 use super::compact::{Compact, Malformed};
 use super::keys::{KeySet, NotSigned};
-use crate::config::{JwtAlgorithm, JwtIssuer};
+use super::published::Published;
+use crate::config::{JwtAlgorithm, JwtIssuer, KeyAddress};
 use crate::credentials::{Client, CredentialId};
 use crate::identify::Unauthenticated;
 use crate::status::{ClientStatus, IssuerStatus, KeyStatus};
@@ -26,7 +27,23 @@ pub(crate) struct Issuers {
 struct Issuer {
     policy: Policy,
     algorithms: Vec<JwtAlgorithm>,
-    keys: KeySet,
+    keys: Keys,
+}
+
+/// Where an issuer's keys are.
+#[derive(Debug)]
+enum Keys {
+    Read(Arc<KeySet>),
+    Published(Arc<Published>),
+}
+
+impl Keys {
+    fn now(&self) -> Arc<KeySet> {
+        match self {
+            Self::Read(keys) => Arc::clone(keys),
+            Self::Published(published) => published.keys(),
+        }
+    }
 }
 
 /// What a token has shown. Only [`Issuers::verify`] makes one.
@@ -77,6 +94,21 @@ impl Issuers {
 
     /// Trusts an issuer with these keys.
     pub(crate) fn add(&mut self, issuer: &JwtIssuer, keys: KeySet) {
+        self.trust(issuer, Keys::Read(Arc::new(keys)));
+    }
+
+    /// Trusts an issuer with the keys that it publishes at an address: those that are known from `previous`, until others
+    /// are fetched.
+    pub(crate) fn add_published(&mut self, issuer: &JwtIssuer, address: KeyAddress, previous: &Self) {
+        let known = previous.published();
+        let mut known = known.into_iter();
+        let published = known
+            .find(|published| published.issuer == issuer.issuer && published.address == address)
+            .unwrap_or_else(|| Arc::new(Published::new(issuer, address)));
+        self.trust(issuer, Keys::Published(published));
+    }
+
+    fn trust(&mut self, issuer: &JwtIssuer, keys: Keys) {
         self.all.push(Issuer {
             policy: Policy::new(issuer),
             algorithms: issuer.algorithms.clone(),
@@ -84,12 +116,49 @@ impl Issuers {
         });
     }
 
+    /// The issuers whose keys are fetched.
+    pub(crate) fn published(&self) -> Vec<Arc<Published>> {
+        let published = self.all.iter().filter_map(|issuer| match &issuer.keys {
+            Keys::Read(_) => None,
+            Keys::Published(published) => Some(Arc::clone(published)),
+        });
+        published.collect()
+    }
+
     /// Whether there is one at all.
     pub(crate) const fn is_empty(&self) -> bool {
         self.all.is_empty()
     }
 
-    /// What a token shows.
+    /// What a token shows. One whose key isn't known has its issuer's keys fetched, where they are published.
+    ///
+    /// # Errors
+    /// Why it lets nobody in.
+    pub(crate) async fn verify_by_newest(
+        &self,
+        token: &[u8],
+        now: Timestamp,
+    ) -> Result<Verified, TokenRefused> {
+        let first = self.verify(token, now);
+        if !matches!(first, Err(TokenRefused::NotSigned(NotSigned::UnknownKey))) {
+            return first;
+        }
+        match self.publisher(token) {
+            Some(published) if published.fetch_again().await => self.verify(token, now),
+            _ => first,
+        }
+    }
+
+    /// Who publishes the keys of a token.
+    fn publisher(&self, token: &[u8]) -> Option<&Published> {
+        let token = Compact::parse(token).ok()?;
+        match &self.get(&claimed_issuer(&token.payload).ok()?)?.keys {
+            Keys::Read(_) => None,
+            Keys::Published(published) => Some(published),
+        }
+    }
+
+    /// What a token shows, by the keys that are known.
     ///
     /// # Errors
     /// Why it lets nobody in.
@@ -97,7 +166,7 @@ impl Issuers {
         let token = Compact::parse(token)?;
         let claimed = claimed_issuer(&token.payload)?;
         let issuer = self.get(&claimed).ok_or(TokenRefused::UnknownIssuer)?;
-        let signed = issuer.keys.verify(&token, &issuer.algorithms)?;
+        let signed = issuer.keys.now().verify(&token, &issuer.algorithms)?;
         let accepted = issuer.policy.judge(&signed, now)?;
         Ok(Verified {
             client: self.clients.get(&accepted.client),
@@ -119,7 +188,7 @@ impl Issuers {
             accepted,
         } = token;
         self.get(issuer).is_some_and(|issuer| {
-            issuer.keys.holds(*key)
+            issuer.keys.now().holds(*key)
                 && issuer.algorithms.contains(algorithm)
                 && issuer.policy.still_accepts(accepted)
         })
@@ -148,13 +217,23 @@ impl Issuers {
 
 impl Issuer {
     fn status(&self) -> IssuerStatus {
-        let keys = self.keys.iter().map(|key| KeyStatus {
+        let keys = self.keys.now();
+        let keys = keys.iter().map(|key| KeyStatus {
             name: key.name.clone(),
             kind: key.type_name(),
         });
+        let (refreshed_at, error) = match &self.keys {
+            Keys::Read(_) => (None, None),
+            Keys::Published(published) => {
+                let state = published.state();
+                (state.refreshed_at, state.error)
+            }
+        };
         IssuerStatus {
             issuer: self.policy.issuer.clone(),
             keys: keys.collect(),
+            refreshed_at,
+            error,
         }
     }
 }

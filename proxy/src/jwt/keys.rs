@@ -124,6 +124,27 @@ impl KeySet {
         Ok((Self(keys), problems))
     }
 
+    /// The keys of a published set. A secret that anyone can read is none.
+    ///
+    /// # Errors
+    /// As [`Self::of`], or a secret is among them.
+    pub(super) fn of_public(list: KeyList) -> Result<(Self, Vec<KeyProblem>), KeyProblem> {
+        if list.keys.iter().any(Key::is_secret) {
+            return Err(KeyProblem::PublishedSecret);
+        }
+        Self::of(list)
+    }
+
+    /// Whether the same keys have the same names.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        let known = |key: &Key| (key.name.clone(), key.id, key.algorithm);
+        self.0.iter().map(known).eq(other.0.iter().map(known))
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Checks that every key is for one of the algorithms, and a secret for all of them that take one.
     ///
     /// # Errors
@@ -189,6 +210,7 @@ impl KeySet {
         }
         let is_known = |asked| self.0.iter().any(|key| key.name.as_ref() == Some(asked));
         match asked {
+            _ if self.0.is_empty() => Err(NotSigned::UnknownKey),
             Some(asked) if !is_known(asked) => Err(NotSigned::UnknownKey),
             _ => Err(NotSigned::Wrong),
         }

@@ -56,6 +56,9 @@ pub enum KeyProblem {
     /// A secret and public keys: a token could be checked by either, and the one isn't secret.
     #[error("a secret beside public keys; give each issuer one or the other")]
     Mixed,
+    /// A secret where anyone can read it.
+    #[error("a secret that is published; whoever has read it can make tokens")]
+    PublishedSecret,
     /// Two keys of one name: which one is meant must not be left to chance.
     #[error("two keys are called `{0}`; neither counts")]
     SameName(String),

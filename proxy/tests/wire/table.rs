@@ -34,8 +34,6 @@ enum Proof {
     Tests(&'static [(&'static str, &'static str)]),
     /// A figure, which no test can judge on a busy machine: the file of the crate that measures it, and the command.
     Measured(&'static str, &'static str),
-    /// There is none yet, for this reason.
-    Awaited(&'static str),
 }
 
 const INTRODUCTION: &str = "\
@@ -59,11 +57,6 @@ fn rows() -> impl Iterator<Item = &'static Row> {
 
 fn document() -> String {
     let mut text = INTRODUCTION.to_owned();
-    let awaited = rows().filter(|row| matches!(row.proof, Proof::Awaited(_)));
-    let awaited: Vec<_> = awaited.map(|row| row.number.to_string()).collect();
-    if !awaited.is_empty() {
-        writeln!(text, "\n**Without a test yet**: rows {}.", awaited.join(", ")).unwrap();
-    }
     for Section { title, rows } in SECTIONS {
         writeln!(
             text,
@@ -85,7 +78,6 @@ fn line(row: &Row) -> String {
         proof,
     } = row;
     let proof = match proof {
-        Proof::Awaited(reason) => format!("**none yet**: {reason}"),
         Proof::Measured(file, command) => {
             format!("[`{command}`](../proxy/{file}), [the figure](security.md#the-time-of-a-check)")
         }
@@ -141,7 +133,6 @@ fn each_row_has_tests_and_each_test_exists() {
         match row.proof {
             Proof::Tests(tests) => check_tests(row, tests),
             Proof::Measured(file, _) => assert!(crate_path(file).is_file(), "{number}: no {file}"),
-            Proof::Awaited(reason) => assert!(!reason.is_empty(), "{number}"),
         }
     }
     assert_eq!(rows().count(), 87);

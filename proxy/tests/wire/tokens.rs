@@ -1,6 +1,8 @@
 //! JSON Web Tokens (scenario S5), and attacks by them. Rows are those of docs/security-tests.md.
 
 mod issuer;
+mod provider;
+mod published;
 
 use std::fs;
 use std::time::Duration;

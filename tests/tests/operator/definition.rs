@@ -62,6 +62,24 @@ async fn a_wrong_spec_is_refused_with_words_that_help() {
             "Unsupported value: \"none\"",
         ),
         (
+            json!({"auth": {"jwt": [{"issuer": "gateway", "audiences": ["b"]}]}}),
+            "must be an https address to fetch keys from",
+        ),
+        (
+            json!({"auth": {"jwt": [{"issuer": "a", "audiences": ["b"], "jwksURI": "http://idp.example/keys"}]}}),
+            "must be an https address to fetch keys from",
+        ),
+        (
+            json!({"auth": {"jwt": [{
+                "issuer": "a", "audiences": ["b"], "jwksURI": "https://idp.example/keys", "secretRef": {"name": "a"}
+            }]}}),
+            "give secretRef or jwksURI, not both",
+        ),
+        (
+            json!({"auth": {"jwt": [{"issuer": "https://idp.example", "audiences": ["b"], "algorithms": ["HS256"]}]}}),
+            "algorithms must not list HS… without secretRef",
+        ),
+        (
             json!({"auth": {"jwt": [
                 {"issuer": "a", "audiences": ["b"], "secretRef": {"name": "a"}},
                 {"issuer": "a", "audiences": ["c"], "secretRef": {"name": "a"}},

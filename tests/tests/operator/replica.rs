@@ -96,8 +96,8 @@ impl<'a> Replica<'a> {
         let sources = parsed.credentials.sources().into_iter();
         let sources = sources.map(|(kind, source)| (kind, None, source.path));
         let issuers = parsed.credentials.jwt.into_iter();
-        let issuers =
-            issuers.map(|issuer| (CredentialKind::TokenKeys, Some(issuer.issuer), issuer.keys.path));
+        let issuers = issuers
+            .filter_map(|issuer| Some((CredentialKind::TokenKeys, Some(issuer.issuer), issuer.keys?.path)));
         let mut credentials = Vec::new();
         for (kind, issuer, path) in sources.chain(issuers) {
             let mount = mounts

@@ -4,6 +4,7 @@ use corral_proxy::config::{Anonymous, JwtAlgorithm, JwtIssuer, OllamaKeys, Requi
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 /// Who may call: each means that is listed lets its clients in, or with `require: All` only all of them together.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -75,6 +76,14 @@ pub struct OllamaKeysAuth {
 /// An issuer of JSON Web Tokens.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("!(has(self.secretRef) && has(self.jwksURI))")
+        .message("give secretRef or jwksURI, not both: keys are in a Secret or are fetched"),
+    validation = Rule::new("has(self.secretRef) || (has(self.jwksURI) ? self.jwksURI : self.issuer).matches(has(self.insecure) && self.insecure ? '^https?://[^/]' : '^https://[^/]')")
+        .message("without secretRef, jwksURI or else issuer must be an https address to fetch keys from; insecure: true allows http"),
+    validation = Rule::new("has(self.secretRef) || !has(self.algorithms) || !self.algorithms.exists(algorithm, algorithm.startsWith('HS'))")
+        .message("algorithms must not list HS… without secretRef: a secret isn't published"),
+)]
 pub struct JwtAuth {
     /// What the claim iss must be, to the letter.
     #[schemars(length(min = 1, max = 512))]
@@ -84,7 +93,16 @@ pub struct JwtAuth {
     pub audiences: Vec<String>,
     /// A Secret with the issuer's keys: public ones in PEM or as a JWK or JWK set, or the secret of an HMAC. Without `key`
     /// every entry is read.
-    pub secret_ref: SecretRef,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<SecretRef>,
+    /// Where the issuer publishes its keys as a JWK set; the proxies fetch them. Without it and without secretRef, the
+    /// issuer's document at /.well-known/openid-configuration says where.
+    #[serde(default, rename = "jwksURI", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", length(min = 1, max = 1024))]
+    pub jwks_uri: Option<Url>,
+    /// Fetch keys by http: whoever is on the way can then let in whom they like.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub insecure: bool,
     /// By which algorithms the issuer signs. Without the list, by any that has a key pair (RS, PS, ES, EdDSA); an HMAC (HS)
     /// must be listed.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,5 +1,7 @@
 //! Every condition in every case.
 
+use corral_proxy::status::{IssuerStatus, KeyStatus};
+
 use super::*;
 
 fn route(accepted: &str) -> (Kind, Value) {
@@ -12,6 +14,20 @@ fn route(accepted: &str) -> (Kind, Value) {
 
 fn claim(status: &Value) -> (Kind, Value) {
     (Kind::PersistentVolumeClaim, json!({"status": status}))
+}
+
+/// An issuer whose keys couldn't be fetched the last time.
+fn issuer(has_keys: bool) -> IssuerStatus {
+    let key = KeyStatus {
+        name: None,
+        kind: "P-256".to_owned(),
+    };
+    IssuerStatus {
+        issuer: "https://idp.example".to_owned(),
+        keys: if has_keys { vec![key] } else { vec![] },
+        refreshed_at: None,
+        error: Some("no answer".to_owned()),
+    }
 }
 
 #[test]
@@ -39,6 +55,24 @@ fn conditions_say_what_is_known() {
             },
             "Ready=True/Ready Available=True/ReplicasReady CredentialsSynced=True/InForce ModelsReady=True/NoneAsked \
              Degraded=False/AsExpected AnonymousAccess=True/Configured",
+        ),
+        (
+            "an issuer's keys can't be fetched",
+            Case {
+                replicas: vec![replica(|says| says.issuers = vec![issuer(false)])],
+                ..Case::default()
+            },
+            "Ready=False/IssuerKeysMissing Available=True/ReplicasReady CredentialsSynced=False/IssuerKeysMissing \
+             ModelsReady=True/NoneAsked Degraded=True/IssuerKeysMissing",
+        ),
+        (
+            "an issuer's last good keys count",
+            Case {
+                replicas: vec![replica(|says| says.issuers = vec![issuer(true)])],
+                ..Case::default()
+            },
+            "Ready=True/Ready Available=True/ReplicasReady CredentialsSynced=True/InForce ModelsReady=True/NoneAsked \
+             Degraded=False/AsExpected",
         ),
         (
             "no Pod runs yet",

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use url::Url;
+
 use super::Invalid;
 use super::credentials::check_source;
-use crate::config::{JwtAlgorithm, JwtIssuer};
+use crate::config::{JwtAlgorithm, JwtIssuer, KeyAddress};
 
 /// Checks every issuer of the configuration.
 pub(super) fn check(issuers: &[JwtIssuer]) -> Result<(), Invalid> {
@@ -12,7 +14,9 @@ pub(super) fn check(issuers: &[JwtIssuer]) -> Result<(), Invalid> {
     for (index, issuer) in issuers.iter().enumerate() {
         let place = format!("credentials.jwt[{index}]");
         check_issuer(issuer).map_err(|(field, problem)| Invalid::new(format!("{place}.{field}"), problem))?;
-        check_source(&format!("{place}.keys"), &issuer.keys)?;
+        if let Some(keys) = &issuer.keys {
+            check_source(&format!("{place}.keys"), keys)?;
+        }
         if !names.insert(&issuer.issuer) {
             let problem = "is the same as an earlier one; give each issuer once, with all of its audiences";
             return Err(Invalid::new(format!("{place}.issuer"), problem));
@@ -26,10 +30,13 @@ pub(super) fn check(issuers: &[JwtIssuer]) -> Result<(), Invalid> {
 /// # Errors
 /// The first.
 pub fn check_issuer(issuer: &JwtIssuer) -> Result<(), (&'static str, String)> {
+    check_keys(issuer)?;
     let JwtIssuer {
         issuer,
         audiences,
         keys: _,
+        jwks_uri: _,
+        insecure: _,
         algorithms,
         client_claim,
         leeway_seconds,
@@ -64,6 +71,44 @@ pub fn check_issuer(issuer: &JwtIssuer) -> Result<(), (&'static str, String)> {
         ));
     }
     Ok(())
+}
+
+fn check_keys(issuer: &JwtIssuer) -> Result<(), (&'static str, String)> {
+    let wrong = |field, problem: &str| Err((field, problem.to_owned()));
+    if issuer.keys.is_some() {
+        return if issuer.jwks_uri.is_some() {
+            wrong(
+                "jwksURI",
+                "must not stand beside keys: they are in files or are fetched",
+            )
+        } else {
+            Ok(())
+        };
+    }
+    if issuer
+        .algorithms
+        .iter()
+        .any(|algorithm| algorithm.has_shared_secret())
+    {
+        return wrong(
+            "algorithms",
+            "must not list HS… where keys are fetched: a secret isn't published",
+        );
+    }
+    let field = if issuer.jwks_uri.is_some() {
+        "jwksURI"
+    } else {
+        "issuer"
+    };
+    let address = issuer.key_address();
+    let is_plain = |address: &Url| issuer.insecure && address.scheme() == "http";
+    match address.as_ref().map(KeyAddress::first) {
+        Some(address) if KeyAddress::is_safe(address) || is_plain(address) => Ok(()),
+        _ => wrong(
+            field,
+            "must be an https address to fetch its keys from, or http to 127.0.0.1; insecure: true allows http to others",
+        ),
+    }
 }
 
 fn algorithms_problem(algorithms: &[JwtAlgorithm]) -> Option<&'static str> {

@@ -36,10 +36,12 @@ fn issuer() -> JwtIssuer {
     JwtIssuer {
         issuer: "https://idp.example".into(),
         audiences: vec!["ollama".into()],
-        keys: CredentialSource {
+        keys: Some(CredentialSource {
             path: "jwks.json".into(),
             key: None,
-        },
+        }),
+        jwks_uri: None,
+        insecure: false,
         algorithms: JwtAlgorithm::with_key_pair(),
         client_claim: "sub".into(),
         leeway_seconds: 30,
@@ -357,7 +359,7 @@ fn what_cannot_work_is_named_by_field() {
             "keys outside their directory",
             |config| {
                 let mut issuer = issuer();
-                issuer.keys.key = Some("../x".into());
+                issuer.keys.as_mut().unwrap().key = Some("../x".into());
                 config.credentials.jwt = vec![issuer];
             },
             Some("credentials.jwt[0].keys.key"),
@@ -383,5 +385,93 @@ fn what_cannot_work_is_named_by_field() {
         edit(&mut config);
         let field = validate(&config).err().map(|invalid| invalid.field);
         assert_eq!(field.as_deref(), *expected, "{name}");
+    }
+}
+
+#[test]
+fn keys_of_tokens_are_in_files_or_at_a_safe_address() {
+    let at = |issuer: &str, address: Option<&str>, insecure| JwtIssuer {
+        issuer: issuer.into(),
+        keys: None,
+        jwks_uri: address.map(|address| address.parse().unwrap()),
+        insecure,
+        ..self::issuer()
+    };
+    let cases = [
+        (
+            "an address",
+            at("a", Some("https://idp.example/keys"), false),
+            None,
+        ),
+        (
+            "found by the issuer",
+            at("https://idp.example/realm/", None, false),
+            None,
+        ),
+        (
+            "an issuer that is no address",
+            at("gateway", None, false),
+            Some("issuer"),
+        ),
+        (
+            "an issuer without TLS",
+            at("http://idp.example", None, false),
+            Some("issuer"),
+        ),
+        (
+            "the same, spelled out",
+            at("http://idp.example", None, true),
+            None,
+        ),
+        (
+            "an address without TLS",
+            at("a", Some("http://idp.example"), false),
+            Some("jwksURI"),
+        ),
+        (
+            "the same, spelled out",
+            at("a", Some("http://idp.example"), true),
+            None,
+        ),
+        (
+            "this machine",
+            at("a", Some("http://127.0.0.1:8000/keys"), false),
+            None,
+        ),
+        (
+            "this machine by IPv6",
+            at("a", Some("http://[::1]/keys"), false),
+            None,
+        ),
+        (
+            "a name that may lead anywhere",
+            at("a", Some("http://localhost/keys"), false),
+            Some("jwksURI"),
+        ),
+        (
+            "a file",
+            at("a", Some("file:///etc/passwd"), true),
+            Some("jwksURI"),
+        ),
+        (
+            "a secret that is fetched",
+            JwtIssuer {
+                algorithms: vec![JwtAlgorithm::HS256],
+                ..at("https://idp.example", None, false)
+            },
+            Some("algorithms"),
+        ),
+        (
+            "both",
+            JwtIssuer {
+                keys: issuer().keys,
+                ..at("a", Some("https://idp.example/keys"), false)
+            },
+            Some("jwksURI"),
+        ),
+    ];
+    for (name, issuer, field) in cases {
+        let wrong = check_issuer(&issuer).err().map(|(field, _)| field);
+        assert_eq!(wrong, field, "{name}");
     }
 }

@@ -15,10 +15,12 @@ fn issuer(algorithms: &[JwtAlgorithm]) -> JwtIssuer {
     JwtIssuer {
         issuer: ISSUER.into(),
         audiences: vec!["ollama".into(), "models".into()],
-        keys: CredentialSource {
+        keys: Some(CredentialSource {
             path: "jwks.json".into(),
             key: None,
-        },
+        }),
+        jwks_uri: None,
+        insecure: false,
         algorithms: algorithms.into(),
         client_claim: "sub".into(),
         leeway_seconds: 30,

@@ -1,6 +1,6 @@
 //! The attacks, and the tests that try them.
 
-use super::Proof::{Awaited, Measured, Tests};
+use super::Proof::{Measured, Tests};
 use super::{Proof, Row, Section};
 
 const FRAMING: &str = "tests/wire/attack/framing.rs";
@@ -28,7 +28,7 @@ const TOKENS: &str = "tests/wire/tokens.rs";
 const TOKENS_UNIT: &str = "src/jwt/tests/tokens.rs";
 const COMPACT: &str = "src/jwt/compact.rs";
 const WYCHEPROOF: &str = "src/jwt/tests/wycheproof.rs";
-const NO_ADDRESS: &str = "an issuer's keys are read from files only";
+const PUBLISHED: &str = "tests/wire/tokens/published.rs";
 
 const fn row(number: u8, attack: &'static str, known_as: &'static str, proof: Proof) -> Row {
     Row {
@@ -117,7 +117,7 @@ pub(super) const SECTIONS: &[Section] = &[
         row(65, "A key id that is a path, or that two keys have", "", Tests(&[(TOKENS, "row_65_key_ids_that_lead_astray"), (TOKENS_UNIT, "the_key_is_found_by_its_name_or_among_all")])),
         row(66, "Times that are strings", "CVE-2026-25537", Tests(&[(TOKENS, "row_66_times_that_are_no_numbers"), (TOKENS_UNIT, "claims_are_what_is_asked_for")])),
         row(67, "No expiry, audience or issuer, or other forms of them", "", Tests(&[(TOKENS, "row_67_claims_that_are_missing_or_others")])),
-        row(68, "Keys that are replaced, and a flood of unknown key ids", "", Awaited(NO_ADDRESS)),
+        row(68, "Keys that are replaced, and a flood of unknown key ids", "", Tests(&[(PUBLISHED, "row_68_keys_that_are_replaced_and_a_flood_of_unknown_ids"), (TOKENS, "s5_keys_are_replaced_without_a_restart")])),
         row(69, "Critical extensions, unencoded payloads, tokens without end", "", Tests(&[(TOKENS, "row_69_extensions_and_tokens_without_end"), (COMPACT, "a_header_is_read_or_refused")])),
     ] },
     Section { title: "What a client may", rows: &[

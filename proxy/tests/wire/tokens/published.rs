@@ -1,0 +1,181 @@
+//! Keys that issuers publish.
+
+use std::fs;
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+use super::issuer::{ISSUER, Issuer, claims, set, with};
+use super::provider::Provider;
+use super::{SOON, bearer, code};
+use crate::backend::{Backend, Then};
+use crate::proxy::{Proxy, within};
+
+/// A proxy that trusts these issuers, each with its configuration.
+fn start(backend: &Backend, issuers: &[String]) -> Proxy {
+    let proxy = Proxy::start(backend);
+    let issuers: Vec<_> = issuers
+        .iter()
+        .map(|issuer| format!("{{audiences: [ollama], {issuer}}}"))
+        .collect();
+    let config = format!("credentials: {{jwt: [{}]}}\n", issuers.join(", "));
+    fs::write(proxy.path("proxy.yaml"), config).unwrap();
+    within(SOON, "the issuers are in force", || {
+        !proxy.status()["issuers"].is_null()
+    });
+    proxy
+}
+
+fn status_of(proxy: &Proxy, issuer: &str) -> Value {
+    let issuers = proxy.status()["issuers"].clone();
+    let found = issuers
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|status| status["issuer"] == issuer);
+    found.unwrap_or_else(|| panic!("{issuer} in {issuers}")).clone()
+}
+
+#[test]
+fn s5_keys_are_found_by_the_issuers_own_document() {
+    let (idp, backend, provider) = (Issuer::new("one"), Backend::start(), Provider::start());
+    let issuer = provider.url("/realm");
+    let document = json!({"issuer": issuer, "jwks_uri": provider.url("/keys"), "token_endpoint": "x"});
+    provider.publish("/realm/.well-known/openid-configuration", &document.to_string());
+    provider.publish("/keys", &set(&[&idp]));
+    let proxy = start(&backend, &[format!("issuer: \"{issuer}\"")]);
+    let token = idp.sign(&idp.header(), &with(&claims("alice"), &json!({"iss": issuer})));
+    within(SOON, "the keys are fetched", || code(&proxy, &token) == 200);
+    let status = status_of(&proxy, &issuer);
+    assert_eq!(status["keys"], json!([{"name": "one", "type": "P-256"}]));
+    assert!(
+        status["refreshedAt"].is_string() && status["error"].is_null(),
+        "{status}"
+    );
+    assert_eq!(provider.asked("/keys"), 1, "and once only");
+}
+
+#[test]
+fn row_68_keys_that_are_replaced_and_a_flood_of_unknown_ids() {
+    let (old, new, provider) = (Issuer::new("old"), Issuer::new("new"), Provider::start());
+    let backend = Backend::answering(|exchange| {
+        if exchange.is("GET ") {
+            return exchange.answer_at_once();
+        }
+        exchange.stream_until_left().map(|()| Then::Close)
+    });
+    provider.publish("/keys", &set(&[&old]));
+    let proxy = start(
+        &backend,
+        &[format!(
+            "issuer: \"{ISSUER}\", jwksURI: \"{}\"",
+            provider.url("/keys")
+        )],
+    );
+    within(SOON, "the keys are fetched", || {
+        code(&proxy, &old.token("alice")) == 200
+    });
+    let mut stream = proxy.client();
+    stream.send(bearer("POST", "/api/generate", &old.token("alice")));
+    assert_eq!(stream.head().unwrap().status, 200);
+
+    let start = Instant::now();
+    // One when the proxy starts, one when it may again, and then one in five seconds.
+    let most = || 2 + start.elapsed().as_secs() as usize / 5;
+    provider.publish("/keys", &set(&[&new]));
+    let flood = |count: usize| {
+        for number in 0..count {
+            let header = with(&old.header(), &json!({"kid": number.to_string()}));
+            assert_eq!(code(&proxy, &old.sign(&header, &claims("admin"))), 401);
+        }
+    };
+    flood(100);
+    assert!(
+        provider.asked("/keys") <= most(),
+        "{} fetches so soon",
+        provider.asked("/keys")
+    );
+    within(4 * SOON, "a token by the new key has the keys fetched", || {
+        code(&proxy, &new.token("bob")) == 200
+    });
+    flood(100);
+    assert!(
+        provider.asked("/keys") <= most(),
+        "{} fetches",
+        provider.asked("/keys")
+    );
+    while let Some(chunk) = stream.chunk() {
+        assert!(!chunk.is_empty(), "the stream of the old key came to its end");
+    }
+    assert_eq!(code(&proxy, &old.token("alice")), 401);
+
+    provider.go_down();
+    within(4 * SOON, "the outage is noticed", || {
+        flood(1);
+        status_of(&proxy, ISSUER)["error"].is_string()
+    });
+    assert_eq!(code(&proxy, &new.token("bob")), 200, "the last good keys count");
+    assert_eq!(
+        code(&proxy, &new.token("carol")),
+        200,
+        "for tokens that are new as well"
+    );
+}
+
+#[test]
+fn what_an_issuer_publishes_is_taken_or_refused() {
+    let (idp, backend, provider) = (Issuer::new("one"), Backend::start(), Provider::start());
+    let location = provider.url("/good");
+    provider.publish("/good", &set(&[&idp]));
+    let redirect = format!(
+        "HTTP/1.1 302 Found\r\nLocation: {location}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+    );
+    provider.answer("/redirect", &redirect);
+    provider.publish(
+        "/large",
+        &format!("{{\"keys\":[],\"x\":\"{}\"}}", "x".repeat(300_000)),
+    );
+    provider.publish("/html", "<html>");
+    provider.publish(
+        "/secret",
+        &json!({"keys": [{"kty": "oct", "k": "A".repeat(43)}]}).to_string(),
+    );
+    provider.publish("/empty", r#"{"keys": []}"#);
+    let document = |issuer: &str, keys: &str| json!({"issuer": issuer, "jwks_uri": keys}).to_string();
+    let (other, file) = (provider.url("/other"), provider.url("/file"));
+    provider.publish(
+        "/other/.well-known/openid-configuration",
+        &document("https://evil.example", &location),
+    );
+    provider.publish(
+        "/file/.well-known/openid-configuration",
+        &document(&file, "file:///etc/passwd"),
+    );
+    let cases = [
+        ("/redirect", "answers 302"),
+        ("/large", "length limit exceeded"),
+        ("/html", "not a JWK or JWK set: wrong in line 1"),
+        ("/secret", "a secret that is published"),
+        ("/empty", "no key of a set"),
+        ("/gone", "no answer from"),
+    ];
+    let mut issuers: Vec<_> = cases
+        .iter()
+        .map(|(path, _)| format!("issuer: \"{path}\", jwksURI: \"{}\"", provider.url(path)))
+        .collect();
+    issuers.extend([&other, &file].map(|issuer| format!("issuer: \"{issuer}\"")));
+    let proxy = start(&backend, &issuers);
+    let found = [
+        (other.as_str(), "the document of another issuer"),
+        (file.as_str(), "names no `jwks_uri`"),
+    ];
+    for (issuer, expected) in cases.into_iter().chain(found) {
+        within(2 * SOON, expected, || {
+            status_of(&proxy, issuer)["error"].to_string().contains(expected)
+        });
+        assert_eq!(status_of(&proxy, issuer)["keys"], json!([]), "{issuer}");
+        let token = idp.sign(&idp.header(), &with(&claims("admin"), &json!({"iss": issuer})));
+        assert_eq!(code(&proxy, &token), 401, "{issuer}");
+    }
+    assert_eq!(provider.asked("/good"), 0, "a redirect was followed");
+}
