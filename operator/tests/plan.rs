@@ -183,6 +183,10 @@ fn what_is_wrong_is_named() {
         ),
         ("{auth: {require: All}}", "spec.auth: at least one of"),
         (
+            "{auth: {clientCertificates: {secretRef: {name: a}}}}",
+            "spec.auth.clientCertificates: needs spec.network.tls",
+        ),
+        (
             "{auth: {anonymous: {}, apiKeys: {secretRef: {name: a}}, require: All}}",
             "spec.auth.require: can't be All with anonymous",
         ),

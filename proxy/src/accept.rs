@@ -109,10 +109,11 @@ impl Acceptor {
             return;
         };
         let secure = transport.is_secure();
-        let peer = Arc::new(match client {
+        let peer = match client {
             Some(client) => Peer::new(client, secure),
             None => Peer::unknown(address, secure),
-        });
+        };
+        let peer = Arc::new(peer.with_certificate(transport.client_certificate()));
         match protocol {
             Protocol::Http1 => self.serve_http1(transport, peer).await,
             // Boxed: a connection of HTTP/1 needn't make room for one of HTTP/2.
@@ -143,8 +144,8 @@ impl Acceptor {
     async fn open(&self, stream: TcpStream, address: IpAddr) -> Option<(Transport, Protocol)> {
         let tls = self.proxy.tls();
         // Boxed, as is what else a connection needs once: it would need the room for as long as it lasts.
-        let opening = Box::pin(handshake::open(stream, tls));
-        let limit = match tls {
+        let opening = Box::pin(handshake::open(stream, tls.as_ref()));
+        let limit = match &tls {
             Some(_) => self.limits.handshake_timeout,
             None => self.limits.head_timeout,
         };

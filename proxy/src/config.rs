@@ -21,7 +21,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-pub use credentials::{Anonymous, CredentialSource, Credentials, OllamaKeys, Require};
+pub use credentials::{
+    Anonymous, CertificateName, ClientCertificates, CredentialSource, Credentials, OllamaKeys, Require,
+};
 pub use jwt::{JwtAlgorithm, JwtIssuer, KeyAddress};
 pub use limits::{BodyLimits, Ceilings, ClientLimits, Limits, OnExcess};
 pub use network::{Cors, Network};
@@ -41,6 +43,8 @@ pub mod paths {
     pub const OLLAMA_KEYS_DIRECTORY: &str = "/etc/corral/credentials/ollama-keys";
     /// The mounted Secrets of `auth.jwt`, each under its own name.
     pub const JWT_DIRECTORY: &str = "/etc/corral/credentials/jwt";
+    /// The mounted Secret of `auth.clientCertificates`.
+    pub const CLIENT_CERTIFICATES_DIRECTORY: &str = "/etc/corral/credentials/client-certificates";
     /// The mounted Secret that keys the digests of `/status`.
     pub const DIGEST_KEY_DIRECTORY: &str = "/etc/corral/digest-key";
     /// Name of that Secret's entry.

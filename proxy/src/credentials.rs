@@ -6,6 +6,7 @@
 
 mod api_keys;
 mod apr1;
+mod authorities;
 mod authorized_keys;
 mod client;
 pub mod entries;
@@ -25,6 +26,7 @@ pub use kind::CredentialKind;
 pub use parse::{LONGEST_NAME, Parsed, parse};
 pub use set::CredentialSet;
 
+pub(crate) use authorities::{Authorities, Certificates};
 pub(crate) use authorized_keys::{ENCODED_LENGTH, decode_key};
 pub(crate) use client::{Client, CredentialId};
 pub(crate) use parse::check_name;

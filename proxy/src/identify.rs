@@ -1,5 +1,6 @@
 //! Who is calling: from a request's headers to an [`Identity`], the first step of every request.
 
+mod certificate;
 mod identity;
 mod outcomes;
 mod pool;
@@ -9,6 +10,7 @@ mod signature;
 mod turns;
 mod verifier;
 
+pub use certificate::ClientCertificate;
 pub use identity::{Identity, Unauthenticated};
 pub use pool::HashingLoad;
 pub use verifier::Verifier;

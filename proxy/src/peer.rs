@@ -1,12 +1,14 @@
 //! The other end of a client's connection.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
 use crate::address::{AddressRefused, AddressRules, ClientAddress, normalise};
 use crate::headers::Forwarded;
+use crate::identify::ClientCertificate;
 
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
@@ -19,6 +21,7 @@ pub struct Peer {
     secure: bool,
     /// What it says of others counts, if its address is a trusted proxy's.
     may_speak_for_others: bool,
+    certificate: Option<Arc<ClientCertificate>>,
     header: HeaderValue,
     reads_to_close: AtomicBool,
     refused_while_sending: AtomicBool,
@@ -32,6 +35,7 @@ impl Peer {
             address,
             secure,
             may_speak_for_others: true,
+            certificate: None,
             header: address_header(address),
             reads_to_close: AtomicBool::new(false),
             refused_while_sending: AtomicBool::new(false),
@@ -57,6 +61,20 @@ impl Peer {
         } else {
             rules.direct(self.address)
         }
+    }
+
+    /// The same peer, with what it has shown in the handshake.
+    #[must_use]
+    pub fn with_certificate(self, certificate: Option<ClientCertificate>) -> Self {
+        Self {
+            certificate: certificate.map(Arc::new),
+            ..self
+        }
+    }
+
+    /// The certificate that it has shown in the handshake.
+    pub const fn certificate(&self) -> Option<&Arc<ClientCertificate>> {
+        self.certificate.as_ref()
     }
 
     /// Notes the version that it speaks.

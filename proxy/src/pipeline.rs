@@ -123,7 +123,7 @@ async fn serve(
     record.note_address(address);
     let identity = proxy
         .verifier()
-        .identify(&in_force.credentials, head, address)
+        .identify(&in_force.credentials, head, peer.certificate(), address)
         .await?;
     record.note_identity(&identity);
     let target = Target::parse(head)?;

@@ -38,7 +38,7 @@ pub struct Proxy {
     readiness: Readiness,
     models: Board,
     certificate: Arc<tls::Served>,
-    tls: Option<TlsAcceptor>,
+    tls: Option<ArcSwap<TlsAcceptor>>,
 }
 
 /// The system denies what the proxy can't do without.
@@ -68,7 +68,11 @@ impl Proxy {
         let certificate = Arc::new(tls::Served::default());
         certificate.put(first.certificate.key());
         let tls = first.config.tls.as_ref();
-        let tls = tls.map(|_| tls::acceptor(Arc::clone(&certificate))).transpose();
+        let authorities = first.credentials.certificates().authorities();
+        let tls = tls
+            .map(|_| tls::acceptor(Arc::clone(&certificate), authorities.map(Arc::as_ref)))
+            .transpose()
+            .map_err(SetupError::Tls)?;
         let proxy = Self {
             upstream: Arc::new(Upstream::new(&first.config.upstream)),
             models: Board::new(&first.config.models),
@@ -85,7 +89,7 @@ impl Proxy {
             }),
             readiness: Readiness::default(),
             certificate,
-            tls: tls.map_err(SetupError::Tls)?,
+            tls: tls.map(ArcSwap::from_pointee),
         };
         proxy.note_certificate();
         Ok(proxy)
@@ -97,8 +101,8 @@ impl Proxy {
     }
 
     /// How handshakes are answered; none where the proxy speaks plain HTTP.
-    pub const fn tls(&self) -> Option<&TlsAcceptor> {
-        self.tls.as_ref()
+    pub fn tls(&self) -> Option<TlsAcceptor> {
+        self.tls.as_ref().map(|tls| TlsAcceptor::clone(&tls.load()))
     }
 
     /// What is in force now.
@@ -116,6 +120,7 @@ impl Proxy {
         self.accounting.log.configure(&next.config.log);
         self.models.list(&next.config.models);
         self.certificate.put(next.certificate.key());
+        self.trust(&next);
         let next = Arc::new(next);
         self.in_force.store(Arc::clone(&next));
         self.swaps.send_replace(next.generation);
@@ -126,6 +131,24 @@ impl Proxy {
             .reloads
             .get_or_create(&ReloadLabels { outcome })
             .inc();
+    }
+
+    /// Lets handshakes ask for certificates of the authorities that are in force from now on.
+    fn trust(&self, next: &InForce) {
+        let in_force = self.in_force();
+        let before = in_force.credentials.certificates().authorities();
+        let authorities = next.credentials.certificates().authorities();
+        if before.map(Arc::as_ptr) == authorities.map(Arc::as_ptr) {
+            return;
+        }
+        let Some(tls) = &self.tls else { return };
+        match tls::acceptor(Arc::clone(&self.certificate), authorities.map(Arc::as_ref)) {
+            Ok(acceptor) => tls.store(Arc::new(acceptor)),
+            // What it lets through is judged by what is in force, for each request.
+            Err(error) => {
+                tracing::error!(%error, "handshakes go on asking for certificates of earlier authorities");
+            }
+        }
     }
 
     /// Which upstream a request goes to.

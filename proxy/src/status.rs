@@ -74,6 +74,8 @@ pub enum Means {
     OllamaKeys,
     /// A JSON Web Token of a trusted issuer.
     Jwt,
+    /// A certificate in the TLS handshake.
+    ClientCertificates,
     /// Not at all, where that is allowed.
     Anonymous,
 }
@@ -85,6 +87,7 @@ impl Means {
             Self::Basic => "basic",
             Self::ApiKeys => "apiKeys",
             Self::OllamaKeys => "ollamaKeys",
+            Self::ClientCertificates => "clientCertificates",
             Self::Anonymous => "anonymous",
             Self::Jwt => "jwt",
         }
@@ -94,7 +97,7 @@ impl Means {
     pub const fn needs_authorization(self) -> bool {
         match self {
             Self::Basic | Self::OllamaKeys => true,
-            Self::ApiKeys | Self::Jwt | Self::Anonymous => false,
+            Self::ApiKeys | Self::Jwt | Self::ClientCertificates | Self::Anonymous => false,
         }
     }
 }

@@ -1,4 +1,5 @@
-//! TLS towards clients: one configuration for the life of the process, in which the certificate is swapped.
+//! TLS towards clients: one configuration for as long as the same authorities certify clients, in which the certificate is
+//! swapped.
 
 pub mod certificate;
 
@@ -6,10 +7,12 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use rustls::crypto::aws_lc_rs;
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::{Error, ServerConfig};
 use tokio_rustls::TlsAcceptor;
+
+use crate::credentials::Authorities;
 
 /// What a client may speak above TLS, the preferred first (RFC 7301).
 const PROTOCOLS: [&[u8]; 2] = [HTTP2, b"http/1.1"];
@@ -34,14 +37,17 @@ impl ResolvesServerCert for Served {
     }
 }
 
-/// Speaks TLS 1.2 and 1.3 (rustls knows none older), and resumes sessions by tickets.
+/// Speaks TLS 1.2 and 1.3 (rustls knows none older), and resumes sessions by tickets. Clients may show certificates of
+/// `authorities`; whoever shows another one is refused. Tickets are of one acceptor only: with other authorities each
+/// client shows its certificate anew.
 ///
 /// # Errors
 /// The system has no random numbers.
-pub fn acceptor(served: Arc<Served>) -> Result<TlsAcceptor, Error> {
+pub(crate) fn acceptor(served: Arc<Served>, authorities: Option<&Authorities>) -> Result<TlsAcceptor, Error> {
+    let clients = authorities.map_or_else(WebPkiClientVerifier::no_client_auth, Authorities::verifier);
     let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
+        .with_client_cert_verifier(clients)
         .with_cert_resolver(served);
     config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).into();
     config.ticketer = aws_lc_rs::Ticketer::new()?;

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use super::exposure::ServiceExposure;
 use super::status::OllamaServiceStatus;
 
-pub use auth::{ApiKeysAuth, Auth, BasicAuth, JwtAuth, OllamaKeysAuth, SecretRef};
+pub use auth::{ApiKeysAuth, Auth, BasicAuth, ClientCertificatesAuth, JwtAuth, OllamaKeysAuth, SecretRef};
 pub use gpu::{Gpu, GpuClaim, GpuVendor, Resources};
 pub use image::{Image, PullPolicy};
 pub use models::Model;
@@ -68,6 +68,8 @@ pub use upgrade::UpgradePolicy;
         .message("metadata.name may have at most 50 characters, so that NAME-credentials and the other objects made from it fit into 63"),
     validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')")
         .message("metadata.name must begin with a lower-case letter and have only lower-case letters, digits and '-', since the Service takes it as its name"),
+    validation = Rule::new("!has(self.spec.auth) || !has(self.spec.auth.clientCertificates) || (has(self.spec.network) && has(self.spec.network.tls))")
+        .message("auth.clientCertificates needs network.tls: certificates are shown in its handshake"),
 )]
 #[serde(rename_all = "camelCase")]
 pub struct OllamaServiceSpec {

@@ -4,8 +4,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 use corral_proxy::config::{
-    ADMIN_PORT, Config, CredentialSource, Credentials, Log, LogFormat, Model, OllamaKeys, PROXY_PORT,
-    Require, Shutdown, State, Tls, paths,
+    ADMIN_PORT, ClientCertificates, Config, CredentialSource, Credentials, Log, LogFormat, Model, OllamaKeys,
+    PROXY_PORT, Require, Shutdown, State, Tls, paths,
 };
 use corral_proxy::credentials::CredentialKind;
 use corral_proxy::tls::certificate::Part;
@@ -102,6 +102,9 @@ fn credentials(prepared: &Prepared<'_>) -> Credentials {
             CredentialKind::OllamaKeys => credentials.ollama_keys = Some(ollama_keys(prepared, key.clone())),
             // Among the issuers, which have keys in other places too.
             CredentialKind::TokenKeys => {}
+            CredentialKind::ClientCertificates => {
+                credentials.client_certificates = Some(client_certificates(prepared, key.clone()));
+            }
         }
     }
     credentials
@@ -114,6 +117,18 @@ fn ollama_keys(prepared: &Prepared<'_>, key: Option<String>) -> OllamaKeys {
         path: paths::OLLAMA_KEYS_DIRECTORY.into(),
         key,
         clock_skew_seconds: clock_skew.unwrap_or(OllamaKeys::DEFAULT_CLOCK_SKEW_SECONDS),
+    }
+}
+
+fn client_certificates(prepared: &Prepared<'_>, key: Option<String>) -> ClientCertificates {
+    let auth = prepared.spec.auth.as_ref();
+    let certificates = auth.and_then(|auth| auth.client_certificates.as_ref());
+    ClientCertificates {
+        path: paths::CLIENT_CERTIFICATES_DIRECTORY.into(),
+        key,
+        name: certificates
+            .map(|certificates| certificates.name)
+            .unwrap_or_default(),
     }
 }
 

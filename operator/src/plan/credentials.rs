@@ -54,6 +54,7 @@ pub(super) fn sources(instance: &str, auth: Option<&Auth>) -> Vec<Source> {
         api_keys,
         ollama_keys,
         jwt,
+        client_certificates,
         anonymous: _,
         require: _,
     }) = auth
@@ -88,10 +89,14 @@ pub(super) fn sources(instance: &str, auth: Option<&Auth>) -> Vec<Source> {
             ..source(CredentialKind::TokenKeys, auth.secret_ref.as_ref()?)
         })
     });
+    let client_certificates = client_certificates
+        .iter()
+        .map(|certificates| source(CredentialKind::ClientCertificates, &certificates.secret_ref));
     basic
         .chain(api_keys)
         .chain(ollama_keys)
         .chain(token_keys)
+        .chain(client_certificates)
         .collect()
 }
 

@@ -5,6 +5,7 @@
 
 use corral_proxy::config::validate::{check_issuer, unmeetable};
 use corral_proxy::config::{self, Require};
+use corral_proxy::credentials::CredentialKind;
 use ipnet::IpNet;
 
 use super::credentials::{Source, issuers, secret_names, sources, tls_secret};
@@ -240,12 +241,20 @@ fn check_auth(spec: &OllamaServiceSpec, sources: &[Source], problems: &mut Vec<S
     let anonymous = spec.auth.as_ref().is_some_and(|auth| auth.anonymous.is_some());
     let issuers = issuers(spec.auth.as_ref());
     if sources.is_empty() && issuers.is_empty() && !anonymous {
-        problems.push("spec.auth: at least one of basic, apiKeys, ollamaKeys or jwt".to_owned());
+        problems.push(
+            "spec.auth: at least one of basic, apiKeys, ollamaKeys, jwt or clientCertificates".to_owned(),
+        );
     }
     for (index, issuer) in issuers.iter().enumerate() {
         if let Err((field, problem)) = check_issuer(issuer) {
             problems.push(format!("spec.auth.jwt[{index}].{field}: {problem}"));
         }
+    }
+    let certificates = sources
+        .iter()
+        .any(|source| source.kind == CredentialKind::ClientCertificates);
+    if certificates && spec.network.as_ref().is_none_or(|network| network.tls.is_none()) {
+        problems.push("spec.auth.clientCertificates: needs spec.network.tls".to_owned());
     }
     let require = spec.auth.as_ref().map_or(Require::Any, |auth| auth.require);
     let means: Vec<_> = sources.iter().map(|source| source.kind.means()).collect();

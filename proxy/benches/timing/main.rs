@@ -92,7 +92,7 @@ fn identification(keys: &[String]) -> Result<impl Fn(&Parts) -> bool> {
         .addresses
         .client([192, 0, 2, 1].into(), &http::HeaderMap::new())?;
     Ok(move |head: &Parts| {
-        let identified = verifier.identify(&in_force.credentials, head, address);
+        let identified = verifier.identify(&in_force.credentials, head, None, address);
         identified.now_or_never().is_some_and(|identity| identity.is_ok())
     })
 }

@@ -8,6 +8,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
+use crate::identify::ClientCertificate;
+
 /// A connection that carries HTTP.
 pub(super) enum Transport {
     Plain(TcpStream),
@@ -20,6 +22,14 @@ impl Transport {
         match self {
             Self::Plain(stream) => stream,
             Self::Tls(stream) => stream.get_ref().0,
+        }
+    }
+
+    /// What the client has shown of itself, if it was asked to and has something.
+    pub(super) fn client_certificate(&self) -> Option<ClientCertificate> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Tls(stream) => stream.get_ref().1.peer_certificates().map(ClientCertificate::new),
         }
     }
 

@@ -24,6 +24,9 @@ pub struct Credentials {
     /// Issuers of JSON Web Tokens (RFC 7519), sent as API keys are.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub jwt: Vec<JwtIssuer>,
+    /// Certificates that clients show in the TLS handshake; needs `tls`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_certificates: Option<ClientCertificates>,
     /// Lets callers without any credential in. Without it they are refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub anonymous: Option<Anonymous>,
@@ -57,15 +60,18 @@ impl Credentials {
             basic,
             api_keys,
             ollama_keys,
+            client_certificates,
             anonymous: _,
             jwt: _,
             require: _,
         } = self;
         let ollama_keys = ollama_keys.as_ref().map(OllamaKeys::source);
+        let client_certificates = client_certificates.as_ref().map(ClientCertificates::source);
         [
             (CredentialKind::Basic, basic.clone()),
             (CredentialKind::ApiKeys, api_keys.clone()),
             (CredentialKind::OllamaKeys, ollama_keys),
+            (CredentialKind::ClientCertificates, client_certificates),
         ]
         .into_iter()
         .filter_map(|(kind, source)| Some((kind, source?)))
@@ -118,6 +124,46 @@ pub struct CredentialSource {
     /// `password` together; for API keys each entry is a client. Meaningless when `path` is a file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
+}
+
+/// Authorities whose certificates clients may show, and how clients are named by them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ClientCertificates {
+    /// A file with the authorities' certificates in PEM, or a directory as Kubernetes mounts a Secret.
+    pub path: PathBuf,
+    /// The entry of the directory that is such a file; `ca.crt` without it. Meaningless when `path` is a file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// Which name of a certificate is its client's.
+    #[serde(default)]
+    pub name: CertificateName,
+}
+
+/// Which name of a certificate is its client's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum CertificateName {
+    /// The subject's only common name (RFC 5280, 4.1.2.6).
+    #[default]
+    CommonName,
+    /// The first DNS name of the alternative names (RFC 5280, 4.2.1.6).
+    #[serde(rename = "DNS")]
+    Dns,
+    /// The first URI of them, as in SPIFFE.
+    #[serde(rename = "URI")]
+    Uri,
+    /// The first e-mail address of them.
+    Email,
+}
+
+impl ClientCertificates {
+    fn source(&self) -> CredentialSource {
+        CredentialSource {
+            path: self.path.clone(),
+            key: self.key.clone(),
+        }
+    }
 }
 
 /// Public keys of the stock `ollama` CLI, and how closely its clock must agree with ours.

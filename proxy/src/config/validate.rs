@@ -54,6 +54,10 @@ pub fn validate(config: &Config) -> Result<(), Invalid> {
     tls(config.tls.as_ref())?;
     state(config.state.as_ref())?;
     credentials::check(&config.credentials)?;
+    if config.credentials.client_certificates.is_some() && config.tls.is_none() {
+        let problem = "needs tls: certificates are shown in its handshake";
+        return Err(Invalid::new("credentials.clientCertificates", problem));
+    }
     access(&config.access)?;
     network(&config.network)?;
     streams(&config.streams)?;

@@ -160,6 +160,18 @@ pub enum Problem {
     /// A key by which tokens can't be checked.
     #[error(transparent)]
     TokenKey(#[from] KeyProblem),
+    /// A block without an end, or not in base64.
+    #[error("malformed PEM: a block has no end or isn't base64")]
+    Pem,
+    /// No authority at all.
+    #[error("no certificate: it must be PEM with a block that begins with -----BEGIN CERTIFICATE-----")]
+    NoAuthority,
+    /// Something in PEM that is no certificate.
+    #[error("certificate {number} can't be read: it must be the X.509 certificate of an authority")]
+    Authority {
+        /// Which of the file's certificates, from 1.
+        number: usize,
+    },
     /// A name that an unnamed key has as well.
     #[error(
         "`{client}` is what the unnamed key in line {line} is called; choose another name or name that key"

@@ -13,6 +13,8 @@ pub enum CredentialKind {
     OllamaKeys,
     /// Keys by which the tokens of an issuer are checked.
     TokenKeys,
+    /// Authorities whose certificates clients may show.
+    ClientCertificates,
 }
 
 impl CredentialKind {
@@ -23,6 +25,7 @@ impl CredentialKind {
             Self::ApiKeys => Means::ApiKeys,
             Self::OllamaKeys => Means::OllamaKeys,
             Self::TokenKeys => Means::Jwt,
+            Self::ClientCertificates => Means::ClientCertificates,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::authorities::{ParsedAuthorities, parse_bundle};
 use super::htpasswd::{ParsedUser, parse_basic_auth, parse_htpasswd};
 use super::owners::ParsedKey;
 use super::{CredentialError, CredentialKind, Problem, api_keys, authorized_keys};
@@ -18,6 +19,9 @@ const DEFAULT_BASIC_KEY: &str = "auth";
 /// The entry that is the file of the CLI's keys when none is named, as sshd has it.
 const DEFAULT_OLLAMA_KEYS_KEY: &str = "authorized_keys";
 
+/// The entry that is the bundle of authorities when none is named, as cert-manager has it.
+const DEFAULT_AUTHORITIES_KEY: &str = "ca.crt";
+
 /// Credentials that are well formed and belong to at least one client.
 pub struct Parsed {
     pub(super) credentials: ParsedCredentials,
@@ -28,6 +32,7 @@ pub(super) enum ParsedCredentials {
     ApiKeys(Vec<ParsedKey>),
     OllamaKeys(Vec<ParsedKey>),
     TokenKeys(KeySet),
+    ClientCertificates(ParsedAuthorities),
 }
 
 impl Parsed {
@@ -38,7 +43,8 @@ impl Parsed {
             ParsedCredentials::ApiKeys(keys) | ParsedCredentials::OllamaKeys(keys) => {
                 keys.iter().map(|key| &*key.client).collect()
             }
-            ParsedCredentials::TokenKeys(_) => BTreeSet::new(),
+            // Who they are stands in what they show.
+            ParsedCredentials::TokenKeys(_) | ParsedCredentials::ClientCertificates(_) => BTreeSet::new(),
         }
     }
 
@@ -57,7 +63,7 @@ impl ParsedCredentials {
             Self::TokenKeys(keys) => keys
                 .check_algorithms(algorithms)
                 .map_err(|problem| CredentialError::Together(problem.into())),
-            Self::Basic(_) | Self::ApiKeys(_) | Self::OllamaKeys(_) => Ok(()),
+            Self::Basic(_) | Self::ApiKeys(_) | Self::OllamaKeys(_) | Self::ClientCertificates(_) => Ok(()),
         }
     }
 }
@@ -65,7 +71,7 @@ impl ParsedCredentials {
 /// Parses the entries of a Secret, or the files of a mounted one. `key` names the entry that is the credential file;
 /// without it Basic takes `auth`, or `username` and `password` together; the CLI's keys are in `authorized_keys` if there
 /// is such an entry; otherwise, and for API keys, each entry is a client. For tokens each entry is one of the issuer's keys
-/// or a set of them.
+/// or a set of them. Authorities are in `ca.crt`.
 ///
 /// # Errors
 /// One malformed or refused line is enough: nobody is let in by a file that isn't understood to its end.
@@ -75,6 +81,10 @@ pub fn parse(kind: CredentialKind, key: Option<&str>, entries: &Entries) -> Resu
         CredentialKind::ApiKeys => ParsedCredentials::ApiKeys(parse_api_keys(key, entries)?),
         CredentialKind::OllamaKeys => ParsedCredentials::OllamaKeys(parse_ollama_keys(key, entries)?),
         CredentialKind::TokenKeys => ParsedCredentials::TokenKeys(parse_token_keys(key, entries)?),
+        CredentialKind::ClientCertificates => {
+            let key = key.unwrap_or(DEFAULT_AUTHORITIES_KEY);
+            ParsedCredentials::ClientCertificates(parse_bundle(key, file(key, entries)?)?)
+        }
     };
     Ok(Parsed { credentials })
 }

@@ -6,11 +6,13 @@ mod users;
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::parse::ParsedCredentials;
-use super::{Client, CredentialId, CredentialKind};
+use super::{Certificates, Client, CredentialId, CredentialKind};
 use crate::config::{CredentialSource, Credentials, JwtIssuer};
 use crate::digest::DigestKey;
-use crate::identify::{Evidence, Identity, Requirement};
+use crate::identify::{ClientCertificate, Evidence, Identity, Requirement, Unauthenticated};
 use crate::jwt::{Issuers, KeySet, Published};
 use crate::status::{ClientStatus, IssuerStatus, SourceStatus};
 
@@ -30,6 +32,7 @@ pub struct CredentialSet {
     ollama_keys: Keys,
     /// How many seconds the clock of who signs may differ from ours.
     clock_skew: u32,
+    certificates: Certificates,
     /// Whoever comes without a credential, where that is allowed.
     anonymous: Option<Arc<Client>>,
     issuers: Issuers,
@@ -53,6 +56,7 @@ impl CredentialSet {
                 .map(|anonymous| Client::anonymous(&anonymous.client, self.anonymous.as_ref())),
             clock_skew: ollama_keys.map_or(0, |keys| keys.clock_skew_seconds),
             issuers: Issuers::following(&self.issuers),
+            certificates: Certificates::new(credentials.client_certificates.as_ref()),
             requirement: Requirement::new(credentials),
             ..Self::default()
         };
@@ -115,6 +119,10 @@ impl CredentialSet {
             }
             // Those of an issuer have their own way, for they name no clients.
             ParsedCredentials::TokenKeys(_) => Vec::new(),
+            ParsedCredentials::ClientCertificates(parsed) => {
+                self.certificates.trust(parsed, &previous.certificates);
+                Vec::new()
+            }
         }
     }
 
@@ -161,6 +169,10 @@ impl CredentialSet {
                 client,
                 credential,
             } => self.holds(*kind, client, *credential),
+            Evidence::Certificate { certificate, client } => {
+                let found = self.client_of(certificate, Timestamp::now());
+                found.is_ok_and(|found| found.name == client.name)
+            }
             Evidence::None { client } => {
                 let anonymous = self.anonymous.as_ref();
                 anonymous.is_some_and(|anonymous| anonymous.name == client.name)
@@ -175,9 +187,24 @@ impl CredentialSet {
             CredentialKind::Basic => self.users.holds(client, credential),
             CredentialKind::ApiKeys => self.api_keys.holds(client, credential),
             CredentialKind::OllamaKeys => self.ollama_keys.holds(client, credential),
-            // Nobody shows such a key: what is shown is a token.
-            CredentialKind::TokenKeys => false,
+            // Nobody shows those: what is shown is a token or a certificate.
+            CredentialKind::TokenKeys | CredentialKind::ClientCertificates => false,
         }
+    }
+
+    /// What is asked of certificates that clients show.
+    pub(crate) const fn certificates(&self) -> &Certificates {
+        &self.certificates
+    }
+
+    /// Whose certificate it is.
+    pub(crate) fn client_of(
+        &self,
+        certificate: &ClientCertificate,
+        now: Timestamp,
+    ) -> Result<Arc<Client>, Unauthenticated> {
+        let authorities = self.certificates.authorities();
+        certificate.client(authorities.ok_or(Unauthenticated::Unknown)?, now)
     }
 
     /// Whoever comes without a credential, where that is allowed.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::{fmt, iter};
 
+use super::ClientCertificate;
 use crate::credentials::{Client, CredentialId, CredentialKind, Key, User};
 use crate::jwt::Verified;
 use crate::status::Means;
@@ -28,6 +29,13 @@ pub(crate) enum Evidence {
         client: Arc<Client>,
         /// Which it is.
         credential: CredentialId,
+    },
+    /// A certificate of the connection's handshake.
+    Certificate {
+        /// What was shown.
+        certificate: Arc<ClientCertificate>,
+        /// Whose it is.
+        client: Arc<Client>,
     },
     /// No credential, where none is needed.
     None {
@@ -63,7 +71,9 @@ impl Evidence {
 
     fn name(&self) -> &Arc<str> {
         match self {
-            Self::Stored { client, .. } | Self::None { client } => &client.name,
+            Self::Stored { client, .. } | Self::Certificate { client, .. } | Self::None { client } => {
+                &client.name
+            }
             Self::Token(token) => &token.client.name,
         }
     }
@@ -72,6 +82,7 @@ impl Evidence {
     pub(crate) fn means(&self) -> Means {
         match self {
             Self::Stored { kind, .. } => kind.means(),
+            Self::Certificate { .. } => Means::ClientCertificates,
             Self::None { .. } => Means::Anonymous,
             Self::Token(_) => Means::Jwt,
         }
@@ -79,7 +90,9 @@ impl Evidence {
 
     fn touch(&self) {
         match self {
-            Self::Stored { client, .. } | Self::None { client } => client.touch(),
+            Self::Stored { client, .. } | Self::Certificate { client, .. } | Self::None { client } => {
+                client.touch();
+            }
             Self::Token(token) => token.client.touch(),
         }
     }

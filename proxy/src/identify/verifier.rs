@@ -14,9 +14,9 @@ use super::outcomes::{Attempt, Outcomes};
 use super::pool::{Asker, HashingLoad, Limits, Pool};
 use super::presented::{NameAndPassword, Presented, presented};
 use super::signature::Signature;
-use super::{Evidence, Identity, Unauthenticated};
+use super::{ClientCertificate, Evidence, Identity, Unauthenticated};
 use crate::address::ClientAddress;
-use crate::credentials::{CredentialKind, CredentialSet, User};
+use crate::credentials::{Certificates, CredentialKind, CredentialSet, User};
 use crate::jwt::{Issuers, Verified};
 
 /// Identifies callers. One for the whole process, whatever credentials are in force.
@@ -54,7 +54,7 @@ impl Verifier {
         })
     }
 
-    /// Who sends a request with this head. Waits only where a password has to be hashed that this process hasn't
+    /// Who sends a request with this head, on a connection on which this certificate was shown. Waits only where a password has to be hashed that this process hasn't
     /// checked before. The answer is that of `credentials`: whoever keeps it for longer than a reload asks
     /// [`CredentialSet::is_in_force`] of the set that follows.
     ///
@@ -64,10 +64,15 @@ impl Verifier {
         &self,
         credentials: &CredentialSet,
         head: &Parts,
+        certificate: Option<&Arc<ClientCertificate>>,
         address: ClientAddress,
     ) -> Result<Identity, Unauthenticated> {
         let issuers = credentials.issuers();
-        let presented = presented(&head.headers, !issuers.is_empty())?;
+        let mut presented = presented(&head.headers, !issuers.is_empty())?;
+        presented.certificate = match credentials.certificates() {
+            Certificates::Ignored => None,
+            Certificates::Taken { .. } => certificate,
+        };
         if let Some(client) = credentials.anonymous().filter(|_| presented.is_empty()) {
             return Identity::of([Some(Ok(Evidence::of_anonymous(client)))]);
         }
@@ -77,6 +82,7 @@ impl Verifier {
             signature,
             key,
             token,
+            certificate,
         } = presented;
         // Each is checked, whatever the others come to: how long that takes must not tell which of them is wrong.
         let signature = signature.map(|shown| by_signature(credentials, head, &shown, Timestamp::now()));
@@ -85,7 +91,8 @@ impl Verifier {
             Some(token) => Some(self.by_token(issuers, token, Timestamp::now()).await),
             None => None,
         };
-        let others_hold = [&signature, &key, &token]
+        let certificate = certificate.map(|shown| by_certificate(credentials, shown));
+        let others_hold = [&signature, &key, &token, &certificate]
             .into_iter()
             .flatten()
             .all(Result::is_ok);
@@ -95,7 +102,7 @@ impl Verifier {
             None => None,
         };
         // The order in which they name the client.
-        Identity::of([password, signature, token, key])
+        Identity::of([password, signature, token, key, certificate])
     }
 
     /// How many passwords are being hashed, and wait for it.
@@ -202,6 +209,17 @@ impl Verifier {
 fn by_key(credentials: &CredentialSet, key: &[u8]) -> Result<Evidence, Unauthenticated> {
     let key = credentials.api_key(key).ok_or(Unauthenticated::Unknown)?;
     Ok(Evidence::of_key(CredentialKind::ApiKeys, key))
+}
+
+fn by_certificate(
+    credentials: &CredentialSet,
+    shown: &Arc<ClientCertificate>,
+) -> Result<Evidence, Unauthenticated> {
+    let client = credentials.client_of(shown, Timestamp::now())?;
+    Ok(Evidence::Certificate {
+        certificate: Arc::clone(shown),
+        client,
+    })
 }
 
 fn by_signature(

@@ -16,6 +16,7 @@ mod basic;
 mod ceilings;
 mod cli;
 mod client;
+mod client_certificates;
 mod cors;
 mod drain;
 mod headers;

@@ -182,9 +182,10 @@ impl Drop for Proxy {
     }
 }
 
+/// Lines of `config` that begin with two spaces go on with the credentials.
 fn with_keys(files: &TempDir, config: &str) -> String {
     format!(
-        "credentials: {{apiKeys: {{path: {}}}}}\n{config}",
+        "credentials:\n  apiKeys: {{path: {}}}\n{config}",
         files.path().join("keys").display()
     )
 }

@@ -33,7 +33,7 @@ pub(crate) struct Pair {
 }
 
 impl Pair {
-    fn der(&self) -> CertificateDer<'static> {
+    pub(crate) fn der(&self) -> CertificateDer<'static> {
         CertificateDer::from_pem_slice(self.certificate.as_bytes()).unwrap()
     }
 
@@ -103,7 +103,7 @@ pub(crate) fn connect(address: SocketAddr, config: Arc<ClientConfig>) -> Secure 
 }
 
 /// The status of one request.
-fn status(client: &mut Secure, request: &str) -> std::io::Result<u16> {
+pub(crate) fn status(client: &mut Secure, request: &str) -> std::io::Result<u16> {
     client.get_mut().write_all(request.as_bytes())?;
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {

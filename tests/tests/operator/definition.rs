@@ -25,11 +25,15 @@ async fn a_wrong_spec_is_refused_with_words_that_help() {
         ),
         (
             json!({"auth": {}}),
-            "auth needs at least one of basic, apiKeys, ollamaKeys or jwt",
+            "auth needs at least one of basic, apiKeys, ollamaKeys, jwt or clientCertificates",
         ),
         (
             json!({"auth": {"require": "All"}}),
-            "auth needs at least one of basic, apiKeys, ollamaKeys or jwt",
+            "auth needs at least one of basic, apiKeys, ollamaKeys, jwt or clientCertificates",
+        ),
+        (
+            json!({"auth": {"clientCertificates": {"secretRef": {"name": "a"}}}}),
+            "auth.clientCertificates needs network.tls",
         ),
         (
             json!({"auth": {"anonymous": {}, "require": "All"}}),

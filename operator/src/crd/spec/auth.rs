@@ -1,6 +1,6 @@
 //! Who may call.
 
-use corral_proxy::config::{Anonymous, JwtAlgorithm, JwtIssuer, OllamaKeys, Require};
+use corral_proxy::config::{Anonymous, CertificateName, JwtAlgorithm, JwtIssuer, OllamaKeys, Require};
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -10,8 +10,8 @@ use url::Url;
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("has(self.basic) || has(self.apiKeys) || has(self.ollamaKeys) || has(self.jwt) || has(self.anonymous)")
-        .message("auth needs at least one of basic, apiKeys, ollamaKeys or jwt; leave auth out and the operator makes an API key for you"),
+    validation = Rule::new("has(self.basic) || has(self.apiKeys) || has(self.ollamaKeys) || has(self.jwt) || has(self.clientCertificates) || has(self.anonymous)")
+        .message("auth needs at least one of basic, apiKeys, ollamaKeys, jwt or clientCertificates; leave auth out and the operator makes an API key for you"),
     validation = Rule::new("!has(self.require) || self.require != 'All' || !has(self.anonymous)")
         .message("auth.require can't be All with anonymous, which lets those in who carry no credential; keep one of the two"),
     validation = Rule::new("!has(self.require) || self.require != 'All' || !(has(self.basic) && has(self.ollamaKeys))")
@@ -31,6 +31,9 @@ pub struct Auth {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(min = 1, max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["issuer"]))]
     pub jwt: Vec<JwtAuth>,
+    /// Certificates that clients show in the TLS handshake. Needs network.tls.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_certificates: Option<ClientCertificatesAuth>,
     /// Lets callers without any credential in: a service that anyone who reaches it may use. By default they may use models
     /// and look at them; a rule of `access` that names their client says otherwise. A wrong credential is refused all the
     /// same.
@@ -38,7 +41,7 @@ pub struct Auth {
     pub anonymous: Option<Anonymous>,
     /// How many of these means a request must carry a credential for: exactly one (Any), or each of them (All). With All
     /// an API key or a token beside basic or ollamaKeys is sent as x-api-key or X-Ollama-Token, and the client has its name
-    /// by basic, else by ollamaKeys, else by jwt, else by apiKeys.
+    /// by basic, else by ollamaKeys, else by jwt, else by apiKeys, else by clientCertificates.
     #[serde(default, skip_serializing_if = "Require::is_any")]
     pub require: Require,
 }
@@ -119,6 +122,19 @@ pub struct JwtAuth {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = JwtIssuer::MOST_LEEWAY_SECONDS))]
     pub leeway_seconds: Option<u32>,
+}
+
+/// Certificates that clients show in the TLS handshake.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ClientCertificatesAuth {
+    /// A Secret with the certificates of the authorities (PEM) that certify clients, under `ca.crt` or under `key`. Who is
+    /// certified by one that is taken out is refused, and cut.
+    pub secret_ref: SecretRef,
+    /// Which name of a certificate is its client's: the subject's only common name, or the first DNS name, URI or e-mail
+    /// address of its alternative names.
+    #[serde(default)]
+    pub name: CertificateName,
 }
 
 /// A Secret in the same namespace.

@@ -50,7 +50,7 @@ pub(super) fn volumes(prepared: &Prepared<'_>) -> Vec<Volume> {
 }
 
 /// Names of the operator's volumes, beside those of token keys.
-const OWNED: [&str; 10] = [
+const OWNED: [&str; 11] = [
     "models",
     "home",
     "tmp",
@@ -59,6 +59,7 @@ const OWNED: [&str; 10] = [
     "basic",
     "api-keys",
     "ollama-keys",
+    "client-certificates",
     "tls",
     "digest-key",
 ];
@@ -95,6 +96,7 @@ pub(super) fn of_proxy(prepared: &Prepared<'_>) -> Vec<VolumeMount> {
             CredentialKind::ApiKeys => paths::API_KEYS_DIRECTORY.to_owned(),
             CredentialKind::OllamaKeys => paths::OLLAMA_KEYS_DIRECTORY.to_owned(),
             CredentialKind::TokenKeys => format!("{}/{}", paths::JWT_DIRECTORY, source.secret),
+            CredentialKind::ClientCertificates => paths::CLIENT_CERTIFICATES_DIRECTORY.to_owned(),
         };
         mounts.push(mount(&name, &directory));
     }
@@ -128,6 +130,7 @@ fn volume_of(source: &Source) -> String {
             "{TOKEN_KEYS}{}",
             hex::encode(&Sha256::digest(&source.secret)[..4])
         ),
+        CredentialKind::ClientCertificates => "client-certificates".to_owned(),
     }
 }
 

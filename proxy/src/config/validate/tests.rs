@@ -1,5 +1,8 @@
 use super::*;
-use crate::config::{Anonymous, CredentialSource, Credentials, JwtAlgorithm, JwtIssuer, OllamaKeys, Require};
+use crate::config::{
+    Anonymous, CertificateName, ClientCertificates, CredentialSource, Credentials, JwtAlgorithm, JwtIssuer,
+    OllamaKeys, Require,
+};
 
 fn valid() -> Config {
     let source = CredentialSource {
@@ -52,6 +55,14 @@ fn cors(origins: &[&str], max_age_seconds: u32) -> Option<Cors> {
     Some(Cors {
         allowed_origins: origins.iter().map(|&origin| origin.into()).collect(),
         max_age_seconds,
+    })
+}
+
+fn client_certificates() -> Option<ClientCertificates> {
+    Some(ClientCertificates {
+        path: "ca.crt".into(),
+        key: None,
+        name: CertificateName::CommonName,
     })
 }
 
@@ -236,6 +247,22 @@ fn what_cannot_work_is_named_by_field() {
                     anonymous: Some(Anonymous::default()),
                     ..Credentials::default()
                 };
+            },
+            None,
+        ),
+        (
+            "client certificates without HTTPS",
+            |config| config.credentials.client_certificates = client_certificates(),
+            Some("credentials.clientCertificates"),
+        ),
+        (
+            "client certificates",
+            |config| {
+                config.credentials.client_certificates = client_certificates();
+                config.tls = Some(Tls {
+                    cert_file: "tls.crt".into(),
+                    key_file: "tls.key".into(),
+                });
             },
             None,
         ),

@@ -64,6 +64,7 @@ fn identity(set: &CredentialSet, authorization: &str) -> Option<Identity> {
         .block_on(Verifier::new(Counter::default()).unwrap().identify(
             set,
             &head,
+            None,
             ClientAddress::of_test("192.0.2.1"),
         ))
         .ok()

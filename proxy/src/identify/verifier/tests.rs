@@ -70,7 +70,7 @@ async fn identify_from(
 ) -> Result<String, Unauthenticated> {
     let address = ClientAddress::of_test(address);
     let identity = verifier
-        .identify(&users.set, &head(name, password), address)
+        .identify(&users.set, &head(name, password), None, address)
         .await;
     identity.map(|identity| identity.name().to_string())
 }
@@ -184,7 +184,7 @@ async fn a_password_beside_a_wrong_key_tells_nothing() {
         let mut head = head("alice", password);
         head.headers.insert("x-api-key", key.parse().unwrap());
         let identity = verifier
-            .identify(&users.set, &head, ClientAddress::of_test("192.0.2.1"))
+            .identify(&users.set, &head, None, ClientAddress::of_test("192.0.2.1"))
             .await;
         let found = identity.as_ref().map(|identity| &**identity.name());
         assert_eq!(found.map_err(|error| *error), expected, "{name}");

@@ -50,7 +50,7 @@ pub(crate) fn check(data: &[u8]) {
     let head = head(headers.clone());
     let address = in_force.addresses.client([192, 0, 2, 1].into(), &headers);
     let address = address.expect("any address may call");
-    let identity = block_on(verifier.identify(&in_force.credentials, &head, address));
+    let identity = block_on(verifier.identify(&in_force.credentials, &head, None, address));
     let name = identity.ok().map(|identity| identity.name().to_string());
     assert_eq!(name.as_deref(), expected(&headers), "{headers:?}");
 }

@@ -1,0 +1,325 @@
+//! Clients that show certificates in the handshake: which are taken, and what becomes of them when authorities change.
+
+use std::fs;
+use std::io::{BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    date_time_ymd,
+};
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use tempfile::TempDir;
+
+use crate::backend::{Backend, Then};
+use crate::proxy::{Proxy, get, within};
+use crate::tls::{Pair, Secure, pair, status};
+
+const SOON: Duration = Duration::from_secs(5);
+const WITHOUT_KEY: &str = "GET /api/tags HTTP/1.1\r\nHost: ollama\r\n\r\n";
+const GENERATE: &str = "POST /api/generate HTTP/1.1\r\nHost: ollama\r\nContent-Length: 2\r\n\r\n{}";
+
+/// Who certifies clients.
+struct Authority {
+    pem: String,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+/// What a client shows, and its key.
+struct Certified {
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+}
+
+type Change = fn(&mut CertificateParams);
+
+fn authority(name: &str) -> Authority {
+    let mut parameters = CertificateParams::default();
+    parameters.distinguished_name.push(DnType::CommonName, name);
+    parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().unwrap();
+    Authority {
+        pem: parameters.self_signed(&key).unwrap().pem(),
+        issuer: Issuer::new(parameters, key),
+    }
+}
+
+impl Authority {
+    fn certify(&self, name: &str) -> Certified {
+        self.certify_with(name, |_| {})
+    }
+
+    fn certify_with(&self, name: &str, change: Change) -> Certified {
+        let mut parameters = CertificateParams::default();
+        parameters.distinguished_name.remove(DnType::CommonName);
+        parameters.distinguished_name.push(DnType::CommonName, name);
+        parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        change(&mut parameters);
+        let key = KeyPair::generate().unwrap();
+        let certificate = parameters.signed_by(&key, &self.issuer).unwrap();
+        Certified {
+            chain: vec![certificate.der().clone()],
+            key: PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
+        }
+    }
+}
+
+/// A proxy that takes certificates of these authorities, with its own certificate and the folder of both.
+struct Guarded {
+    proxy: Proxy,
+    own: Pair,
+    files: TempDir,
+}
+
+impl Guarded {
+    fn start(backend: &Backend, authorities: &[&Authority]) -> Self {
+        let files = tempfile::tempdir().unwrap();
+        let own = pair();
+        let path = |name: &str| files.path().join(name);
+        fs::write(path("tls.crt"), &own.certificate).unwrap();
+        fs::write(path("tls.key"), &own.key).unwrap();
+        trust(files.path(), authorities);
+        let folder = files.path().display();
+        let config = format!(
+            "  clientCertificates: {{path: {folder}/ca.crt}}\n\
+             tls: {{certFile: {folder}/tls.crt, keyFile: {folder}/tls.key}}\n"
+        );
+        Self {
+            proxy: Proxy::configured(backend, &config),
+            own,
+            files,
+        }
+    }
+
+    fn trust(&self, authorities: &[&Authority]) {
+        trust(self.files.path(), authorities);
+    }
+
+    /// How a client of its is set up that shows this, or nothing.
+    fn client(&self, shows: Option<&Certified>) -> Arc<ClientConfig> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.own.der()).unwrap();
+        let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots);
+        Arc::new(match shows {
+            None => config.with_no_client_auth(),
+            Some(Certified { chain, key }) => config
+                .with_client_auth_cert(chain.clone(), key.clone_key())
+                .unwrap(),
+        })
+    }
+
+    fn connect(&self, client: &Arc<ClientConfig>) -> Secure {
+        let name = ServerName::try_from("localhost").unwrap();
+        let stream = TcpStream::connect(self.proxy.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let connection = ClientConnection::new(Arc::clone(client), name).unwrap();
+        BufReader::new(StreamOwned::new(connection, stream))
+    }
+
+    /// The status of a request on a connection of its own; none where the handshake is refused.
+    fn answers(&self, shows: Option<&Certified>, request: &str) -> Option<u16> {
+        status(&mut self.connect(&self.client(shows)), request).ok()
+    }
+}
+
+fn trust(folder: &Path, authorities: &[&Authority]) {
+    let bundle: String = authorities
+        .iter()
+        .map(|authority| authority.pem.as_str())
+        .collect();
+    fs::write(folder.join("ca.crt.new"), bundle).unwrap();
+    fs::rename(folder.join("ca.crt.new"), folder.join("ca.crt")).unwrap();
+}
+
+#[test]
+fn s7_a_good_certificate_comes_in_and_no_other() {
+    let (good, other) = (authority("good"), authority("other"));
+    let guarded = Guarded::start(&Backend::start(), &[&good]);
+    let alice = good.certify("alice");
+    let nameless = good.certify_with("alice", |parameters| {
+        parameters.distinguished_name.remove(DnType::CommonName);
+    });
+    let expired = good.certify_with("alice", |parameters| {
+        parameters.not_before = date_time_ymd(2001, 1, 1);
+        parameters.not_after = date_time_ymd(2002, 1, 1);
+    });
+    let early = good.certify_with("alice", |parameters| {
+        parameters.not_before = date_time_ymd(4000, 1, 1);
+    });
+    let servers = good.certify_with("alice", |parameters| {
+        parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    });
+    let (foreign, impostor) = (other.certify("alice"), authority("good").certify("alice"));
+    let cases: &[(&str, Option<&Certified>, &str, Option<u16>)] = &[
+        ("a good one", Some(&alice), WITHOUT_KEY, Some(200)),
+        ("none", None, WITHOUT_KEY, Some(401)),
+        ("none, and a key", None, &get("/api/tags"), Some(200)),
+        (
+            "a good one, and a key",
+            Some(&alice),
+            &get("/api/tags"),
+            Some(401),
+        ),
+        (
+            "one without a common name",
+            Some(&nameless),
+            WITHOUT_KEY,
+            Some(401),
+        ),
+        ("another authority's", Some(&foreign), WITHOUT_KEY, None),
+        (
+            "that of an authority of the same name",
+            Some(&impostor),
+            WITHOUT_KEY,
+            None,
+        ),
+        ("expired", Some(&expired), WITHOUT_KEY, None),
+        ("not yet good", Some(&early), WITHOUT_KEY, None),
+        ("a server's", Some(&servers), WITHOUT_KEY, None),
+    ];
+    for (name, shows, request, expected) in cases {
+        assert_eq!(guarded.answers(*shows, request), *expected, "{name}");
+    }
+    within(SOON, "the subject names the client", || {
+        guarded
+            .proxy
+            .output()
+            .contains("client=\"alice\" means=clientCertificates")
+    });
+}
+
+/// Streams until the client leaves, and answers everything else at once.
+fn streaming() -> Backend {
+    Backend::answering(|exchange| {
+        if exchange.is("POST /api/generate") {
+            exchange.stream_until_left()?;
+            return Ok(Then::Close);
+        }
+        exchange.answer_at_once()
+    })
+}
+
+#[test]
+fn s7_an_authority_that_is_taken_out_has_certified_nobody() {
+    let (leaving, staying) = (authority("leaving"), authority("staying"));
+    let guarded = Guarded::start(&streaming(), &[&leaving, &staying]);
+    let (alice, bob) = (leaving.certify("alice"), staying.certify("bob"));
+    let (alice, bob) = (guarded.client(Some(&alice)), guarded.client(Some(&bob)));
+    let begin = |client: &Arc<ClientConfig>| {
+        let mut stream = guarded.connect(client);
+        stream.get_mut().write_all(GENERATE.as_bytes()).unwrap();
+        stream.read_exact(&mut [0; 400]).unwrap();
+        stream
+    };
+    let (cut, mut goes_on) = (begin(&alice), begin(&bob));
+    let mut kept = guarded.connect(&alice);
+    assert_eq!(status(&mut kept, WITHOUT_KEY).ok(), Some(200));
+
+    guarded.trust(&[&staying]);
+    within(
+        SOON,
+        "a new connection is refused, though its session could be resumed",
+        || status(&mut guarded.connect(&alice), WITHOUT_KEY).is_err(),
+    );
+    const FAR_MORE: u64 = 16 << 20;
+    let mut rest = Vec::new();
+    let ended = cut.take(FAR_MORE).read_to_end(&mut rest);
+    assert!(
+        (rest.len() as u64) < FAR_MORE && !rest.ends_with(b"0\r\n\r\n"),
+        "alice's stream is cut: {ended:?}"
+    );
+    assert_eq!(
+        status(&mut kept, WITHOUT_KEY).ok(),
+        Some(401),
+        "on a connection that is there"
+    );
+    goes_on.read_exact(&mut [0; 4000]).unwrap();
+    assert_eq!(status(&mut guarded.connect(&bob), WITHOUT_KEY).ok(), Some(200));
+
+    guarded.trust(&[&leaving, &staying]);
+    within(SOON, "it is trusted again", || {
+        status(&mut guarded.connect(&alice), WITHOUT_KEY).ok() == Some(200)
+    });
+}
+
+#[test]
+fn a_bundle_with_a_mistake_lets_nobody_in() {
+    let good = authority("good");
+    let guarded = Guarded::start(&Backend::start(), &[&good]);
+    let alice = good.certify("alice");
+    let cases = [
+        ("empty", String::new(), "no certificate: it must be PEM"),
+        ("no PEM", "x".to_owned(), "no certificate: it must be PEM"),
+        (
+            "cut off",
+            format!("{}{}", good.pem, &good.pem[..200]),
+            "malformed PEM",
+        ),
+        (
+            "no certificate within",
+            format!(
+                "{}-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+                good.pem
+            ),
+            "certificate 2 can't be read",
+        ),
+    ];
+    let error = || {
+        let status = guarded.proxy.status();
+        let sources = status["credentials"].as_array().unwrap();
+        let source = sources
+            .iter()
+            .find(|source| source["means"] == "clientCertificates");
+        source.unwrap()["error"].as_str().unwrap_or_default().to_owned()
+    };
+    for (name, bundle, expected) in cases {
+        fs::write(guarded.files.path().join("ca.crt"), bundle).unwrap();
+        within(SOON, name, || error().contains(expected));
+        assert_eq!(guarded.answers(Some(&alice), WITHOUT_KEY), Some(401), "{name}");
+        assert_eq!(
+            guarded.answers(None, &get("/api/tags")),
+            Some(200),
+            "{name}: other means"
+        );
+        guarded.trust(&[&good]);
+        within(SOON, name, || error().is_empty());
+        assert_eq!(
+            guarded.answers(Some(&alice), WITHOUT_KEY),
+            Some(200),
+            "{name}: mended"
+        );
+    }
+}
+
+#[test]
+fn s7_a_certificate_and_a_key_together() {
+    let good = authority("good");
+    let guarded = Guarded::start(&Backend::start(), &[&good]);
+    let folder = guarded.files.path().display();
+    guarded.proxy.configure(&format!(
+        "  clientCertificates: {{path: {folder}/ca.crt}}\n  require: All\n\
+         tls: {{certFile: {folder}/tls.crt, keyFile: {folder}/tls.key}}\n"
+    ));
+    let alice = good.certify("alice");
+    within(SOON, "both are needed", || {
+        guarded.answers(Some(&alice), &get("/api/tags")) == Some(200)
+    });
+    assert_eq!(
+        guarded.answers(Some(&alice), WITHOUT_KEY),
+        Some(401),
+        "the certificate alone"
+    );
+    assert_eq!(
+        guarded.answers(None, &get("/api/tags")),
+        Some(401),
+        "the key alone"
+    );
+}
