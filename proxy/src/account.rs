@@ -148,6 +148,8 @@ pub struct Record {
     accounting: Arc<Accounting>,
     started: Instant,
     entry: Entry,
+    /// The client as metrics call it.
+    client: Option<Arc<str>>,
     ended: bool,
     waits: bool,
     meter: Option<Box<Meter>>,
@@ -174,6 +176,7 @@ impl Accounting {
             accounting: Arc::clone(self),
             started: Instant::now(),
             entry: Entry::begin(Timestamp::now(), method, peer),
+            client: None,
             ended: false,
             waits: false,
             meter: None,
@@ -205,6 +208,7 @@ impl Record {
     /// Who asks.
     pub fn note_identity(&mut self, identity: &Identity) {
         self.entry.client = Some(Arc::clone(identity.name()));
+        self.client = Some(self.accounting.metrics.client(identity));
         self.entry.means = Some(identity.means());
     }
 
@@ -312,7 +316,7 @@ impl Record {
         let tokens = &self.accounting.metrics.tokens;
         let model = self.model();
         let route = self.entry.route.unwrap_or_default();
-        let answer = tokens.answer(self.entry.client.clone(), route, model.as_ref());
+        let answer = tokens.answer(self.client.clone(), route, model.as_ref());
         tokens.note_first_chunk(&answer, now - self.started);
         Pace {
             last: now,
@@ -349,7 +353,7 @@ impl Drop for Record {
         if let Some(charge) = self.charge.take() {
             charge.charge(self.entry.usage.unwrap_or_default());
         }
-        self.accounting.metrics.record(&self.entry);
+        self.accounting.metrics.record(self.client.take(), &self.entry);
         let Entry {
             time,
             method,
@@ -362,23 +366,22 @@ impl Drop for Record {
 }
 
 impl Metrics {
-    fn record(&self, entry: &Entry) {
+    fn record(&self, client: Option<Arc<str>>, entry: &Entry) {
         self.in_flight.dec();
-        self.count(Kind::of(entry), entry.duration, entry.first_byte);
+        let kind = Kind::of(client.clone(), entry);
+        self.count(kind, entry.duration, entry.first_byte);
         if let Some(usage) = entry.usage {
             let route = entry.route.unwrap_or_default();
-            let answer = self
-                .tokens
-                .answer(entry.client.clone(), route, entry.model.as_ref());
+            let answer = self.tokens.answer(client, route, entry.model.as_ref());
             self.tokens.count(&answer, usage);
         }
     }
 }
 
 impl Kind {
-    fn of(entry: &Entry) -> Self {
+    fn of(client: Option<Arc<str>>, entry: &Entry) -> Self {
         Self {
-            client: entry.client.clone(),
+            client,
             method: if entry.method == OTHER {
                 "_OTHER"
             } else {

@@ -1,8 +1,9 @@
 //! The numbers of `/metrics`, in the OpenMetrics text format. What OpenTelemetry's semantic conventions have a name for
 //! has that name and its labels, all else begins with `corral_proxy_`. Labels are bounded: clients, routes and reasons
-//! come from the configuration, the credentials and our own lists, models from what Ollama has answered with.
+//! come from the configuration, the credentials and our own lists. Of what others name, models and the clients of their
+//! own tokens and certificates, only so many are told apart.
 
-mod models;
+mod names;
 mod series;
 mod tokens;
 
@@ -19,8 +20,9 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::credentials::CredentialSet;
-use crate::identify::HashingLoad;
-use crate::status::ClientStatus;
+use crate::identify::{HashingLoad, Identity};
+use crate::status::{ClientStatus, Means};
+use names::Names;
 use series::AllSeries;
 pub use series::Kind;
 pub use tokens::{Answer, Tokens};
@@ -93,11 +95,16 @@ type Histograms<Labels> = Family<Labels, Histogram, fn() -> Histogram>;
 /// What metrics of our own begin with.
 const PREFIX: &str = "corral_proxy";
 
+/// An issuer of tokens, or an authority, may name any number of people.
+const MOST_CLIENTS_NAMED_ELSEWHERE: usize = 1000;
+
 /// All numbers.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
     series: AllSeries,
+    /// Clients that no file of credentials names.
+    named_elsewhere: Names,
     requests: Family<RequestLabels, Counter>,
     outcomes: Family<OutcomeLabels, Counter>,
     durations: Histograms<DurationLabels>,
@@ -129,6 +136,7 @@ impl Default for Metrics {
         let mut metrics = Self {
             registry: Registry::default(),
             series: AllSeries::default(),
+            named_elsewhere: Names::up_to(MOST_CLIENTS_NAMED_ELSEWHERE),
             requests: Family::default(),
             outcomes: Family::default(),
             durations: Family::new_with_constructor(durations),
@@ -278,6 +286,16 @@ impl Metrics {
         );
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The proxy's version", build);
+    }
+
+    /// The label of a client.
+    pub(crate) fn client(&self, identity: &Identity) -> Arc<str> {
+        match identity.means() {
+            Means::Jwt | Means::ClientCertificates => self.named_elsewhere.label(identity.name()),
+            Means::Basic | Means::ApiKeys | Means::OllamaKeys | Means::Anonymous => {
+                Arc::clone(identity.name())
+            }
+        }
     }
 
     /// All of them with those of the credentials in force and of the hashing of passwords, as

@@ -54,9 +54,9 @@ impl Verifier {
         })
     }
 
-    /// Who sends a request with this head, on a connection on which this certificate was shown. Waits only where a password has to be hashed that this process hasn't
-    /// checked before. The answer is that of `credentials`: whoever keeps it for longer than a reload asks
-    /// [`CredentialSet::is_in_force`] of the set that follows.
+    /// Who sends a request with this head, on a connection on which this certificate was shown. Waits only where a
+    /// password has to be hashed that this process hasn't checked before. The answer is that of `credentials`: whoever
+    /// keeps it for longer than a reload asks [`CredentialSet::is_in_force`] of the set that follows.
     ///
     /// # Errors
     /// The reason why it is nobody, for log and metrics.

@@ -9,17 +9,17 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::models::ModelNames;
+use super::names::Names;
 use crate::usage::Usage;
 
 /// Whose answer, to what, by which model.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Answer {
-    /// Who asked.
+    /// Who asked; `other` beyond those that are told apart.
     pub client: Option<Arc<str>>,
     /// The route's pattern.
     pub http_route: &'static str,
-    /// The model; `other` beyond those that are told apart.
+    /// The model; `other` as well, empty where none is known.
     pub gen_ai_response_model: Arc<str>,
 }
 
@@ -44,12 +44,15 @@ impl From<&Answer> for PaceLabels {
     }
 }
 
+/// Whoever may create models can make up names without end.
+const MOST_MODELS: usize = 200;
+
 type Paces = Family<PaceLabels, Histogram, fn() -> Histogram>;
 
 /// The numbers of models.
 #[derive(Debug)]
 pub struct Tokens {
-    models: ModelNames,
+    models: Names,
     input: Family<Answer, Counter>,
     output: Family<Answer, Counter>,
     first_chunks: Paces,
@@ -59,7 +62,7 @@ pub struct Tokens {
 impl Default for Tokens {
     fn default() -> Self {
         Self {
-            models: ModelNames::default(),
+            models: Names::up_to(MOST_MODELS),
             input: Family::default(),
             output: Family::default(),
             first_chunks: Family::new_with_constructor(waits),
@@ -120,7 +123,7 @@ impl Tokens {
         Answer {
             client,
             http_route,
-            gen_ai_response_model: self.models.label(model),
+            gen_ai_response_model: model.map_or_else(|| "".into(), |model| self.models.label(model)),
         }
     }
 
