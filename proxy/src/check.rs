@@ -91,11 +91,17 @@ fn explain(config: &Config, sources: &[SourceStatus], certificate: &Certificate)
         let _ = writeln!(text, "state        {}", directory.display());
     }
     for source in sources {
-        let state = source
-            .error
-            .as_ref()
-            .map_or_else(|| format!("{} clients", source.clients), |_| "wrong".into());
+        let state = explain_source(source);
         let _ = writeln!(text, "credentials  {}: {state}", source.means.name());
+    }
+    for issuer in &config.credentials.jwt {
+        if let Some(address) = issuer.key_address() {
+            let (issuer, address) = (&issuer.issuer, address.first());
+            let _ = writeln!(
+                text,
+                "credentials  jwt: tokens of {issuer}, by keys from {address}"
+            );
+        }
     }
     if let Some(anonymous) = &config.credentials.anonymous {
         let _ = writeln!(
@@ -138,6 +144,23 @@ fn explain(config: &Config, sources: &[SourceStatus], certificate: &Certificate)
         let _ = writeln!(text, "model        {}{kept}", model.name);
     }
     text
+}
+
+/// Whom it lets in. A file of keys or authorities names no clients: their tokens and certificates do.
+fn explain_source(source: &SourceStatus) -> String {
+    if source.error.is_some() {
+        return "wrong".to_owned();
+    }
+    match source.means {
+        Means::Basic | Means::ApiKeys | Means::OllamaKeys | Means::Anonymous => {
+            format!("{} clients", source.clients)
+        }
+        Means::Jwt => format!(
+            "tokens of {}, by keys in a file",
+            source.issuer.as_deref().unwrap_or_default()
+        ),
+        Means::ClientCertificates => "whom an authority in the bundle has certified".to_owned(),
+    }
 }
 
 fn explain_rule(rule: &AccessRule) -> String {

@@ -145,11 +145,16 @@ fn check_explains_and_finds_faults() {
     let files = Files::new();
     let keys = files.write("keys", "alice:sk-alice-0123456789\nbob:sk-bob-0123456789\n");
     let broken = files.write("broken", "alice:sk-alice-0123456789\n\nbob:\n");
+    let secret = files.write("secret", &"s".repeat(32));
+    let issuers = format!(
+        "jwt: [{{issuer: gateway, audiences: [ollama], algorithms: [HS256], keys: {{path: {secret}}}}}, \
+         {{issuer: 'https://idp.example', audiences: [ollama]}}]"
+    );
     let config = |keys: &str| {
         files.write(
             "proxy.yaml",
             &format!(
-                "credentials: {{apiKeys: {{path: {keys}}}}}\naccess: [{{clients: [alice], allow: [Manage], models: [user/*], allowedCIDRs: [10.1.0.0/16], \
+                "credentials: {{apiKeys: {{path: {keys}}}, {issuers}}}\naccess: [{{clients: [alice], allow: [Manage], models: [user/*], allowedCIDRs: [10.1.0.0/16], \
                  notAfter: 2030-01-01T00:00:00Z}}]\n\
                  network: {{allowedCIDRs: [10.0.0.0/8]}}\nmodels: [{{name: gemma3, keepLoaded: true}}]\n"
             ),
@@ -163,6 +168,8 @@ fn check_explains_and_finds_faults() {
     for part in [
         "127.0.0.1:8880",
         "apiKeys: 2 clients",
+        "jwt: tokens of gateway, by keys in a file",
+        "jwt: tokens of https://idp.example, by keys from https://idp.example/.well-known/openid-configuration",
         "alice: Manage; models user/*; from 10.1.0.0/16; until 2030-01-01T00:00:00Z",
         "everyone else: Inference, Read",
         "10.0.0.0/8",
