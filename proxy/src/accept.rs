@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::address::normalise;
+use crate::config::Timeouts;
 use crate::peer::Peer;
 use crate::proxy::Proxy;
 use handshake::{Opened, Protocol};
@@ -42,7 +43,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             handshake_timeout: Duration::from_secs(10),
-            head_timeout: Duration::from_secs(60),
+            head_timeout: Timeouts::default().head(),
             head_size: 32 * 1024,
             buffer_size: 64 * 1024,
         }

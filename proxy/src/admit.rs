@@ -39,6 +39,7 @@ struct Upload {
     complete: AtomicBool,
     broken: AtomicBool,
     too_large: AtomicBool,
+    stalled: AtomicBool,
     asks_for_stream: AtomicBool,
     usage_was_added: AtomicBool,
 }
@@ -149,6 +150,11 @@ impl InFlight {
         self.upload.too_large.store(true, Ordering::Release);
     }
 
+    /// The request's body brought no byte for too long.
+    pub fn note_upload_stalled(&self) {
+        self.upload.stalled.store(true, Ordering::Release);
+    }
+
     /// The request's body asks for a stream of events.
     pub fn note_asks_for_stream(&self) {
         self.upload.asks_for_stream.store(true, Ordering::Release);
@@ -204,6 +210,11 @@ impl Admission {
     /// Whether the request's body was larger than its class' may be.
     pub fn upload_is_too_large(&self) -> bool {
         self.in_flight.upload.too_large.load(Ordering::Acquire)
+    }
+
+    /// Whether the request's body brought no byte for too long.
+    pub fn upload_is_stalled(&self) -> bool {
+        self.in_flight.upload.stalled.load(Ordering::Acquire)
     }
 
     /// Ready once the request is cut. Only the task that drives the client's connection may ask.

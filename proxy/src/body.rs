@@ -16,6 +16,7 @@ use crate::account::{Outcome, Record};
 use crate::admit::{Admission, InFlight};
 use crate::in_force::NoLonger;
 use crate::inspect::{Payload, Place};
+use crate::patience::{PatienceError, Patient};
 use crate::stream::events::EventStream;
 use crate::stream::reading::Reading;
 use crate::upstream::Lease;
@@ -24,7 +25,7 @@ use crate::upstream::Lease;
 #[derive(Debug)]
 pub enum RequestBody {
     /// What a client sends, as it comes.
-    Client(Limited<Incoming>, Arc<InFlight>, Option<Box<Reading>>),
+    Client(Limited<Patient<Incoming>>, Arc<InFlight>, Option<Box<Reading>>),
     /// What a client has sent, all of it, and its place in memory.
     Held(Full<Bytes>, Place),
     /// The proxy's own.
@@ -109,7 +110,7 @@ fn read(frame: Frame<Bytes>, reading: Option<&mut Reading>, in_flight: &InFlight
 
 /// Trailers end here: no route of Ollama's reads any, and they could carry what headers may not.
 fn poll_client(
-    incoming: &mut Limited<Incoming>,
+    incoming: &mut Limited<Patient<Incoming>>,
     in_flight: &InFlight,
     context: &mut Context<'_>,
 ) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
@@ -121,14 +122,23 @@ fn poll_client(
     };
     match &frame {
         Some(Ok(frame)) => in_flight.note_received(frame.data_ref().map_or(0, Bytes::len)),
-        Some(Err(error)) if error.is::<LengthLimitError>() => in_flight.note_upload_too_large(),
-        Some(Err(_)) => in_flight.note_upload_broken(),
+        Some(Err(error)) => note_error(error, in_flight),
         None => {}
     }
     if frame.is_none() || incoming.is_end_stream() {
         in_flight.note_upload_complete();
     }
     Poll::Ready(frame)
+}
+
+fn note_error(error: &UploadError, in_flight: &InFlight) {
+    if error.is::<LengthLimitError>() {
+        in_flight.note_upload_too_large();
+    } else if let Some(PatienceError::Stalled(_)) = error.downcast_ref::<PatienceError<hyper::Error>>() {
+        in_flight.note_upload_stalled();
+    } else {
+        in_flight.note_upload_broken();
+    }
 }
 
 /// Why a response stops in its middle. The client's connection is then closed without the end of the body, so that

@@ -25,7 +25,7 @@ pub use credentials::{
     Anonymous, CertificateName, ClientCertificates, CredentialSource, Credentials, OllamaKeys, Require,
 };
 pub use jwt::{JwtAlgorithm, JwtIssuer, KeyAddress};
-pub use limits::{BodyLimits, Ceilings, ClientLimits, Limits, OnExcess};
+pub use limits::{BodyLimits, Ceilings, ClientLimits, Limits, OnExcess, Timeouts};
 pub use network::{Cors, Network};
 pub use streams::Streams;
 

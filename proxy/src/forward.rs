@@ -161,6 +161,9 @@ pub fn failure(admission: &Admission, limit: u64, error: &UpstreamError) -> Reje
     if admission.upload_is_too_large() {
         return InspectError::TooLarge(limit).into();
     }
+    if admission.upload_is_stalled() {
+        return InspectError::Stalled.into();
+    }
     if admission.upload_is_broken() {
         return ForwardError::BadBody.into();
     }

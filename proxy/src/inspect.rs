@@ -16,13 +16,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::ask::{Ask, AskError};
 use crate::authorize::{Cause, Clearance, Permit};
 use crate::ceiling::CeilingError;
+use crate::patience::{PatienceError, Patient};
 use crate::reject::Rejection;
 
 /// The body of a request that may be forwarded.
 #[derive(Debug)]
 pub enum Payload {
     /// As it comes, up to so many bytes.
-    Streamed(Incoming, u64),
+    Streamed(Patient<Incoming>, u64),
     /// As it came.
     Held(Bytes, Place),
 }
@@ -54,12 +55,24 @@ pub enum InspectError {
     /// It breaks HTTP's rules, or ends too early.
     #[error("the request's body is malformed")]
     Broken,
+    /// No byte of it came for too long.
+    #[error("the request's body stopped coming")]
+    Stalled,
     /// It can't be read in one way only.
     #[error(transparent)]
     Ask(#[from] AskError),
     /// Too many are being read. Worth another try a little later.
     #[error("too many bodies to read")]
     Overloaded,
+}
+
+impl From<PatienceError<hyper::Error>> for InspectError {
+    fn from(error: PatienceError<hyper::Error>) -> Self {
+        match error {
+            PatienceError::Stalled(_) => Self::Stalled,
+            PatienceError::Body(_) => Self::Broken,
+        }
+    }
 }
 
 impl InspectError {
@@ -69,6 +82,7 @@ impl InspectError {
             Self::TooLarge(_) => "too_large",
             Self::Encoded => "encoded",
             Self::Broken => "malformed",
+            Self::Stalled => "body_timeout",
             Self::Ask(_) => "bad_json",
             Self::Overloaded => "overloaded",
         }
@@ -113,7 +127,7 @@ impl HeldBytes {
 pub async fn inspect(
     clearance: Clearance,
     headers: &HeaderMap,
-    body: Incoming,
+    body: Patient<Incoming>,
     limit: Option<u64>,
     held: &HeldBytes,
     note: impl FnOnce(&Ask),
@@ -141,11 +155,15 @@ pub async fn inspect(
 }
 
 /// Most bodies come in one piece, which is not copied.
-async fn read(mut body: Incoming, limit: u64, held: &HeldBytes) -> Result<(Bytes, Place), InspectError> {
+async fn read(
+    mut body: Patient<Incoming>,
+    limit: u64,
+    held: &HeldBytes,
+) -> Result<(Bytes, Place), InspectError> {
     let (mut first, mut rest) = (Bytes::new(), BytesMut::new());
     let mut place = None;
     while let Some(frame) = body.frame().await {
-        let Ok(piece) = frame.map_err(|_| InspectError::Broken)?.into_data() else {
+        let Ok(piece) = frame?.into_data() else {
             continue;
         };
         if (first.len() + rest.len() + piece.len()) as u64 > limit {

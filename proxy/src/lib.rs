@@ -25,6 +25,7 @@ pub mod jwt;
 pub mod limit;
 pub mod metrics;
 pub mod models;
+pub mod patience;
 pub mod peer;
 pub mod pipeline;
 pub mod proxy;

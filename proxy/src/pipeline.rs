@@ -17,6 +17,7 @@ use crate::cors::Grant;
 use crate::forward::forward;
 use crate::inspect::inspect;
 use crate::limit::Moment;
+use crate::patience::Patient;
 use crate::peer::Peer;
 use crate::proxy::Proxy;
 use crate::reject::{Rejection, Shape};
@@ -136,6 +137,7 @@ async fn serve(
     if let Some(bill) = slot.bill() {
         record.charge(bill);
     }
+    let body = Patient::new(body, in_force.config.limits.timeouts.body_idle());
     let (permit, payload) = inspect(clearance, &head.headers, body, limit, proxy.held(), |ask| {
         record.note_ask(ask);
     })

@@ -73,8 +73,9 @@ impl Proxy {
             .map(|_| tls::acceptor(Arc::clone(&certificate), authorities.map(Arc::as_ref)))
             .transpose()
             .map_err(SetupError::Tls)?;
+        let connect_timeout = first.config.limits.timeouts.connect();
         let proxy = Self {
-            upstream: Arc::new(Upstream::new(&first.config.upstream)),
+            upstream: Arc::new(Upstream::new(&first.config.upstream, connect_timeout)),
             models: Board::new(&first.config.models),
             swaps: watch::Sender::new(first.generation),
             in_force: ArcSwap::from_pointee(first),

@@ -153,6 +153,7 @@ impl Rejection {
             Self::Address(_) | Self::Forbidden(_) | Self::NoLonger(_) => StatusCode::FORBIDDEN,
             Self::Limited(Excess::Over { .. }) => StatusCode::TOO_MANY_REQUESTS,
             Self::Inspect(InspectError::Ask(_) | InspectError::Broken) => StatusCode::BAD_REQUEST,
+            Self::Inspect(InspectError::Stalled) => StatusCode::REQUEST_TIMEOUT,
             Self::Inspect(InspectError::TooLarge(_)) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Inspect(InspectError::Encoded) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Limited(Excess::Crowded) | Self::Inspect(InspectError::Overloaded) => {
@@ -175,7 +176,12 @@ impl Rejection {
             self,
             Self::Target(TargetError::Malformed(_) | TargetError::MethodNotSupported)
                 | Self::Forward(ForwardError::BadBody)
-                | Self::Inspect(InspectError::TooLarge(_) | InspectError::Broken | InspectError::Overloaded)
+                | Self::Inspect(
+                    InspectError::TooLarge(_)
+                        | InspectError::Broken
+                        | InspectError::Stalled
+                        | InspectError::Overloaded
+                )
         )
     }
 
@@ -282,6 +288,7 @@ mod tests {
             ),
             (ForwardError::BadBody.into(), 400, "malformed"),
             (InspectError::Broken.into(), 400, "malformed"),
+            (InspectError::Stalled.into(), 408, "body_timeout"),
             (InspectError::Ask(AskError::Differ).into(), 400, "bad_json"),
             (InspectError::TooLarge(1).into(), 413, "too_large"),
             (InspectError::Encoded.into(), 415, "encoded"),

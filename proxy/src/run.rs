@@ -137,7 +137,11 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, RunError> {
 
 /// New requests are served until `delay` is over; running ones have `drain` from then on. A second signal ends both.
 async fn serve_until_end(proxy: &Arc<Proxy>, listener: TcpListener, end: &mut End) {
-    let acceptor = Acceptor::new(Arc::clone(proxy), Limits::default());
+    let limits = Limits {
+        head_timeout: proxy.in_force().config.limits.timeouts.head(),
+        ..Limits::default()
+    };
+    let acceptor = Acceptor::new(Arc::clone(proxy), limits);
     let drain = async {
         end.wait().await;
         proxy.readiness().note_draining();

@@ -19,8 +19,6 @@ use url::{Host, Url};
 
 use crate::body::RequestBody;
 
-/// How long a connect may take. Ollama is in the same Pod or nearby.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an unused connection is kept.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How many unused connections are kept.
@@ -35,6 +33,7 @@ pub struct Upstream {
     host: String,
     port: u16,
     host_header: HeaderValue,
+    connect_timeout: Duration,
     idle: Mutex<Vec<Idle>>,
 }
 
@@ -71,7 +70,7 @@ pub enum UpstreamError {
     #[error("can't connect: {0}")]
     Connect(io::Error),
     /// It doesn't take connections in time.
-    #[error("no connection within {} s", CONNECT_TIMEOUT.as_secs())]
+    #[error("no connection in time")]
     ConnectTimeout,
     /// The exchange broke.
     #[error("{0}")]
@@ -79,8 +78,8 @@ pub enum UpstreamError {
 }
 
 impl Upstream {
-    /// The upstream of a validated configuration.
-    pub fn new(url: &Url) -> Self {
+    /// The upstream of a validated configuration, and how long a connect may take.
+    pub fn new(url: &Url, connect_timeout: Duration) -> Self {
         let port = url.port().unwrap_or(HTTP_PORT);
         let host = match url.host() {
             Some(Host::Ipv6(address)) => address.to_string(),
@@ -90,6 +89,7 @@ impl Upstream {
             host_header: host_header(url, port),
             host,
             port,
+            connect_timeout,
             idle: Mutex::default(),
         }
     }
@@ -161,7 +161,7 @@ impl Upstream {
 
     async fn connect(&self) -> Result<Connection, UpstreamError> {
         let connecting = TcpStream::connect((self.host.as_str(), self.port));
-        let stream = tokio::time::timeout(CONNECT_TIMEOUT, connecting)
+        let stream = tokio::time::timeout(self.connect_timeout, connecting)
             .await
             .map_err(|_| UpstreamError::ConnectTimeout)?
             .and_then(|stream| stream.set_nodelay(true).map(|()| stream))
@@ -242,7 +242,8 @@ mod tests {
             ("http://[2001:db8::1]:11434", "[2001:db8::1]:11434"),
         ];
         for (url, host) in cases {
-            assert_eq!(Upstream::new(&url.parse().unwrap()).host_header(), host, "{url}");
+            let upstream = Upstream::new(&url.parse().unwrap(), Duration::from_secs(5));
+            assert_eq!(upstream.host_header(), host, "{url}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What a request may take, and what a client may use.
 
 use std::num::{NonZeroU32, NonZeroU64};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +14,10 @@ use crate::routes::Content;
 pub struct Limits {
     /// Bytes of a request's body.
     pub body: BodyLimits,
+    /// How long the proxy waits. There is no limit on an answer: a generation takes what it takes. Written only where
+    /// it says something, as proxies of earlier versions don't know it.
+    #[serde(skip_serializing_if = "Timeouts::is_default")]
+    pub timeouts: Timeouts,
 }
 
 /// Bytes of a request's body, by what the route does. The layers of models that Manage uploads have no limit.
@@ -45,6 +50,53 @@ impl Default for BodyLimits {
             inference: 64 << 20,
             manage: 4 << 20,
             read: 64 << 10,
+        }
+    }
+}
+
+/// How long the proxy waits, in seconds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Timeouts {
+    /// For the whole head of a request, from the accept or the end of the response before it; for HTTP/2, how long a
+    /// connection may have no request. Read at start only.
+    pub head_seconds: u32,
+    /// For the next byte of a request's body, while nothing but the client holds it up.
+    pub body_idle_seconds: u32,
+    /// For a connection to the upstream. Read at start only.
+    pub connect_seconds: u32,
+}
+
+impl Timeouts {
+    /// The most of each.
+    pub const MOST_SECONDS: u32 = 3600;
+
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// For the whole head of a request.
+    pub const fn head(&self) -> Duration {
+        Duration::from_secs(self.head_seconds as u64)
+    }
+
+    /// For the next byte of a request's body.
+    pub const fn body_idle(&self) -> Duration {
+        Duration::from_secs(self.body_idle_seconds as u64)
+    }
+
+    /// For a connection to the upstream.
+    pub const fn connect(&self) -> Duration {
+        Duration::from_secs(self.connect_seconds as u64)
+    }
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            head_seconds: 60,
+            body_idle_seconds: 60,
+            connect_seconds: 5,
         }
     }
 }

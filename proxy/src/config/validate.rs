@@ -60,6 +60,7 @@ pub fn validate(config: &Config) -> Result<(), Invalid> {
     }
     access(&config.access)?;
     network(&config.network)?;
+    limits::timeouts(&config.limits.timeouts)?;
     streams(&config.streams)?;
     models(&config.models)
 }

@@ -209,7 +209,7 @@ pub(crate) const OF_CONFIGURATION: [&str; 12] = [
     "threads: 2",
     "credentials: {apiKeys: {path: a}, basic: {path: b, key: c}}",
     "access: [{clients: [a, \"b-*\"], allow: [Read], models: [\"*\", \"gemma3:*\"], notAfter: 2026-01-02T03:04:05Z}]",
-    "limits: {body: {inference: 1, manage: 2, read: 3}}",
+    "limits: {body: {inference: 1, manage: 2, read: 3}, timeouts: {headSeconds: 1, bodyIdleSeconds: 2, connectSeconds: 3}}",
     "network: {allowedCIDRs: [10.0.0.0/8], trustedProxies: [\"::1/128\"]}",
     "models: [{name: gemma3, keepLoaded: true}]",
     "log: {format: json, audit: true}",

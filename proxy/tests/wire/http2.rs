@@ -1,7 +1,7 @@
 //! HTTP/2: what holds for HTTP/1.1 holds for each stream.
 
 pub(crate) mod attack;
-mod client;
+pub(crate) mod client;
 mod flood;
 pub(crate) mod frames;
 mod malformed;

@@ -33,6 +33,7 @@ mod proxy;
 mod proxy_protocol;
 mod reload;
 mod signature;
+mod stalled;
 mod stream;
 mod table;
 mod tls;

@@ -4,7 +4,7 @@ use std::num::{NonZeroU32, NonZeroU64};
 
 use super::Invalid;
 use crate::ask::KeepAlive;
-use crate::config::{Ceilings, ClientLimits};
+use crate::config::{Ceilings, ClientLimits, Timeouts};
 
 /// Checks the limits of a rule, which stand at `field`.
 pub(super) fn limits(field: &str, limits: &ClientLimits) -> Result<(), Invalid> {
@@ -67,6 +67,28 @@ pub(super) fn ceilings(field: &str, ceilings: &Ceilings) -> Result<(), Invalid> 
         return Err(Invalid::new(format!("{field}.keepAlive"), problem));
     }
     Ok(())
+}
+
+/// Checks how long the proxy waits.
+pub(super) fn timeouts(timeouts: &Timeouts) -> Result<(), Invalid> {
+    const MOST: u32 = Timeouts::MOST_SECONDS;
+    let Timeouts {
+        head_seconds,
+        body_idle_seconds,
+        connect_seconds,
+    } = timeouts;
+    let fields = [
+        ("headSeconds", head_seconds),
+        ("bodyIdleSeconds", body_idle_seconds),
+        ("connectSeconds", connect_seconds),
+    ];
+    match fields.iter().find(|(_, seconds)| !(1..=MOST).contains(*seconds)) {
+        None => Ok(()),
+        Some((name, _)) => Err(Invalid::new(
+            format!("limits.timeouts.{name}"),
+            format!("must be 1 to {MOST}"),
+        )),
+    }
 }
 
 #[cfg(test)]

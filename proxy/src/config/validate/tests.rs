@@ -1,7 +1,7 @@
 use super::*;
 use crate::config::{
     Anonymous, CertificateName, ClientCertificates, CredentialSource, Credentials, JwtAlgorithm, JwtIssuer,
-    OllamaKeys, Require,
+    OllamaKeys, Require, Timeouts,
 };
 
 fn valid() -> Config {
@@ -48,6 +48,14 @@ fn issuer() -> JwtIssuer {
         algorithms: JwtAlgorithm::with_key_pair(),
         client_claim: "sub".into(),
         leeway_seconds: 30,
+    }
+}
+
+fn timeouts([head_seconds, body_idle_seconds, connect_seconds]: [u32; 3]) -> Timeouts {
+    Timeouts {
+        head_seconds,
+        body_idle_seconds,
+        connect_seconds,
     }
 }
 
@@ -300,6 +308,26 @@ fn what_cannot_work_is_named_by_field() {
             "a heartbeat without a pause",
             |config| config.streams.heartbeat_seconds = Some(0),
             Some("streams.heartbeatSeconds"),
+        ),
+        (
+            "the longest timeouts",
+            |config| config.limits.timeouts = timeouts([3600; 3]),
+            None,
+        ),
+        (
+            "no time for a head",
+            |config| config.limits.timeouts = timeouts([0, 1, 1]),
+            Some("limits.timeouts.headSeconds"),
+        ),
+        (
+            "more than an hour for a byte",
+            |config| config.limits.timeouts = timeouts([1, 3601, 1]),
+            Some("limits.timeouts.bodyIdleSeconds"),
+        ),
+        (
+            "no time for a connection",
+            |config| config.limits.timeouts = timeouts([1, 1, 0]),
+            Some("limits.timeouts.connectSeconds"),
         ),
         (
             "an issuer of tokens",

@@ -15,6 +15,7 @@ const VERIFIER: &str = "src/identify/verifier/tests.rs";
 const POLICY: &str = "tests/wire/policy.rs";
 const MANAGE: &str = "tests/wire/manage.rs";
 const PATIENCE: &str = "tests/wire/patience.rs";
+const STALLED: &str = "tests/wire/stalled.rs";
 const STREAM: &str = "tests/wire/stream.rs";
 const HTTP_2: &str = "tests/wire/http2.rs";
 const HTTP_2_ATTACK: &str = "tests/wire/http2/attack.rs";
@@ -129,7 +130,7 @@ pub(super) const SECTIONS: &[Section] = &[
     ] },
     Section { title: "Taking all there is", rows: &[
         row(75, "Heads that come slowly", "", Tests(&[(PATIENCE, "slow_heads_and_unused_connections_are_closed"), (PATIENCE, "row_75_half_heads_and_unused_connections_of_http_2_are_closed")])),
-        row(76, "Bodies that come slowly", "", Tests(&[(STREAM, "row_76_slow_bodies_hold_up_nobody"), (PATIENCE, "a_slow_upload_is_waited_for")])),
+        row(76, "Bodies that come slowly", "", Tests(&[(STREAM, "row_76_slow_bodies_hold_up_nobody"), (PATIENCE, "a_slow_upload_is_waited_for"), (STALLED, "row_76_a_body_that_stops_is_answered_and_given_up"), (STALLED, "row_76_an_answer_to_a_body_that_stops_is_cut"), (STALLED, "row_76_a_stream_whose_body_stops_ends_alone"), (STALLED, "row_76_bodies_that_stop_give_their_memory_back")])),
         row(77, "A client that doesn't read", "", Tests(&[(STREAM, "a_client_that_reads_nothing_stalls_the_upstream_in_flat_memory"), (HTTP_2_FLOOD, "row_77_streams_that_nobody_reads")])),
         row(78, "Many headers, and large ones", "", Tests(&[(HEADS, "row_78_heads_that_are_too_large")])),
         row(79, "A huge upload", "", Tests(&[(STREAM, "an_upload_streams_in_flat_memory"), (HTTP_2, "row_79_an_upload_larger_than_all_windows")])),
