@@ -2,13 +2,13 @@
 //! body asks for, and nothing else.
 
 mod forbidden;
+mod subjects;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use ipnet::IpNet;
 use jiff::Timestamp;
-use wildmatch::WildMatchPattern;
 
 use crate::address::ClientAddress;
 use crate::ask::Ask;
@@ -21,14 +21,12 @@ use crate::models::pattern::ModelPattern;
 use crate::routes::Content;
 use crate::target::Target;
 pub use forbidden::{Cause, Forbidden};
-
-/// `*` stands for any characters; nothing stands for one character, for NUL is in no name.
-type Pattern = WildMatchPattern<'*', '\0'>;
+use subjects::Subjects;
 
 /// The access rules, ready to be asked.
 #[derive(Debug)]
 pub struct Authorizer {
-    rules: Vec<(Vec<Pattern>, Arc<Terms>)>,
+    rules: Vec<(Subjects, Arc<Terms>)>,
     others: Arc<Terms>,
     /// The client that needs no credential, if there is one.
     anonymous: Option<(String, Arc<Terms>)>,
@@ -84,11 +82,10 @@ pub struct Permit {
 impl Authorizer {
     /// The rules of the configuration, first match first.
     pub fn new(rules: &[AccessRule]) -> Self {
-        let patterns = |rule: &AccessRule| rule.clients.iter().map(|name| Pattern::new(name)).collect();
         Self {
             rules: rules
                 .iter()
-                .map(|rule| (patterns(rule), Arc::new(Terms::of(rule))))
+                .map(|rule| (Subjects::of(rule), Arc::new(Terms::of(rule))))
                 .collect(),
             others: Arc::new(Terms {
                 allow: AccessRule::DEFAULT.to_vec(),
@@ -110,7 +107,7 @@ impl Authorizer {
         let named = rules
             .iter()
             .zip(&self.rules)
-            .find(|(_, (patterns, _))| patterns.iter().any(|pattern| pattern.matches(client)));
+            .find(|(_, (subjects, _))| subjects.include(client, &[]));
         let terms = match named {
             None => Arc::clone(&self.others),
             Some((rule, (_, terms))) if rule.clients.iter().any(|name| name == client) => Arc::clone(terms),
@@ -131,7 +128,7 @@ impl Authorizer {
     /// Judges the head of a request.
     ///
     /// # Errors
-    /// The first rule that names the client, or the default, lets it do less.
+    /// The first rule that names the client or one of its groups, or the default, lets it do less.
     pub fn authorize(
         &self,
         identity: Identity,
@@ -139,7 +136,7 @@ impl Authorizer {
         target: Target,
         now: Timestamp,
     ) -> Result<Clearance, Forbidden> {
-        let terms = self.terms(identity.name());
+        let terms = self.terms(identity.name(), identity.groups());
         let act = Act::of_head(&target);
         let name = Arc::clone(identity.name());
         let forbidden = |cause| Forbidden { client: name, cause };
@@ -166,18 +163,19 @@ impl Authorizer {
         }
     }
 
-    /// Judges what a client does, which an earlier judgement let in.
+    /// Judges what a client with these groups does, which an earlier judgement let in.
     ///
     /// # Errors
     /// As [`Self::authorize`]; also where a rule has come to look at a body that nobody has read.
     pub fn judge(
         &self,
         client: &Arc<str>,
+        groups: &[String],
         address: ClientAddress,
         act: &Act,
         now: Timestamp,
     ) -> Result<(), Forbidden> {
-        let terms = self.terms(client);
+        let terms = self.terms(client, groups);
         let judged = terms.admit(address, act.class, now);
         judged
             .and_then(|()| terms.allow_ask(act))
@@ -199,17 +197,15 @@ impl Authorizer {
         Self { audits, ..self }
     }
 
-    fn terms(&self, client: &str) -> &Arc<Terms> {
+    fn terms(&self, client: &str, groups: &[String]) -> &Arc<Terms> {
         if let Some((name, terms)) = &self.anonymous
             && name == client
         {
             return terms;
         }
-        let names =
-            |(patterns, _): &&(Vec<Pattern>, _)| patterns.iter().any(|pattern| pattern.matches(client));
         self.rules
             .iter()
-            .find(names)
+            .find(|(subjects, _)| subjects.include(client, groups))
             .map_or(&self.others, |(_, terms)| terms)
     }
 }
@@ -219,6 +215,7 @@ impl Terms {
     fn of(rule: &AccessRule) -> Self {
         let AccessRule {
             clients: _,
+            groups: _,
             allow,
             models,
             allowed_cidrs,

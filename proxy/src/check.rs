@@ -166,6 +166,7 @@ fn explain_source(source: &SourceStatus) -> String {
 fn explain_rule(rule: &AccessRule) -> String {
     let AccessRule {
         clients,
+        groups,
         allow,
         models,
         allowed_cidrs,
@@ -173,7 +174,9 @@ fn explain_rule(rule: &AccessRule) -> String {
         limits,
         ceilings,
     } = rule;
-    let mut text = format!("{}: {}", clients.join(", "), classes(allow));
+    let groups = groups.iter().map(|group| format!("group {group}"));
+    let subjects: Vec<_> = clients.iter().cloned().chain(groups).collect();
+    let mut text = format!("{}: {}", subjects.join(", "), classes(allow));
     // Writing to a string can't fail.
     if let Some(models) = models {
         let _ = write!(text, "; models {}", models.join(", "));

@@ -81,8 +81,8 @@ pub struct Config {
     pub tls: Option<Tls>,
     /// Where the credentials are.
     pub credentials: Credentials,
-    /// What known clients may do: the first rule that names the client decides. A client that no rule names has
-    /// [`AccessRule::DEFAULT`].
+    /// What known clients may do: the first rule that names the client or one of its groups decides. A client
+    /// that no rule names has [`AccessRule::DEFAULT`].
     pub access: Vec<AccessRule>,
     /// What a request may take.
     pub limits: Limits,
@@ -151,11 +151,21 @@ pub struct Tls {
 /// What some clients may do.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(extend("x-kubernetes-validations" = [{
+    "rule": "has(self.clients) || has(self.groups)",
+    "message": "a rule of access needs clients, groups or both; clients: [\"*\"] stands for all",
+}])))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AccessRule {
     /// Names of clients; `*` stands for any characters, as in `ci-*`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 1024)))]
     pub clients: Vec<String>,
+    /// Names of groups, with `*` as in `clients`: the rule is also about each client that has one of them by its token
+    /// (`groupsClaim`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 1024)))]
+    pub groups: Vec<String>,
     /// What they may do. An empty list shuts them out.
     #[cfg_attr(feature = "schema", schemars(length(max = 5)))]
     pub allow: Vec<RouteClass>,

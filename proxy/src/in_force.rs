@@ -147,7 +147,7 @@ impl InForce {
             return Err(NoLonger::Identified);
         }
         self.authorizer
-            .judge(identity.name(), address, act, Timestamp::now())
+            .judge(identity.name(), identity.groups(), address, act, Timestamp::now())
             .map_err(NoLonger::Allowed)?;
         if self.addresses.allows(address.get()) {
             Ok(())

@@ -167,6 +167,9 @@ pub struct ClientStatus {
 pub struct LimitsStatus {
     /// Names of clients, as in the configuration.
     pub clients: Vec<String>,
+    /// Names of groups, as in the configuration.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
     /// What each of them may use of this replica.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<ClientLimits>,
@@ -178,9 +181,16 @@ pub struct LimitsStatus {
 impl LimitsStatus {
     /// What a rule says of limits; none where it has none.
     pub fn of(rule: &AccessRule) -> Option<Self> {
-        let AccessRule { limits, ceilings, .. } = rule;
+        let AccessRule {
+            clients,
+            groups,
+            limits,
+            ceilings,
+            ..
+        } = rule;
         (limits.is_some() || ceilings.is_some()).then(|| Self {
-            clients: rule.clients.clone(),
+            clients: clients.clone(),
+            groups: groups.clone(),
             limits: limits.clone(),
             ceilings: ceilings.clone(),
         })

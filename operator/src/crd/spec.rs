@@ -120,8 +120,8 @@ pub struct OllamaServiceSpec {
     /// Who may call. Without it the operator makes one API key, in the Secret NAME-credentials; the service is never open.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auth: Option<Auth>,
-    /// What clients may do: the first rule that names the client decides. A client that no rule names may use models and
-    /// look at them (Inference, Read), not change them.
+    /// What clients may do: the first rule that names the client or one of its groups decides. A client that no rule names
+    /// may use models and look at them (Inference, Read), not change them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256))]
     pub access: Vec<AccessRule>,

@@ -114,6 +114,7 @@ fn issuer(auth: &JwtAuth) -> JwtIssuer {
         insecure,
         algorithms,
         client_claim,
+        groups_claim,
         leeway_seconds,
     } = auth;
     JwtIssuer {
@@ -131,6 +132,7 @@ fn issuer(auth: &JwtAuth) -> JwtIssuer {
         client_claim: client_claim
             .clone()
             .unwrap_or_else(|| JwtIssuer::DEFAULT_CLIENT_CLAIM.to_owned()),
+        groups_claim: groups_claim.clone(),
         leeway_seconds: leeway_seconds.unwrap_or(JwtIssuer::DEFAULT_LEEWAY_SECONDS),
     }
 }

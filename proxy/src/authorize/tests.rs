@@ -59,8 +59,55 @@ fn the_first_rule_that_names_the_client_decides() {
     ];
     let authorizer = Authorizer::new(&rules);
     for (client, class, allowed) in cases {
-        let judged = authorizer.judge(&client.into(), here(), &act(class), now());
+        let judged = authorizer.judge(&client.into(), &[], here(), &act(class), now());
         assert_eq!(judged.is_ok(), allowed, "{client} {class:?}");
+    }
+}
+
+#[test]
+fn a_rule_is_about_its_clients_and_about_all_who_have_its_groups() {
+    let of_groups = |clients: &[&str], groups: &[&str], allow: &[RouteClass]| AccessRule {
+        groups: groups.iter().map(|&group| group.into()).collect(),
+        ..rule(clients, allow)
+    };
+    let rules = [
+        of_groups(&[], &["blocked"], &[]),
+        of_groups(&["admin"], &["team-*", "ops"], &[Inference, Manage]),
+        rule(&["alice"], &[Account]),
+        of_groups(&[], &["*"], &[Read]),
+    ];
+    let cases: &[(&str, &str, &[&str], &[RouteClass])] = &[
+        ("no rule", "bob", &[], &[Inference, Read]),
+        ("by name, without groups", "admin", &[], &[Inference, Manage]),
+        ("by group", "bob", &["ops"], &[Inference, Manage]),
+        ("by pattern of groups", "bob", &["team-a"], &[Inference, Manage]),
+        (
+            "by one of several",
+            "bob",
+            &["x", "y", "ops"],
+            &[Inference, Manage],
+        ),
+        ("by group before by name", "alice", &["ops"], &[Inference, Manage]),
+        ("by name before by group", "alice", &["x"], &[Account]),
+        ("by any group", "bob", &["x"], &[Read]),
+        ("in other letters", "bob", &["Ops"], &[Read]),
+        ("as part of a name", "bob", &["dev-team-a"], &[Read]),
+        ("shut out by group", "admin", &["ops", "blocked"], &[]),
+        ("a client with a group's name", "ops", &[], &[Inference, Read]),
+        ("a group with a client's name", "bob", &["admin"], &[Read]),
+    ];
+    let authorizer = Authorizer::new(&rules);
+    for (name, client, groups, allowed) in cases {
+        let groups: Vec<_> = groups.iter().map(|&group| group.to_owned()).collect();
+        let may = |class: &RouteClass| {
+            let judged = authorizer.judge(&(*client).into(), &groups, here(), &act(*class), now());
+            judged.is_ok()
+        };
+        let found: Vec<_> = [Inference, Read, Manage, Account]
+            .into_iter()
+            .filter(may)
+            .collect();
+        assert_eq!(found, *allowed, "{name}");
     }
 }
 
@@ -71,6 +118,10 @@ fn who_needs_no_credential_gets_what_is_said_of_it_by_name() {
     let limited = AccessRule {
         models: Some(vec!["llama3".into()]),
         ..everyone()
+    };
+    let of_every_group = AccessRule {
+        groups: vec!["*".into()],
+        ..rule(&[], &[Manage])
     };
     let cases: &[(&str, &[AccessRule], &[RouteClass])] = &[
         ("no rule", &[], &[Inference, Read]),
@@ -89,11 +140,12 @@ fn who_needs_no_credential_gets_what_is_said_of_it_by_name() {
         ("as everyone, on certain models", &[limited], &[]),
         ("shut out", &[rule(&["anonymous"], &[])], &[]),
         ("shut out as many are", &[rule(&["a*"], &[])], &[]),
+        ("a rule of groups", &[of_every_group], &[Inference, Read]),
     ];
     for (name, rules, allowed) in cases {
         let authorizer = Authorizer::new(rules).with_anonymous(rules, "anonymous");
         let may = |class| {
-            let judged = authorizer.judge(&"anonymous".into(), here(), &act_on_a_model(class), now());
+            let judged = authorizer.judge(&"anonymous".into(), &[], here(), &act_on_a_model(class), now());
             judged.is_ok()
         };
         let found: Vec<_> = [Inference, Read, Manage, Account]
@@ -103,7 +155,7 @@ fn who_needs_no_credential_gets_what_is_said_of_it_by_name() {
         assert_eq!(found, *allowed, "{name}");
     }
     let authorizer = Authorizer::new(&[everyone()]).with_anonymous(&[everyone()], "anonymous");
-    let judged = authorizer.judge(&"alice".into(), here(), &act(Manage), now());
+    let judged = authorizer.judge(&"alice".into(), &[], here(), &act(Manage), now());
     assert!(judged.is_ok(), "another client has what the rule says");
 }
 
@@ -126,7 +178,7 @@ fn without_rules_models_are_used_and_not_changed() {
         (Account, false),
     ];
     for (class, allowed) in cases {
-        let judged = authorizer.judge(&"a".into(), here(), &act(class), now());
+        let judged = authorizer.judge(&"a".into(), &[], here(), &act(class), now());
         assert_eq!(judged.is_ok(), allowed, "{class:?}");
     }
 }
@@ -192,7 +244,7 @@ fn address_and_time_are_judged_before_all_else() {
     for (name, from, end, class, expected) in cases {
         // A later rule for the same client doesn't count.
         let authorizer = Authorizer::new(&[limited(from, end), rule(&["*"], &[Inference, Manage])]);
-        let judged = authorizer.judge(&"a".into(), here(), &act(class), now());
+        let judged = authorizer.judge(&"a".into(), &[], here(), &act(class), now());
         assert_eq!(
             judged.err().map(|forbidden| forbidden.cause.name()),
             expected,
@@ -253,7 +305,7 @@ fn models_are_judged_where_a_rule_names_some() {
             content,
             ask,
         };
-        let judged = authorizer.judge(&"a".into(), here(), &act, now());
+        let judged = authorizer.judge(&"a".into(), &[], here(), &act, now());
         assert_eq!(
             judged.err().map(|forbidden| forbidden.cause.name()),
             expected,
@@ -279,7 +331,7 @@ fn who_may_not_manage_may_not_unload() {
         ("user", false, true),
     ];
     for (client, unloads, allowed) in cases {
-        let judged = authorizer.judge(&client.into(), here(), &act(unloads), now());
+        let judged = authorizer.judge(&client.into(), &[], here(), &act(unloads), now());
         assert_eq!(judged.is_ok(), allowed, "{client} {unloads}");
     }
 }

@@ -30,6 +30,9 @@ pub struct JwtIssuer {
     /// The claim that names the client.
     #[serde(default = "JwtIssuer::default_client_claim")]
     pub client_claim: String,
+    /// The claim with the client's groups, one name or a list of them; tokens give none without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub groups_claim: Option<String>,
     /// How many seconds the issuer's clock may differ from ours.
     #[serde(default = "JwtIssuer::default_leeway_seconds")]
     pub leeway_seconds: u32,

@@ -111,6 +111,7 @@ fn access(rules: &[AccessRule]) -> Result<(), Invalid> {
     for (index, rule) in rules.iter().enumerate() {
         let AccessRule {
             clients,
+            groups,
             allow: _,
             models,
             allowed_cidrs,
@@ -118,13 +119,15 @@ fn access(rules: &[AccessRule]) -> Result<(), Invalid> {
             limits,
             ceilings,
         } = rule;
-        if clients.is_empty() {
-            let problem = "must name at least one client; \"*\" stands for all";
+        if clients.is_empty() && groups.is_empty() {
+            let problem = "must name at least one client, or groups at least one group; \"*\" stands for all";
             return Err(Invalid::new(format!("access[{index}].clients"), problem));
         }
-        if let Some(position) = clients.iter().position(String::is_empty) {
-            let field = format!("access[{index}].clients[{position}]");
-            return Err(Invalid::new(field, "must not be empty; \"*\" stands for all"));
+        for (field, names) in [("clients", clients), ("groups", groups)] {
+            if let Some(position) = names.iter().position(String::is_empty) {
+                let field = format!("access[{index}].{field}[{position}]");
+                return Err(Invalid::new(field, "must not be empty; \"*\" stands for all"));
+            }
         }
         if let Some(models) = models {
             patterns(&format!("access[{index}].models"), models)?;

@@ -88,6 +88,13 @@ impl Evidence {
         }
     }
 
+    fn groups(&self) -> Option<&[String]> {
+        match self {
+            Self::Stored { .. } | Self::Certificate { .. } | Self::None { .. } => None,
+            Self::Token(token) => Some(token.groups()),
+        }
+    }
+
     fn touch(&self) {
         match self {
             Self::Stored { client, .. } | Self::Certificate { client, .. } | Self::None { client } => {
@@ -115,6 +122,11 @@ impl Identity {
     /// The client's name, as access rules, log and metrics use it.
     pub fn name(&self) -> &Arc<str> {
         self.first.name()
+    }
+
+    /// The groups that its token gives it, whatever names it; none without a token.
+    pub fn groups(&self) -> &[String] {
+        self.evidence().find_map(Evidence::groups).unwrap_or_default()
     }
 
     /// By which means it has its name.

@@ -30,7 +30,7 @@ pub struct Verifier {
     pool: Pool,
 }
 
-/// How many tokens are remembered: around ten MiB at most.
+/// How many tokens are remembered: around ten MiB at most. One with many groups counts as several.
 const MOST_TOKENS: u64 = 10_000;
 
 impl Verifier {
@@ -49,7 +49,10 @@ impl Verifier {
             tags: hmac::Key::new(hmac::HMAC_SHA256, &key),
             names: RandomState::new(),
             outcomes: Outcomes::new(),
-            tokens: Cache::new(MOST_TOKENS),
+            tokens: Cache::builder()
+                .max_capacity(MOST_TOKENS)
+                .weigher(|_, token: &Arc<Verified>| 1 + token.kibibytes_of_groups())
+                .build(),
             pool: Pool::start(limits, hashed)?,
         })
     }

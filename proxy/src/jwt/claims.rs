@@ -9,10 +9,13 @@ use thiserror::Error;
 use super::json::{Object, parse_object};
 use super::keys::Signed;
 use crate::config::JwtIssuer;
-use crate::credentials::check_name;
+use crate::credentials::{LONGEST_NAME, check_name};
 
 /// The last second that a time may be: the end of the year 9999.
 const LAST_SECOND: f64 = 253_402_300_799.0;
+
+/// Most groups that a token may give its bearer: providers stop at about as many.
+const MOST_GROUPS: usize = 200;
 
 /// What the tokens of an issuer must say.
 #[derive(Debug)]
@@ -20,6 +23,7 @@ pub(super) struct Policy {
     pub(super) issuer: String,
     audiences: Vec<String>,
     client: ClaimPath,
+    groups: Option<ClaimPath>,
     /// In seconds.
     leeway: i64,
 }
@@ -36,6 +40,10 @@ pub(super) struct Accepted {
     pub(super) client: Arc<str>,
     /// By which claim.
     named_by: ClaimPath,
+    /// Which groups it has.
+    pub(super) groups: Vec<String>,
+    /// By which claim; none where no groups were asked for.
+    grouped_by: Option<ClaimPath>,
     /// Whom it was made for.
     audience: Vec<String>,
     /// When it ends, in seconds since 1970 and without leeway.
@@ -61,6 +69,10 @@ pub(crate) enum ClaimError {
     NotYet,
     #[error("no claim that can name a client")]
     Client,
+    #[error(
+        "groups that are not one name or a list of at most {MOST_GROUPS}, each of 1 to {LONGEST_NAME} bytes"
+    )]
+    Groups,
 }
 
 /// Whose token it says it is, to find the keys by which that is checked.
@@ -79,12 +91,14 @@ impl Policy {
             insecure: _,
             algorithms: _,
             client_claim,
+            groups_claim,
             leeway_seconds,
         } = issuer;
         Self {
             issuer: issuer.clone(),
             audiences: audiences.clone(),
             client: ClaimPath(client_claim.as_str().into()),
+            groups: groups_claim.as_deref().map(|claim| ClaimPath(claim.into())),
             leeway: (*leeway_seconds).into(),
         }
     }
@@ -105,6 +119,8 @@ impl Policy {
         Ok(Accepted {
             client: client.ok_or(ClaimError::Client)?.into(),
             named_by: self.client.clone(),
+            groups: self.groups(&claims)?,
+            grouped_by: self.groups.clone(),
             audience,
             expires,
         })
@@ -115,10 +131,22 @@ impl Policy {
         let Accepted {
             client: _,
             named_by,
+            groups: _,
+            grouped_by,
             audience,
             expires: _,
         } = accepted;
-        *named_by == self.client && self.is_for_us(audience)
+        *named_by == self.client && *grouped_by == self.groups && self.is_for_us(audience)
+    }
+
+    /// The groups that a token gives its bearer: a claim that is missing gives none.
+    fn groups(&self, claims: &Object) -> Result<Vec<String>, ClaimError> {
+        let Some(claim) = self.groups.as_ref().and_then(|path| path.find(claims)) else {
+            return Ok(Vec::new());
+        };
+        one_or_several(claim)
+            .filter(|groups| groups.len() <= MOST_GROUPS && groups.iter().all(|group| can_be_group(group)))
+            .ok_or(ClaimError::Groups)
     }
 
     /// Whether one of these audiences is ours.
@@ -162,18 +190,23 @@ fn text<'claims>(claims: &'claims Object, name: &'static str) -> Result<&'claims
     value.as_str().ok_or(ClaimError::Kind(name))
 }
 
-/// One audience or a list of them.
 fn audience(claims: &Object) -> Result<Vec<String>, ClaimError> {
-    match claims.get("aud").ok_or(ClaimError::Missing("aud"))? {
-        Value::String(one) => Ok(vec![one.clone()]),
-        several @ Value::Array(_) => strings(several).ok_or(ClaimError::Kind("aud")),
-        _ => Err(ClaimError::Kind("aud")),
+    let value = claims.get("aud").ok_or(ClaimError::Missing("aud"))?;
+    one_or_several(value).ok_or(ClaimError::Kind("aud"))
+}
+
+/// One text or a list of them.
+fn one_or_several(value: &Value) -> Option<Vec<String>> {
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    match value {
+        Value::Array(several) => several.iter().map(text).collect(),
+        one => text(one).map(|one| vec![one]),
     }
 }
 
-fn strings(list: &Value) -> Option<Vec<String>> {
-    let strings = list.as_array()?.iter();
-    strings.map(|value| value.as_str().map(str::to_owned)).collect()
+/// Unlike a client's name it may begin or end with a space, as names in directories do.
+fn can_be_group(name: &str) -> bool {
+    (1..=LONGEST_NAME).contains(&name.len()) && !name.contains(char::is_control)
 }
 
 /// A time in seconds since 1970: a number, not one in quotes.

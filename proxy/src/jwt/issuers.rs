@@ -57,6 +57,20 @@ pub(crate) struct Verified {
     accepted: Accepted,
 }
 
+impl Verified {
+    /// The groups that its bearer has.
+    pub(crate) fn groups(&self) -> &[String] {
+        &self.accepted.groups
+    }
+
+    /// How much memory they take, rounded down.
+    pub(crate) fn kibibytes_of_groups(&self) -> u32 {
+        let bytes = |group: &String| size_of::<String>() + group.len();
+        let bytes: usize = self.groups().iter().map(bytes).sum();
+        u32::try_from(bytes / 1024).unwrap_or(u32::MAX - 1)
+    }
+}
+
 /// Why a token lets nobody in.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub(crate) enum TokenRefused {

@@ -154,7 +154,7 @@ fn check_explains_and_finds_faults() {
         files.write(
             "proxy.yaml",
             &format!(
-                "credentials: {{apiKeys: {{path: {keys}}}, {issuers}}}\naccess: [{{clients: [alice], allow: [Manage], models: [user/*], allowedCIDRs: [10.1.0.0/16], \
+                "credentials: {{apiKeys: {{path: {keys}}}, {issuers}}}\naccess: [{{clients: [alice], groups: ['team-*'], allow: [Manage], models: [user/*], allowedCIDRs: [10.1.0.0/16], \
                  notAfter: 2030-01-01T00:00:00Z}}]\n\
                  network: {{allowedCIDRs: [10.0.0.0/8]}}\nmodels: [{{name: gemma3, keepLoaded: true}}]\n"
             ),
@@ -170,7 +170,7 @@ fn check_explains_and_finds_faults() {
         "apiKeys: 2 clients",
         "jwt: tokens of gateway, by keys in a file",
         "jwt: tokens of https://idp.example, by keys from https://idp.example/.well-known/openid-configuration",
-        "alice: Manage; models user/*; from 10.1.0.0/16; until 2030-01-01T00:00:00Z",
+        "alice, group team-*: Manage; models user/*; from 10.1.0.0/16; until 2030-01-01T00:00:00Z",
         "everyone else: Inference, Read",
         "10.0.0.0/8",
         "gemma3, kept loaded",

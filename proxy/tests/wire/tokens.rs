@@ -1,5 +1,6 @@
 //! JSON Web Tokens (scenario S5), and attacks by them. Rows are those of docs/security-tests.md.
 
+mod groups;
 mod issuer;
 mod provider;
 mod published;
@@ -29,10 +30,19 @@ fn start(backend: &Backend, issuer: &Issuer) -> Proxy {
 
 /// Trusts the issuer with more of its configuration.
 fn configure(proxy: &Proxy, more: &str) {
+    configure_with_access(
+        proxy,
+        more,
+        "{clients: [admin], allow: [Inference, Read, Manage]}",
+    );
+}
+
+/// The same under other access rules.
+fn configure_with_access(proxy: &Proxy, more: &str, access: &str) {
     let [keys, jwks] = ["keys", "jwks.json"].map(|name| proxy.path(name).display().to_string());
     let config = format!(
         "credentials:\n  apiKeys: {{path: {keys}}}\n  jwt:\n  - issuer: {ISSUER}\n    audiences: [ollama]\n    \
-         keys: {{path: {jwks}}}\n    {more}\naccess: [{{clients: [admin], allow: [Inference, Read, Manage]}}]\n"
+         keys: {{path: {jwks}}}\n    {more}\naccess: [{access}]\n"
     );
     fs::write(proxy.path("proxy.yaml"), config).unwrap();
 }

@@ -243,6 +243,10 @@ async fn a_wrong_spec_is_refused_with_words_that_help() {
             "spec.access[0].ceilings.keepAlive",
         ),
         (
+            json!({"access": [{"allow": []}]}),
+            "a rule of access needs clients, groups or both",
+        ),
+        (
             json!({"access": [{"clients": ["a"], "allow": [], "ceilings": {"onExcess": "Cut"}}]}),
             "supported values: \"Refuse\"",
         ),

@@ -118,6 +118,12 @@ pub struct JwtAuth {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
     pub client_claim: Option<String>,
+    /// The claim with the client's groups, one name or a list of them, for the groups of access rules; named as clientClaim
+    /// is. A token without the claim gives no groups; one with something else in it, or with more than 200 groups, lets
+    /// nobody in. Without groupsClaim tokens give no groups.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    pub groups_claim: Option<String>,
     /// How many seconds the issuer's clock may differ from ours; 30 without it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = JwtIssuer::MOST_LEEWAY_SECONDS))]

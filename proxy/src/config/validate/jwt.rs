@@ -39,6 +39,7 @@ pub fn check_issuer(issuer: &JwtIssuer) -> Result<(), (&'static str, String)> {
         insecure: _,
         algorithms,
         client_claim,
+        groups_claim,
         leeway_seconds,
     } = issuer;
     let wrong = |field, problem: &str| Err((field, problem.to_owned()));
@@ -57,11 +58,16 @@ pub fn check_issuer(issuer: &JwtIssuer) -> Result<(), (&'static str, String)> {
     if let Some(problem) = algorithms_problem(algorithms) {
         return wrong("algorithms", problem);
     }
-    if client_claim.split('.').any(str::is_empty) {
-        return wrong(
-            "clientClaim",
-            "must be the name of a claim, or the names that lead to it with dots between",
-        );
+    for (field, claim) in [
+        ("clientClaim", Some(client_claim)),
+        ("groupsClaim", groups_claim.as_ref()),
+    ] {
+        if claim.is_some_and(|claim| claim.split('.').any(str::is_empty)) {
+            return wrong(
+                field,
+                "must be the name of a claim, or the names that lead to it with dots between",
+            );
+        }
     }
     const MOST: u32 = JwtIssuer::MOST_LEEWAY_SECONDS;
     if *leeway_seconds > MOST {

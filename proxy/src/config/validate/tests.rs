@@ -47,6 +47,7 @@ fn issuer() -> JwtIssuer {
         insecure: false,
         algorithms: JwtAlgorithm::with_key_pair(),
         client_claim: "sub".into(),
+        groups_claim: None,
         leeway_seconds: 30,
     }
 }
@@ -77,6 +78,13 @@ fn client_certificates() -> Option<ClientCertificates> {
 fn rule(clients: &[&str]) -> Vec<AccessRule> {
     vec![AccessRule {
         clients: clients.iter().map(|&client| client.into()).collect(),
+        ..AccessRule::default()
+    }]
+}
+
+fn rule_of_groups(groups: &[&str]) -> Vec<AccessRule> {
+    vec![AccessRule {
+        groups: groups.iter().map(|&group| group.into()).collect(),
         ..AccessRule::default()
     }]
 }
@@ -182,6 +190,16 @@ fn what_cannot_work_is_named_by_field() {
             "a rule with an empty client",
             |config| config.access = rule(&["a", ""]),
             Some("access[0].clients[1]"),
+        ),
+        (
+            "a rule of groups alone",
+            |config| config.access = rule_of_groups(&["team-*"]),
+            None,
+        ),
+        (
+            "a rule with an empty group",
+            |config| config.access = rule_of_groups(&["a", ""]),
+            Some("access[0].groups[1]"),
         ),
         (
             "patterns of models",
@@ -399,6 +417,16 @@ fn what_cannot_work_is_named_by_field() {
                 }];
             },
             Some("credentials.jwt[0].clientClaim"),
+        ),
+        (
+            "a path of groups that is empty",
+            |config| {
+                config.credentials.jwt = vec![JwtIssuer {
+                    groups_claim: Some(String::new()),
+                    ..issuer()
+                }];
+            },
+            Some("credentials.jwt[0].groupsClaim"),
         ),
         (
             "a long leeway",

@@ -23,6 +23,7 @@ fn issuer(algorithms: &[JwtAlgorithm]) -> JwtIssuer {
         insecure: false,
         algorithms: algorithms.into(),
         client_claim: "sub".into(),
+        groups_claim: None,
         leeway_seconds: 30,
     }
 }
@@ -347,6 +348,50 @@ fn the_client_is_named_by_the_claim_that_is_configured() {
     }
 }
 
+#[test]
+#[rustfmt::skip] // one case a line
+fn groups_are_those_of_the_claim_that_is_configured() {
+    let signer = Signer::new(JwtAlgorithm::EdDSA);
+    let many = |count: usize| (0..count).map(|number| number.to_string()).collect::<Vec<_>>();
+    let long = |length: usize| vec!["g".repeat(length)];
+    let several = || Ok(vec!["team-a".to_owned(), "ops".to_owned()]);
+    let cases = [
+        ("a list", "groups", json!({"groups": ["team-a", "ops"]}), several()),
+        ("one name", "groups", json!({"groups": "team a"}), Ok(vec!["team a".to_owned()])),
+        ("in another claim", "realm.roles", json!({"realm": {"roles": ["team-a", "ops"]}}), several()),
+        ("a name with dots", "https://idp.example/groups", json!({"https://idp.example/groups": ["team-a", "ops"]}), several()),
+        ("an empty list", "groups", json!({"groups": []}), Ok(vec![])),
+        ("no such claim", "groups", json!({"Groups": ["ops"]}), Ok(vec![])),
+        ("no claim to hold it", "realm.roles", json!({"roles": ["ops"]}), Ok(vec![])),
+        ("as many as there may be", "groups", json!({"groups": many(200)}), Ok(many(200))),
+        ("one more", "groups", json!({"groups": many(201)}), Err(Unauthenticated::Claims)),
+        ("as long as one may be", "groups", json!({"groups": long(253)}), Ok(long(253))),
+        ("a longer one", "groups", json!({"groups": long(254)}), Err(Unauthenticated::Claims)),
+        ("a longer one alone", "groups", json!({"groups": "g".repeat(254)}), Err(Unauthenticated::Claims)),
+        ("one of two lines", "groups", json!({"groups": ["ops", "a\nb"]}), Err(Unauthenticated::Claims)),
+        ("an empty one", "groups", json!({"groups": ["ops", ""]}), Err(Unauthenticated::Claims)),
+        ("a number among them", "groups", json!({"groups": ["ops", 1]}), Err(Unauthenticated::Claims)),
+        ("a list in a list", "groups", json!({"groups": [["ops"]]}), Err(Unauthenticated::Claims)),
+        ("an object", "groups", json!({"groups": {"ops": true}}), Err(Unauthenticated::Claims)),
+        ("a number", "groups", json!({"groups": 1}), Err(Unauthenticated::Claims)),
+        ("true", "groups", json!({"groups": true}), Err(Unauthenticated::Claims)),
+        ("null", "groups", json!({"groups": null}), Err(Unauthenticated::Claims)),
+    ];
+    for (name, claim, members, expected) in cases {
+        let asking = JwtIssuer {
+            groups_claim: Some(claim.into()),
+            ..issuer(&[JwtAlgorithm::EdDSA])
+        };
+        let token = signer.sign(&payload_with(&members));
+        let groups = |issuer: &JwtIssuer| match trusting(issuer, &signer.jwk()).verify(token.as_bytes(), now()) {
+            Ok(verified) => Ok(verified.groups().to_vec()),
+            Err(refused) => Err(refused.cause()),
+        };
+        assert_eq!(groups(&asking), expected, "{name}");
+        assert_eq!(groups(&issuer(&[JwtAlgorithm::EdDSA])), Ok(vec![]), "{name}: nobody asks");
+    }
+}
+
 /// A stream goes on when its token ends, and not when its issuer no longer stands for it.
 #[test]
 fn what_was_verified_holds_as_long_as_key_and_configuration_do() {
@@ -357,7 +402,7 @@ fn what_was_verified_holds_as_long_as_key_and_configuration_do() {
         .verify(signer.sign(&payload()).as_bytes(), now())
         .unwrap();
     type Edit = fn(&mut JwtIssuer);
-    let cases: [(&str, &Value, Edit, bool); 8] = [
+    let cases: [(&str, &Value, Edit, bool); 9] = [
         ("the same", &signer.jwk(), |_| {}, true),
         ("another key beside it", &both, |_| {}, true),
         ("another key in its place", &other.jwk(), |_| {}, false),
@@ -389,6 +434,12 @@ fn what_was_verified_holds_as_long_as_key_and_configuration_do() {
             "named by another claim",
             &signer.jwk(),
             |issuer| issuer.client_claim = "azp".into(),
+            false,
+        ),
+        (
+            "with groups, which it hadn't then",
+            &signer.jwk(),
+            |issuer| issuer.groups_claim = Some("groups".into()),
             false,
         ),
     ];
