@@ -1,7 +1,7 @@
 # `make` alone lists what there is.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fmt deny bench bench-proxy bench-timing soak e2e clean
+.PHONY: help run test lint fmt deny bench bench-proxy bench-timing fuzz soak e2e clean
 
 MINUTES ?= 30
 LAB := cargo run --quiet --package corral-tests --bin corral-lab --
@@ -33,6 +33,9 @@ bench-proxy: ## Measure the proxy against nginx, HAProxy, Caddy and a bare forwa
 
 bench-timing: ## Measure whether the time of checking a key tells anything of the keys (about 2 min)
 	cargo bench --package corral-proxy --bench timing
+
+fuzz: ## Fuzz the parsers, each for a minute (SECONDS_EACH=60, TARGETS="body model": only these)
+	@proxy/fuzz/run.sh
 
 soak: ## Run everything against the proxy at once, for MINUTES=30 (CORRAL_SOAK_SEED: as it was that time)
 	CORRAL_SOAK_SECONDS=$$(($(MINUTES) * 60)) cargo test --package corral-proxy --test soak --locked -- --nocapture

@@ -59,8 +59,8 @@ pub enum KeyProblem {
     /// A secret where anyone can read it.
     #[error("a secret that is published; whoever has read it can make tokens")]
     PublishedSecret,
-    /// Two keys of one name: which one is meant must not be left to chance.
-    #[error("two keys are called `{0}`; neither counts")]
+    /// Two keys of one name: which one is meant must not be left to chance. The issuer's text can't begin a line of its own.
+    #[error("two keys are called `{}`; neither counts", .0.escape_debug())]
     SameName(String),
     /// A longer name than tokens may use.
     #[error("a `kid` has at most {LONGEST_KEY_NAME} bytes")]

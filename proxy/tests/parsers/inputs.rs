@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use crate::properties::credential::KEY;
-use words::{OF_ANSWERS, OF_BODIES, OF_CONFIGURATIONS, OF_FILES, OF_NAMES, OF_TARGETS};
+use words::{OF_ANSWERS, OF_BODIES, OF_CONFIGURATIONS, OF_FILES, OF_KEYS, OF_NAMES, OF_TARGETS, OF_TOKENS};
 
 /// An input that begins with the number of its variant.
 pub(crate) fn numbered(most: usize, rest: impl Strategy<Value = Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
@@ -123,6 +123,60 @@ pub(crate) fn credential_files() -> impl Strategy<Value = Vec<u8>> {
     ];
     let near = prop::collection::vec(select(LINES), 0..4).prop_map(|lines| lines.join("\n").into_bytes());
     numbered(3, prop_oneof![2 => near, 1 => words(OF_FILES, 24)])
+}
+
+/// Headers and claims of tokens: all of a good one or nearly, and more of what could stand there.
+pub(crate) fn tokens() -> impl Strategy<Value = Vec<u8>> {
+    const HEADERS: &[&str] = &[
+        "{\"alg\":\"HS256\"}",
+        "{\"typ\":\"at+jwt\",\"alg\":\"HS256\",\"kid\":\"a\"}",
+        "{\"alg\":\"none\"}",
+        "{\"alg\":\"HS512\"}",
+        "{\"alg\":\"HS256\",\"crit\":[\"exp\"]}",
+        "{\"alg\":\"HS256\",\"alg\":\"none\"}",
+    ];
+    const GOOD: [&str; 4] = [
+        "\"iss\":\"https://idp.example\"",
+        "\"aud\":[\"ollama\",\"b\"]",
+        "\"sub\":\"bob\"",
+        "\"exp\":4102444800.5",
+    ];
+    let good = prop_oneof![
+        4 => Just(GOOD.to_vec()),
+        1 => prop::sample::subsequence(GOOD.to_vec(), 0..=GOOD.len()),
+    ];
+    let claims = (good, prop::collection::vec(select(OF_TOKENS), 0..3))
+        .prop_map(|(good, more)| [good, more].concat())
+        .prop_shuffle();
+    (select(HEADERS), claims)
+        .prop_map(|(header, claims)| format!("{header}\n{{{}}}", claims.join(",")).into_bytes())
+}
+
+/// Sets of keys and keys in PEM, most of them whole.
+pub(crate) fn token_keys() -> impl Strategy<Value = Vec<u8>> {
+    const JWKS: &[&str] = &[
+        "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4\",\
+         \"y\":\"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM\"}",
+        "{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\",\"kid\":\"a\\nb\"}",
+        "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4\",\
+         \"y\":\"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM\",\"kid\":\"a\\nb\"}",
+        "{\"kty\":\"oct\",\"k\":\"MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY\"}",
+        "{\"kty\":\"oct\",\"k\":\"AAAA\",\"kid\":1}",
+        "{\"kty\":\"RSA\",\"n\":\"AQAB\",\"e\":\"AQAB\",\"use\":\"enc\"}",
+        "{\"a\\nb\":1,\"a\\nb\":2}",
+    ];
+    const BLOCKS: &[&str] = &[
+        "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n",
+        "-----BEGIN PRIVATE KEY-----\nMCow\n-----END PRIVATE KEY-----\n",
+        "comment\n",
+        "\n",
+    ];
+    let sets = prop::collection::vec(select(JWKS), 0..4);
+    prop_oneof![
+        3 => sets.prop_map(|keys| format!("{{\"keys\":[{}]}}", keys.join(",\n")).into_bytes()),
+        1 => prop::collection::vec(select(BLOCKS), 0..4).prop_map(|blocks| blocks.concat().into_bytes()),
+        1 => words(OF_KEYS, 12),
+    ]
 }
 
 /// JSON of the fields that are looked at.

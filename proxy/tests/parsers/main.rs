@@ -15,8 +15,13 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
 
-use inputs::{answers, bodies, configurations, credential_files, headers, names, targets};
-use properties::{answer, body, configuration, credential, credential_file, model, target};
+use inputs::{
+    answers, bodies, configurations, credential_files, headers, names, targets, token_keys as key_files,
+    tokens,
+};
+use properties::{
+    answer, body, configuration, credential, credential_file, model, target, token, token_keys,
+};
 
 proptest! {
     #[test]
@@ -55,10 +60,20 @@ proptest! {
     }
 
     #[test]
+    fn a_token_lets_in_whom_it_names_or_nobody(data in tokens()) {
+        token::check(&data);
+    }
+
+    #[test]
+    fn the_keys_of_an_issuer_are_read_whole_or_not_at_all(data in key_files()) {
+        token_keys::check(&data);
+    }
+
+    #[test]
     fn no_bytes_at_all_break_a_parser(data in prop::collection::vec(any::<u8>(), 0..200)) {
-        let properties: [fn(&[u8]); 7] = [
+        let properties: [fn(&[u8]); 9] = [
             target::check, model::check, credential::check, credential_file::check, body::check, answer::check,
-            configuration::check,
+            configuration::check, token::check, token_keys::check,
         ];
         for check in properties {
             check(&data);
@@ -92,6 +107,16 @@ fn the_lines_of_configurations_are_good() {
     let file = inputs::OF_CONFIGURATION.join("\n");
     let config: corral_proxy::config::Config = serde_yaml::from_str(&file).unwrap();
     corral_proxy::config::validate::validate(&config).unwrap();
+}
+
+#[test]
+fn a_body_may_hold_what_only_go_can_read() {
+    for body in [
+        r#"2{"messages":[{"\ude00":"a"}]}"#,
+        r#"2{"messages":[1e400],"model":"a"}"#,
+    ] {
+        body::check(body.as_bytes());
+    }
 }
 
 #[test]

@@ -54,6 +54,7 @@ fn what_is_no_key_is_refused_with_a_reason() {
     let set = |keys: Value| json!({ "keys": keys }).to_string();
     let secret = json!({"kty": "oct", "k": "A".repeat(86)});
     let same_name = |jwk: &Signer| jwk.jwk_with(&json!({"kid": "a"}));
+    let of_two_lines = |jwk: &Signer| jwk.jwk_with(&json!({"kid": "a\nlevel=INFO"}));
     let cases = [
         (
             "a short secret",
@@ -142,6 +143,11 @@ fn what_is_no_key_is_refused_with_a_reason() {
             "a name of two keys",
             set(json!([same_name(&rsa), same_name(&p256)])),
             "two keys are called `a`",
+        ),
+        (
+            "a name of two keys and two lines",
+            set(json!([of_two_lines(&rsa), of_two_lines(&p256)])),
+            "two keys are called `a\\nlevel=INFO`",
         ),
         (
             "too many",

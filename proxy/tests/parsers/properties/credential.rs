@@ -1,17 +1,13 @@
 //! The credential that a request carries: whoever is let in has shown exactly one, and it is right.
 
-use std::fs;
 use std::sync::LazyLock;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use corral_proxy::config::flags::Flags;
-use corral_proxy::identify::Verifier;
-use corral_proxy::in_force::InForce;
-use futures::executor::block_on;
-use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Request};
-use prometheus_client::metrics::counter::Counter;
+use http::{HeaderMap, HeaderValue};
+
+use super::guard::{Guard, write};
 
 /// The one key that is known.
 pub(crate) const KEY: &str = "sk-fuzz-0123456789";
@@ -20,38 +16,19 @@ pub(crate) const USER: &str = "alice:{SHA}F2GPAaOiG5EcklvLUlodIavTBnM=";
 
 const NAMES: [&str; 4] = ["authorization", "x-api-key", "x-ollama-token", "accept"];
 
-struct Guard {
-    in_force: InForce,
-    verifier: Verifier,
-}
-
 static GUARD: LazyLock<Guard> = LazyLock::new(|| {
     let files = tempfile::tempdir().expect("a folder");
-    let write = |name: &str, content: &str| {
-        let path = files.path().join(name);
-        fs::write(&path, content).expect("a file");
-        Some(path)
-    };
-    let flags = Flags {
-        api_keys: write("keys", &format!("desk:{KEY}\n")),
-        htpasswd: write("users", &format!("{USER}\n")),
+    Guard::new(&Flags {
+        api_keys: Some(write(&files, "keys", &format!("desk:{KEY}\n"))),
+        htpasswd: Some(write(&files, "users", &format!("{USER}\n"))),
         ..Flags::default()
-    };
-    Guard {
-        in_force: InForce::first(flags.load().expect("a configuration")),
-        verifier: Verifier::new(Counter::default()).expect("threads"),
-    }
+    })
 });
 
 /// Headers, a line each: which one it is, by its first byte, and its value.
 pub(crate) fn check(data: &[u8]) {
     let headers = headers(data);
-    let Guard { in_force, verifier } = &*GUARD;
-    let head = head(headers.clone());
-    let address = in_force.addresses.client([192, 0, 2, 1].into(), &headers);
-    let address = address.expect("any address may call");
-    let identity = block_on(verifier.identify(&in_force.credentials, &head, None, address));
-    let name = identity.ok().map(|identity| identity.name().to_string());
+    let name = GUARD.name(headers.clone());
     assert_eq!(name.as_deref(), expected(&headers), "{headers:?}");
 }
 
@@ -64,12 +41,6 @@ fn headers(data: &[u8]) -> HeaderMap {
         }
     }
     headers
-}
-
-fn head(headers: HeaderMap) -> Parts {
-    let (mut head, ()) = Request::new(()).into_parts();
-    head.headers = headers;
-    head
 }
 
 /// Slow and simple: every credential that there is must be the same right one.

@@ -9,6 +9,10 @@ pub(crate) mod credential;
 pub(crate) mod credential_file;
 pub(crate) mod model;
 pub(crate) mod target;
+pub(crate) mod token;
+pub(crate) mod token_keys;
+
+mod guard;
 
 /// The first byte and the rest, so that one input chooses its variant.
 fn variant(data: &[u8]) -> (usize, &[u8]) {
