@@ -1,7 +1,7 @@
 //! JSON Web Tokens (scenario S5), and attacks by them. Rows are those of docs/security-tests.md.
 
 mod groups;
-mod issuer;
+pub(crate) mod issuer;
 mod provider;
 mod published;
 

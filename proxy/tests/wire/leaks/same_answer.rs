@@ -3,6 +3,7 @@
 use std::fs;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use serde_json::json;
 use tempfile::TempDir;
 
 use super::{SOON, basic};
@@ -10,6 +11,7 @@ use crate::backend::{Backend, Then};
 use crate::client::{Answer, Client};
 use crate::proxy::{ADMIN, Proxy, USER, within};
 use crate::signature::Cli;
+use crate::tokens::issuer::{self, ISSUER, Issuer, claims, now, sign_with_secret, unsigned};
 
 const WRONG: &str = "wrong-key-0123456789";
 /// A key that was in force and isn't any more.
@@ -28,6 +30,7 @@ struct Guarded {
     proxy: Proxy,
     files: TempDir,
     cli: Cli,
+    issuer: Issuer,
 }
 
 impl Guarded {
@@ -40,7 +43,7 @@ impl Guarded {
             }
             exchange.answer_at_once()
         });
-        let (files, cli) = (tempfile::tempdir().unwrap(), Cli::new(1));
+        let (files, cli, issuer) = (tempfile::tempdir().unwrap(), Cli::new(1), Issuer::new("one"));
         let path = |name: &str| files.path().join(name).display().to_string();
         fs::write(files.path().join("users"), users(&["alice", "bob"])).unwrap();
         fs::write(
@@ -50,6 +53,11 @@ impl Guarded {
         .unwrap();
         let line = format!("ssh-ed25519 {} laptop\n", cli.public_key());
         fs::write(files.path().join("authorized_keys"), line).unwrap();
+        fs::write(files.path().join("jwks.json"), issuer::set(&[&issuer])).unwrap();
+        let config = format!(
+            "  jwt: [{{issuer: {ISSUER}, audiences: [ollama], keys: {{path: {}}}}}]\n",
+            path("jwks.json")
+        );
         let arguments = [
             "--htpasswd",
             &path("users"),
@@ -59,10 +67,11 @@ impl Guarded {
             &path("authorized_keys"),
         ];
         Self {
-            proxy: Proxy::with_arguments(&backend, "", &arguments),
+            proxy: Proxy::with_arguments(&backend, &config, &arguments),
             backend,
             files,
             cli,
+            issuer,
         }
     }
 
@@ -105,7 +114,49 @@ impl Guarded {
         let unsigned = headers
             .into_iter()
             .map(|(name, headers)| (name, ask(path, &headers)));
-        unsigned.chain(self.signed(path)).collect()
+        unsigned
+            .chain(self.signed(path))
+            .chain(self.tokens(path))
+            .collect()
+    }
+
+    fn tokens(&self, path: &str) -> Vec<(&'static str, String)> {
+        let (issuer, claims) = (&self.issuer, claims("alice"));
+        let says = |members| issuer.sign(&issuer.header(), &issuer::with(&claims, &members));
+        let good = issuer.token("alice");
+        let secret = issuer.jwk().to_string();
+        let tokens = [
+            ("a token that has ended", says(json!({"exp": now() - 3600}))),
+            ("a token that has not begun", says(json!({"nbf": now() + 3600}))),
+            ("a token for another audience", says(json!({"aud": "other"}))),
+            (
+                "a token of another issuer",
+                says(json!({"iss": "https://other.example"})),
+            ),
+            ("a token that names nobody", says(json!({"sub": null}))),
+            (
+                "a token by another key of that name",
+                Issuer::new("one").token("alice"),
+            ),
+            ("a token by an unknown key", Issuer::new("two").token("alice")),
+            (
+                "a token by the public key",
+                sign_with_secret(secret.as_bytes(), &claims),
+            ),
+            ("a token by nobody", unsigned(&json!({"alg": "none"}), &claims)),
+            ("half a token", good[..good.len() - 43].to_owned()),
+            ("a token too long", says(json!({"more": "a".repeat(9000)}))),
+        ];
+        let headers = tokens.map(|(name, token)| (name, format!("Authorization: Bearer {token}\r\n")));
+        let both = (
+            "a token and a key",
+            format!("Authorization: Bearer {good}\r\nx-api-key: {USER}\r\n"),
+        );
+        headers
+            .into_iter()
+            .chain([both])
+            .map(|(name, headers)| (name, ask(path, &headers)))
+            .collect()
     }
 
     fn signed(&self, path: &str) -> Vec<(&'static str, String)> {
@@ -156,6 +207,8 @@ fn row_86_the_same_401_for_every_cause() {
     within(SOON, "a key is revoked", || {
         status(&guarded.proxy, &format!("x-api-key: {REVOKED}\r\n")) == 401
     });
+    let good = format!("Authorization: Bearer {}\r\n", guarded.issuer.token("alice"));
+    assert_eq!(status(&guarded.proxy, &good), 404, "a good token");
     let before = guarded.backend.lines().len();
     for (path, begins) in SHAPES {
         let expected = guarded.proxy.exchange(ask(path, ""));
