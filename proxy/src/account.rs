@@ -148,8 +148,6 @@ pub struct Record {
     accounting: Arc<Accounting>,
     started: Instant,
     entry: Entry,
-    /// The client as metrics call it.
-    client: Option<Arc<str>>,
     ended: bool,
     waits: bool,
     meter: Option<Box<Meter>>,
@@ -176,7 +174,6 @@ impl Accounting {
             accounting: Arc::clone(self),
             started: Instant::now(),
             entry: Entry::begin(Timestamp::now(), method, peer),
-            client: None,
             ended: false,
             waits: false,
             meter: None,
@@ -208,7 +205,6 @@ impl Record {
     /// Who asks.
     pub fn note_identity(&mut self, identity: &Identity) {
         self.entry.client = Some(Arc::clone(identity.name()));
-        self.client = Some(self.accounting.metrics.client(identity));
         self.entry.means = Some(identity.means());
     }
 
@@ -313,10 +309,11 @@ impl Record {
     }
 
     fn first_chunk(&self, now: Instant) -> Pace {
-        let tokens = &self.accounting.metrics.tokens;
+        let metrics = &self.accounting.metrics;
+        let tokens = &metrics.tokens;
         let model = self.model();
         let route = self.entry.route.unwrap_or_default();
-        let answer = tokens.answer(self.client.clone(), route, model.as_ref());
+        let answer = tokens.answer(metrics.client(&self.entry), route, model.as_ref());
         tokens.note_first_chunk(&answer, now - self.started);
         Pace {
             last: now,
@@ -353,7 +350,7 @@ impl Drop for Record {
         if let Some(charge) = self.charge.take() {
             charge.charge(self.entry.usage.unwrap_or_default());
         }
-        self.accounting.metrics.record(self.client.take(), &self.entry);
+        self.accounting.metrics.record(&self.entry);
         let Entry {
             time,
             method,
@@ -366,8 +363,9 @@ impl Drop for Record {
 }
 
 impl Metrics {
-    fn record(&self, client: Option<Arc<str>>, entry: &Entry) {
+    fn record(&self, entry: &Entry) {
         self.in_flight.dec();
+        let client = self.client(entry);
         let kind = Kind::of(client.clone(), entry);
         self.count(kind, entry.duration, entry.first_byte);
         if let Some(usage) = entry.usage {
@@ -375,6 +373,10 @@ impl Metrics {
             let answer = self.tokens.answer(client, route, entry.model.as_ref());
             self.tokens.count(&answer, usage);
         }
+    }
+
+    fn client(&self, entry: &Entry) -> Option<Arc<str>> {
+        Some(self.client_label(entry.client.as_ref()?, entry.means?))
     }
 }
 

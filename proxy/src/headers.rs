@@ -122,6 +122,11 @@ fn remove_those_of_one_hop(headers: &mut HeaderMap) {
     }
 }
 
+/// The media type of a `Content-Type`, without its parameters (RFC 9110, section 8.3.1).
+pub fn media_type(content_type: &HeaderValue) -> Option<&str> {
+    Some(content_type.to_str().ok()?.split(';').next()?.trim())
+}
+
 /// The values of `Connection`: what they name belongs to one hop (RFC 9110, section 7.6.1).
 fn connection_options(headers: &HeaderMap) -> Vec<HeaderValue> {
     headers.get_all(CONNECTION).iter().cloned().collect()

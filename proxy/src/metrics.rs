@@ -20,7 +20,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::credentials::CredentialSet;
-use crate::identify::{HashingLoad, Identity};
+use crate::identify::HashingLoad;
 use crate::status::{ClientStatus, Means};
 use names::Names;
 use series::AllSeries;
@@ -288,13 +288,11 @@ impl Metrics {
         registry.register("build", "The proxy's version", build);
     }
 
-    /// The label of a client.
-    pub(crate) fn client(&self, identity: &Identity) -> Arc<str> {
-        match identity.means() {
-            Means::Jwt | Means::ClientCertificates => self.named_elsewhere.label(identity.name()),
-            Means::Basic | Means::ApiKeys | Means::OllamaKeys | Means::Anonymous => {
-                Arc::clone(identity.name())
-            }
+    /// The label of a client that has shown who it is by these means.
+    pub(crate) fn client_label(&self, name: &Arc<str>, means: Means) -> Arc<str> {
+        match means {
+            Means::Jwt | Means::ClientCertificates => self.named_elsewhere.label(name),
+            Means::Basic | Means::ApiKeys | Means::OllamaKeys | Means::Anonymous => Arc::clone(name),
         }
     }
 

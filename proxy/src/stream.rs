@@ -17,6 +17,7 @@ use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 
 use crate::config::Streams;
+use crate::headers::media_type;
 
 /// What is done for the stream that a request may ask for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,10 +61,7 @@ impl Plan {
 
 /// Whether an answer is a stream of events that can be read.
 fn is_events(headers: &HeaderMap) -> bool {
-    let media_type = headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok()?.split(';').next());
-    media_type.is_some_and(|media_type| media_type.trim() == "text/event-stream")
+    headers.get(CONTENT_TYPE).and_then(media_type) == Some("text/event-stream")
         && !headers.contains_key(CONTENT_ENCODING)
         && !headers.contains_key(CONTENT_LENGTH)
 }

@@ -9,10 +9,13 @@ pub(super) mod overrides;
 mod proxy;
 mod volumes;
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::core::v1::{
-    Capabilities, PodResourceClaim, PodSecurityContext, PodSpec, PodTemplateSpec, SeccompProfile,
-    SecurityContext, Toleration,
+    Capabilities, PodResourceClaim, PodSecurityContext, PodSpec, PodTemplateSpec, ResourceClaim,
+    ResourceRequirements, SeccompProfile, SecurityContext, Toleration,
 };
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::names::{DEFAULT_CONTAINER_ANNOTATION, labels};
@@ -90,6 +93,19 @@ fn pod_security() -> PodSecurityContext {
             ..SeccompProfile::default()
         }),
         ..PodSecurityContext::default()
+    }
+}
+
+/// Of what is empty nothing is said, as the API server has it.
+fn requirements(
+    requests: BTreeMap<String, Quantity>,
+    limits: BTreeMap<String, Quantity>,
+    claims: Vec<ResourceClaim>,
+) -> ResourceRequirements {
+    ResourceRequirements {
+        requests: Some(requests).filter(|list| !list.is_empty()),
+        limits: Some(limits).filter(|list| !list.is_empty()),
+        claims: Some(claims).filter(|list| !list.is_empty()),
     }
 }
 

@@ -1,10 +1,9 @@
 //! Whether the way from outside the cluster is there.
 
 use kube::api::DynamicObject;
-use serde_json::Value;
 
 use super::Known;
-use super::verdict::Verdict;
+use super::verdict::{Verdict, refused};
 use crate::plan::Kind;
 
 /// What is wrong with it; none where all is well or nothing was asked for.
@@ -21,21 +20,13 @@ pub(super) fn exposed(known: &Known<'_>) -> Option<Verdict> {
 
 /// A Gateway that doesn't take the route says why in its status (Gateway API, RouteParentStatus).
 fn route_refused(route: &DynamicObject) -> Option<Verdict> {
-    let list = |value: &Value, field: &str| value[field].as_array().cloned().unwrap_or_default();
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    list(&route.data["status"], "parents").iter().find_map(|parent| {
-        let conditions = list(parent, "conditions");
-        let refused = conditions
-            .iter()
-            .find(|one| one["type"] == "Accepted" && one["status"] == "False")?;
+    let parents = route.data["status"]["parents"].as_array()?;
+    parents.iter().find_map(|parent| {
+        let (reason, words) = refused(parent, "Accepted")?;
+        let name = parent["parentRef"]["name"].as_str().unwrap_or_default();
         Some(Verdict::no(
             "RouteRefused",
-            format!(
-                "Gateway {} doesn't take the HTTPRoute: {}: {}",
-                text(&parent["parentRef"]["name"]),
-                text(&refused["reason"]),
-                text(&refused["message"])
-            ),
+            format!("Gateway {name} doesn't take the HTTPRoute: {reason}: {words}"),
         ))
     })
 }

@@ -1,11 +1,8 @@
 //! How many replicas there should be, and whether the autoscaler can tell.
 
-use kube::api::DynamicObject;
-
 use super::Known;
-use super::verdict::{Truth, Verdict};
+use super::verdict::{Truth, Verdict, refused};
 use crate::crd::OllamaService;
-use crate::observe::Live;
 use crate::plan::Kind;
 
 /// How many replicas there should be now.
@@ -42,7 +39,9 @@ pub(super) fn autoscaler(known: &Known<'_>, available: &Verdict) -> Option<Verdi
     // Pods that have just come have no metrics yet.
     let told = |kind: Kind, condition: &str| -> Option<(String, String)> {
         let autoscaler = known.children.get(&kind)?;
-        refusal(autoscaler, condition).filter(|_| available.truth == Truth::True)
+        // One whose target was scaled to zero is off, not blind.
+        refused(&autoscaler.data["status"], condition)
+            .filter(|(reason, _)| reason != "ScalingDisabled" && available.truth == Truth::True)
     };
     if let Some((reason, words)) = told(Kind::HorizontalPodAutoscaler, "ScalingActive") {
         return Some(Verdict::no(
@@ -58,16 +57,4 @@ pub(super) fn autoscaler(known: &Known<'_>, available: &Verdict) -> Option<Verdi
         "AutoscalerBlind",
         format!("KEDA can't scale: {reason}: {words}"),
     ))
-}
-
-/// Reason and message of a condition that doesn't hold (autoscaling/v2 HorizontalPodAutoscalerCondition, and KEDA's own of
-/// the same shape). An autoscaler whose target was scaled to zero is off, not blind.
-fn refusal(autoscaler: &Live, condition: &str) -> Option<(String, String)> {
-    let object: &DynamicObject = autoscaler;
-    let conditions = object.data["status"]["conditions"].as_array()?;
-    let refused = conditions
-        .iter()
-        .find(|one| one["type"] == condition && one["status"] == "False")?;
-    let text = |field: &str| refused[field].as_str().unwrap_or_default().to_owned();
-    Some((text("reason"), text("message"))).filter(|(reason, _)| reason != "ScalingDisabled")
 }

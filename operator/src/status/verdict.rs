@@ -1,5 +1,7 @@
 //! A condition before it has times.
 
+use serde_json::Value;
+
 use super::Blocked;
 use crate::changes::Collision;
 
@@ -23,6 +25,17 @@ impl Truth {
             Self::Unknown => "Unknown",
         }
     }
+}
+
+/// Reason and message of a condition that another controller has found false, in what holds its `conditions` (meta/v1
+/// Condition; those of Gateways, HorizontalPodAutoscalers and KEDA have that shape).
+pub(super) fn refused(holder: &Value, condition: &str) -> Option<(String, String)> {
+    let refused = holder["conditions"]
+        .as_array()?
+        .iter()
+        .find(|one| one["type"] == condition && one["status"] == "False")?;
+    let text = |field: &str| refused[field].as_str().unwrap_or_default().to_owned();
+    Some((text("reason"), text("message")))
 }
 
 /// A condition before it has times.

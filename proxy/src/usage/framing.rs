@@ -4,6 +4,7 @@ use http::HeaderValue;
 use memchr::memchr;
 
 use super::json::{Listener, Reader};
+use crate::headers::media_type;
 
 /// What the lines of an event's data begin with (HTML, section 9.2.6).
 const DATA: &[u8] = b"data:";
@@ -31,8 +32,7 @@ pub(super) enum Position {
 impl Framing {
     /// By the media type of the answer.
     pub(super) fn of(content_type: &HeaderValue) -> Option<Self> {
-        let media_type = content_type.to_str().ok()?.split(';').next()?.trim();
-        match media_type {
+        match media_type(content_type)? {
             "application/json" => Some(Self::Document),
             "application/x-ndjson" => Some(Self::Lines),
             "text/event-stream" => Some(Self::Events(Position::Name(0))),

@@ -1,11 +1,9 @@
 //! The container of Ollama.
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::api::core::v1::{Container, ExecAction, Probe, ResourceClaim, ResourceRequirements};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-use super::{container_security, environment, volumes};
+use super::{container_security, environment, requirements, volumes};
 use crate::crd::GpuClaim;
 use crate::plan::Prepared;
 
@@ -54,12 +52,7 @@ fn resources(prepared: &Prepared<'_>) -> Option<ResourceRequirements> {
         limits.insert(gpu.resource.clone(), count.clone());
         requests.insert(gpu.resource.clone(), count);
     }
-    let given = |list: BTreeMap<_, _>| Some(list).filter(|list| !list.is_empty());
-    let resources = ResourceRequirements {
-        limits: given(limits),
-        requests: given(requests),
-        claims: Some(claims).filter(|claims| !claims.is_empty()),
-    };
+    let resources = requirements(requests, limits, claims);
     Some(resources).filter(|resources| *resources != ResourceRequirements::default())
 }
 

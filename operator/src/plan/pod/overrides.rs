@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::{
     ConfigMapVolumeSource, Container, EmptyDirVolumeSource, EnvVar, PersistentVolumeClaimVolumeSource,
-    ResourceRequirements, SecretVolumeSource, Volume, VolumeMount,
+    SecretVolumeSource, Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::volumes::{HOME_DIRECTORY, MODELS_DIRECTORY, TEMPORARY_DIRECTORY};
-use super::{container_security, ollama, proxy, volumes};
+use super::{container_security, ollama, proxy, requirements, volumes};
 use crate::crd::{PodMount, PodTemplate, PodVolume, Resources, Sidecar};
 use crate::plan::Prepared;
 use crate::plan::names::DEFAULT_CONTAINER_ANNOTATION;
@@ -105,13 +105,18 @@ fn hides_owned(mount: &PodMount) -> bool {
         .any(|owned| path.starts_with(&owned) || owned.starts_with(&path))
 }
 
-pub(super) fn volumes(prepared: &Prepared<'_>) -> Vec<Volume> {
-    let volumes = prepared
+/// What the template lists of one thing.
+fn listed<'a, T>(prepared: &Prepared<'a>, of: fn(&PodTemplate) -> &Vec<T>) -> &'a [T] {
+    prepared
         .spec
         .pod_template
-        .iter()
-        .flat_map(|template| &template.volumes);
-    volumes.cloned().map(volume).collect()
+        .as_ref()
+        .map_or(&[], |template| of(template))
+}
+
+pub(super) fn volumes(prepared: &Prepared<'_>) -> Vec<Volume> {
+    let volumes = listed(prepared, |template| &template.volumes);
+    volumes.iter().cloned().map(volume).collect()
 }
 
 fn volume(volume: PodVolume) -> Volume {
@@ -145,12 +150,8 @@ fn volume(volume: PodVolume) -> Volume {
 }
 
 pub(super) fn ollama_mounts(prepared: &Prepared<'_>) -> Vec<VolumeMount> {
-    let mounts = prepared
-        .spec
-        .pod_template
-        .iter()
-        .flat_map(|template| &template.ollama_mounts);
-    mounts.map(mount).collect()
+    let mounts = listed(prepared, |template| &template.ollama_mounts);
+    mounts.iter().map(mount).collect()
 }
 
 fn mount(mount: &PodMount) -> VolumeMount {
@@ -164,12 +165,8 @@ fn mount(mount: &PodMount) -> VolumeMount {
 
 /// Native sidecars, as Ollama is one: the Pod ends with the proxy.
 pub(super) fn sidecars(prepared: &Prepared<'_>) -> Vec<Container> {
-    let sidecars = prepared
-        .spec
-        .pod_template
-        .iter()
-        .flat_map(|template| &template.sidecars);
-    sidecars.cloned().map(sidecar).collect()
+    let sidecars = listed(prepared, |template| &template.sidecars);
+    sidecars.iter().cloned().map(sidecar).collect()
 }
 
 fn sidecar(sidecar: Sidecar) -> Container {
@@ -196,19 +193,10 @@ fn sidecar(sidecar: Sidecar) -> Container {
         args: given(args),
         env: Some(env).filter(|env| !env.is_empty()),
         restart_policy: Some("Always".to_owned()),
-        resources: resources.map(requirements),
+        resources: resources.map(|Resources { requests, limits }| requirements(requests, limits, vec![])),
         security_context: Some(container_security()),
         volume_mounts: Some(volume_mounts.iter().map(mount).collect::<Vec<_>>())
             .filter(|list| !list.is_empty()),
         ..Container::default()
-    }
-}
-
-fn requirements(resources: Resources) -> ResourceRequirements {
-    let Resources { requests, limits } = resources;
-    ResourceRequirements {
-        requests: Some(requests).filter(|list| !list.is_empty()),
-        limits: Some(limits).filter(|list| !list.is_empty()),
-        claims: None,
     }
 }
