@@ -297,18 +297,10 @@ fn every_cause_has_the_same_answer_byte_for_byte() {
         ),
         ("the stored hash as key", &["-H", "x-api-key: sha256:00"]),
     ];
-    let without_date = |arguments: &[&str]| {
-        let answer = proxy.curl("/api/version", arguments);
-        let lines = answer
-            .head
-            .lines()
-            .filter(|line| !line.to_ascii_lowercase().starts_with("date:"));
-        (lines.map(str::to_owned).collect::<Vec<_>>(), answer.body)
-    };
-    let missing = without_date(&[]);
+    let missing = proxy.answer_without_date(&[]);
     assert!(missing.0[0].contains(" 401 "), "{missing:?}");
     for (name, arguments) in cases {
-        assert_eq!(without_date(arguments), missing, "{name}");
+        assert_eq!(proxy.answer_without_date(arguments), missing, "{name}");
     }
     assert!(
         ollama.requests().is_empty(),

@@ -66,6 +66,17 @@ impl Proxy {
         curl::answer(self.command(path, arguments))
     }
 
+    /// The lines of the head, but for the date, and the body that `GET /api/version` has with these arguments of curl: what is
+    /// the same for all who are refused.
+    pub(crate) fn answer_without_date(&self, arguments: &[&str]) -> (Vec<String>, String) {
+        let answer = self.curl("/api/version", arguments);
+        let lines = answer
+            .head
+            .lines()
+            .filter(|line| !line.to_ascii_lowercase().starts_with("date:"));
+        (lines.map(str::to_owned).collect(), answer.body)
+    }
+
     /// The status that `GET /api/version` has with these arguments of curl.
     pub(crate) fn code(&self, arguments: &[&str]) -> u16 {
         self.curl("/api/version", arguments).status

@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -73,6 +74,33 @@ impl Backend {
             }
         });
         backend
+    }
+
+    /// Generates for as long as somebody reads, and answers every GET at once.
+    pub(crate) fn generating() -> Self {
+        Self::answering(|exchange| {
+            if exchange.is("GET ") {
+                return exchange.answer_at_once();
+            }
+            exchange.stream_until_left().map(|()| Then::Close)
+        })
+    }
+
+    /// Answers with so many MiB, a chunk each, and tells how many of them somebody took. Answers every GET at once.
+    pub(crate) fn pouring(chunks: usize) -> (Self, Receiver<usize>) {
+        let (tell, told) = channel();
+        let tell = Mutex::new(tell);
+        let backend = Self::answering(move |exchange| {
+            if exchange.is("GET ") {
+                return exchange.answer_at_once();
+            }
+            exchange.read_body()?;
+            exchange.begin_stream()?;
+            let sent = exchange.chunks(&"x".repeat(1 << 20), chunks, Duration::from_secs(2))?;
+            tell.lock().unwrap().send(sent).unwrap();
+            Ok(Then::Close)
+        });
+        (backend, told)
     }
 
     /// The heads of all requests that were forwarded to it; the proxy's own questions tell of no client.
@@ -227,6 +255,13 @@ impl Exchange {
     pub(crate) fn chunk(&mut self, data: &str) -> io::Result<()> {
         self.stream
             .write_all(format!("{:x}\r\n{data}\r\n", data.len()).as_bytes())
+    }
+
+    /// The same chunk so many times, or until nobody takes it for so long: longer than a proxy that takes bytes ever lets it
+    /// wait. Says how many went.
+    pub(crate) fn chunks(&mut self, data: &str, most: usize, patience: Duration) -> io::Result<usize> {
+        self.stream.set_write_timeout(Some(patience))?;
+        Ok((0..most).take_while(|_| self.chunk(data).is_ok()).count())
     }
 
     /// Chunks until the proxy has gone away.

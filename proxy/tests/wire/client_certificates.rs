@@ -16,7 +16,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, Serve
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use tempfile::TempDir;
 
-use crate::backend::{Backend, Then};
+use crate::backend::Backend;
 use crate::proxy::{Proxy, get, within};
 use crate::tls::{Pair, Secure, pair, status};
 
@@ -196,21 +196,10 @@ fn s7_a_good_certificate_comes_in_and_no_other() {
     });
 }
 
-/// Streams until the client leaves, and answers everything else at once.
-fn streaming() -> Backend {
-    Backend::answering(|exchange| {
-        if exchange.is("POST /api/generate") {
-            exchange.stream_until_left()?;
-            return Ok(Then::Close);
-        }
-        exchange.answer_at_once()
-    })
-}
-
 #[test]
 fn s7_an_authority_that_is_taken_out_has_certified_nobody() {
     let (leaving, staying) = (authority("leaving"), authority("staying"));
-    let guarded = Guarded::start(&streaming(), &[&leaving, &staying]);
+    let guarded = Guarded::start(&Backend::generating(), &[&leaving, &staying]);
     let (alice, bob) = (leaving.certify("alice"), staying.certify("bob"));
     let (alice, bob) = (guarded.client(Some(&alice)), guarded.client(Some(&bob)));
     let begin = |client: &Arc<ClientConfig>| {

@@ -250,18 +250,7 @@ fn an_upload_streams_in_flat_memory() {
 #[test]
 fn a_client_that_reads_nothing_stalls_the_upstream_in_flat_memory() {
     const CHUNKS: usize = 200;
-    let (tell, stalled) = mpsc::channel();
-    let tell = Mutex::new(tell);
-    let backend = Backend::answering(move |exchange| {
-        exchange.read_body()?;
-        exchange.begin_stream()?;
-        // Longer than a proxy that takes bytes ever lets it wait.
-        exchange.stream.set_write_timeout(Some(Duration::from_secs(2)))?;
-        let chunk = "x".repeat(1 << 20);
-        let sent = (0..CHUNKS).take_while(|_| exchange.chunk(&chunk).is_ok()).count();
-        tell.lock().unwrap().send(sent).unwrap();
-        Ok(Then::Close)
-    });
+    let (backend, stalled) = Backend::pouring(CHUNKS);
     let proxy = Proxy::start(&backend);
     let mut client = proxy.client();
     client.send(generate());

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::backend::{Backend, Then};
+use crate::backend::Backend;
 use crate::client::Answer;
 use crate::proxy::{Proxy, USER, get, request, within};
 use issuer::{ISSUER, Issuer, claims, encode, message, now, set, sign_with_secret, unsigned, with};
@@ -125,12 +125,7 @@ fn s5_a_token_lets_its_bearer_in_under_its_own_name() {
 #[test]
 fn s5_keys_are_replaced_without_a_restart() {
     let (old, new) = (Issuer::new("old"), Issuer::new("new"));
-    let backend = Backend::answering(|exchange| {
-        if exchange.is("GET ") {
-            return exchange.answer_at_once();
-        }
-        exchange.stream_until_left().map(|()| Then::Close)
-    });
+    let backend = Backend::generating();
     let mut proxy = start(&backend, &old);
     let mut stream = proxy.client();
     stream.send(bearer("POST", "/api/generate", &old.token("alice")));
@@ -181,15 +176,7 @@ fn s5_keys_are_replaced_without_a_restart() {
 /// A stream that began by a good token outlives it; the next request doesn't.
 #[test]
 fn a_token_that_ends_ends_no_stream() {
-    let (idp, backend) = (
-        Issuer::new("one"),
-        Backend::answering(|exchange| {
-            if exchange.is("GET ") {
-                return exchange.answer_at_once();
-            }
-            exchange.stream_until_left().map(|()| Then::Close)
-        }),
-    );
+    let (idp, backend) = (Issuer::new("one"), Backend::generating());
     let proxy = start(&backend, &idp);
     configure(&proxy, "leewaySeconds: 0");
     let ended = with(&claims("alice"), &json!({"exp": now() - 1}));

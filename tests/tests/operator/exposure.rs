@@ -1,21 +1,12 @@
 //! How clients outside the cluster find a service, and what goes when it is no longer asked for.
 
-use corral_operator::crd::OllamaService;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::networking::v1::Ingress;
 use kube::ResourceExt;
 use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, Patch, PatchParams};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::lab::{Lab, eventually};
-
-async fn patch(lab: &Lab, spec: Value) {
-    let patch = Patch::Merge(json!({"spec": spec}));
-    lab.api::<OllamaService>()
-        .patch("x", &PatchParams::default(), &patch)
-        .await
-        .unwrap();
-}
 
 async fn gone(lab: &Lab, what: &str) {
     eventually(what, || async {
@@ -57,7 +48,7 @@ async fn an_ingress_comes_is_kept_and_goes_with_the_field() {
     .await;
 
     let mark = lab.cluster.audit().mark().unwrap();
-    patch(&lab, json!({"network": {"ingress": null}})).await;
+    lab.patch("x", json!({"network": {"ingress": null}})).await;
     gone(&lab, "the Ingress goes").await;
     lab.settled().await;
     let writes = lab.cluster.audit().writes_since(mark).unwrap();
@@ -83,7 +74,8 @@ async fn what_others_made_under_that_name_is_not_deleted() {
     lab.settled().await;
     assert_eq!(lab.api::<Ingress>().get("x").await.unwrap(), theirs);
 
-    patch(&lab, json!({"network": {"ingress": {"hosts": ["a.example"]}}})).await;
+    lab.patch("x", json!({"network": {"ingress": {"hosts": ["a.example"]}}}))
+        .await;
     let message = lab.condition("x", "Ready", "False", "NameTaken").await;
     assert!(message.contains("Ingress x is there"), "{message}");
     lab.api::<Ingress>()
@@ -111,7 +103,7 @@ async fn the_service_becomes_what_is_asked_for_and_goes_back() {
     );
     assert_eq!(made.spec.unwrap().type_.as_deref(), Some("LoadBalancer"));
 
-    patch(&lab, json!({"service": null})).await;
+    lab.patch("x", json!({"service": null})).await;
     eventually("it is of type ClusterIP again, without a node's port", || async {
         let now = services.get("x").await.unwrap();
         let plain = !now.annotations().contains_key("a") && !now.labels().contains_key("c");
@@ -165,7 +157,7 @@ async fn an_http_route_waits_for_the_gateway_api() {
         "{message}"
     );
 
-    patch(&lab, json!({"network": {"httpRoute": null}})).await;
+    lab.patch("x", json!({"network": {"httpRoute": null}})).await;
     eventually("the HTTPRoute goes", || async {
         match routes.get_opt("x").await.unwrap() {
             None => Ok(()),

@@ -66,6 +66,15 @@ impl Lab {
         self.api().create(&PostParams::default(), &service).await.unwrap()
     }
 
+    /// Merges into the spec of an OllamaService.
+    pub(crate) async fn patch(&self, name: &str, spec: Value) {
+        let patch = Patch::Merge(json!({"spec": spec}));
+        self.api::<OllamaService>()
+            .patch(name, &PatchParams::default(), &patch)
+            .await
+            .unwrap();
+    }
+
     /// Makes an object, or merges into the one that is there.
     pub(crate) async fn apply<K>(&self, name: &str, object: Value) -> K
     where

@@ -8,17 +8,9 @@ use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::ResourceExt;
 use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams, WatchEvent, WatchParams};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::lab::{Lab, eventually};
-
-async fn patch(lab: &Lab, spec: Value) {
-    let patch = Patch::Merge(json!({"spec": spec}));
-    lab.api::<OllamaService>()
-        .patch("x", &PatchParams::default(), &patch)
-        .await
-        .unwrap();
-}
 
 async fn replicas(lab: &Lab, expected: i32) -> Deployment {
     eventually(&format!("the Deployment has {expected} replicas"), || async {
@@ -109,7 +101,7 @@ async fn an_autoscaler_takes_the_replicas_over_and_gives_them_back() {
     assert_eq!(owners(&start), ["corral-operator"]);
 
     let autoscaling = json!({"minReplicas": 2, "maxReplicas": 8, "target": {"requestsInFlight": 1000}});
-    patch(&lab, json!({"autoscaling": autoscaling})).await;
+    lab.patch("x", json!({"autoscaling": autoscaling})).await;
     wait_for::<HorizontalPodAutoscaler>(&lab, "the autoscaler comes", true).await;
     lab.settled().await;
     let handed_over = replicas(&lab, 3).await;
@@ -131,7 +123,7 @@ async fn an_autoscaler_takes_the_replicas_over_and_gives_them_back() {
     );
     assert_eq!(owners(&replicas(&lab, 5).await), ["horizontal-pod-autoscaler"]);
 
-    patch(&lab, json!({"nodeSelector": {"a": "b"}})).await;
+    lab.patch("x", json!({"nodeSelector": {"a": "b"}})).await;
     eventually("another field follows", || async {
         let template = replicas(&lab, 5).await.spec.unwrap().template;
         template
@@ -143,7 +135,7 @@ async fn an_autoscaler_takes_the_replicas_over_and_gives_them_back() {
     })
     .await;
 
-    patch(&lab, json!({"autoscaling": null})).await;
+    lab.patch("x", json!({"autoscaling": null})).await;
     wait_for::<HorizontalPodAutoscaler>(&lab, "the autoscaler goes", false).await;
     assert_eq!(owners(&replicas(&lab, 3).await), ["corral-operator"]);
     lab.settled().await;
@@ -161,7 +153,7 @@ async fn a_suspended_service_keeps_all_but_its_pods() {
     lab.create("x", json!({"replicas": 2, "storage": {"size": "1Gi"}}))
         .await;
     replicas(&lab, 2).await;
-    patch(&lab, json!({"suspend": true})).await;
+    lab.patch("x", json!({"suspend": true})).await;
     replicas(&lab, 0).await;
     let message = lab.condition("x", "Ready", "False", "Suspended").await;
     assert!(message.contains("spec.suspend is true"), "{message}");
@@ -170,12 +162,12 @@ async fn a_suspended_service_keeps_all_but_its_pods() {
     lab.api::<PersistentVolumeClaim>().get("x-models").await.unwrap();
 
     let autoscaling = json!({"minReplicas": 3, "maxReplicas": 8, "target": {"tokensPerSecond": 100}});
-    patch(&lab, json!({"autoscaling": autoscaling})).await;
+    lab.patch("x", json!({"autoscaling": autoscaling})).await;
     lab.settled().await;
     wait_for::<HorizontalPodAutoscaler>(&lab, "no autoscaler wakes it", false).await;
 
     let start = replicas(&lab, 0).await;
-    patch(&lab, json!({"suspend": false})).await;
+    lab.patch("x", json!({"suspend": false})).await;
     wait_for::<HorizontalPodAutoscaler>(&lab, "the autoscaler comes", true).await;
     lab.settled().await;
     assert_eq!(
@@ -186,7 +178,7 @@ async fn a_suspended_service_keeps_all_but_its_pods() {
     lab.condition("x", "Ready", "False", "Starting").await;
 
     autoscale(&lab, 6).await;
-    patch(&lab, json!({"suspend": true})).await;
+    lab.patch("x", json!({"suspend": true})).await;
     replicas(&lab, 0).await;
     wait_for::<HorizontalPodAutoscaler>(&lab, "the autoscaler goes", false).await;
 }
@@ -230,7 +222,7 @@ async fn a_budget_comes_with_the_second_replica_and_goes_with_it() {
     let start = replicas(&lab, 1).await;
     lab.settled().await;
     wait_for::<PodDisruptionBudget>(&lab, "one replica needs no budget", false).await;
-    patch(&lab, json!({"replicas": 2})).await;
+    lab.patch("x", json!({"replicas": 2})).await;
     wait_for::<PodDisruptionBudget>(&lab, "a budget comes", true).await;
     let scaled = replicas(&lab, 2).await;
     assert_eq!(
@@ -238,11 +230,8 @@ async fn a_budget_comes_with_the_second_replica_and_goes_with_it() {
         start.spec.unwrap().template,
         "no Pod is replaced"
     );
-    patch(
-        &lab,
-        json!({"disruption": {"minAvailable": "50%"}, "replicas": 1}),
-    )
-    .await;
+    lab.patch("x", json!({"disruption": {"minAvailable": "50%"}, "replicas": 1}))
+        .await;
     eventually("it says what is asked for", || async {
         let budget = lab.api::<PodDisruptionBudget>().get("x").await.unwrap();
         let spec = serde_json::to_value(budget.spec.unwrap()).unwrap();
@@ -253,7 +242,7 @@ async fn a_budget_comes_with_the_second_replica_and_goes_with_it() {
         }
     })
     .await;
-    patch(&lab, json!({"disruption": null})).await;
+    lab.patch("x", json!({"disruption": null})).await;
     wait_for::<PodDisruptionBudget>(&lab, "the budget goes", false).await;
 }
 
@@ -285,7 +274,7 @@ async fn a_scaled_object_waits_for_keda() {
     lab.condition("x", "Available", "False", "ScaledToZero").await;
 
     let target = json!({"minReplicas": 1, "keda": null, "target": {"requestsInFlight": 4}});
-    patch(&lab, json!({"autoscaling": target})).await;
+    lab.patch("x", json!({"autoscaling": target})).await;
     eventually("the ScaledObject goes", || async {
         match objects.get_opt("x").await.unwrap() {
             None => Ok(()),

@@ -3,18 +3,10 @@
 use corral_operator::crd::OllamaService;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::ResourceExt;
-use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::api::DeleteParams;
 use serde_json::{Value, json};
 
 use crate::lab::{Lab, eventually};
-
-async fn patch(lab: &Lab, storage: Value) {
-    let patch = Patch::Merge(json!({"spec": {"storage": storage}}));
-    lab.api::<OllamaService>()
-        .patch("x", &PatchParams::default(), &patch)
-        .await
-        .unwrap();
-}
 
 async fn owners(lab: &Lab, expected: usize) -> PersistentVolumeClaim {
     eventually(&format!("the claim has {expected} owners"), || async {
@@ -36,11 +28,11 @@ async fn a_claim_that_is_to_be_kept_has_no_owner_and_is_taken_over_again() {
     let _operator = lab.operator(&[]).await;
     lab.create("x", json!({"storage": {"size": "1Gi"}})).await;
     let made = owners(&lab, 1).await;
-    patch(&lab, json!({"retain": "Retain"})).await;
+    lab.patch("x", json!({"storage": {"retain": "Retain"}})).await;
     owners(&lab, 0).await;
-    patch(&lab, json!({"retain": null})).await;
+    lab.patch("x", json!({"storage": {"retain": null}})).await;
     owners(&lab, 1).await;
-    patch(&lab, json!({"retain": "Retain"})).await;
+    lab.patch("x", json!({"storage": {"retain": "Retain"}})).await;
     owners(&lab, 0).await;
     lab.settled().await;
 
@@ -71,7 +63,7 @@ async fn a_claim_that_is_to_be_kept_has_no_owner_and_is_taken_over_again() {
         .await;
     lab.condition("x", "Available", "False", "Starting").await;
     assert_eq!(owners(&lab, 0).await.uid(), made.uid(), "the same models");
-    patch(&lab, json!({"retain": "Delete"})).await;
+    lab.patch("x", json!({"storage": {"retain": "Delete"}})).await;
     assert_eq!(owners(&lab, 1).await.uid(), made.uid());
 }
 

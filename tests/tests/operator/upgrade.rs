@@ -15,14 +15,6 @@ use serde_json::{Value, json};
 
 use crate::lab::{Lab, define_as, eventually};
 
-async fn patch(lab: &Lab, spec: Value) {
-    let patch = Patch::Merge(json!({"spec": spec}));
-    lab.api::<OllamaService>()
-        .patch("x", &PatchParams::default(), &patch)
-        .await
-        .unwrap();
-}
-
 async fn proxy_image(lab: &Lab) -> String {
     let deployment = lab.api::<Deployment>().get("x").await.unwrap();
     let pod = deployment.spec.unwrap().template.spec.unwrap();
@@ -53,7 +45,8 @@ async fn a_new_operator_waits_for_the_next_rollout() {
     })
     .await;
     assert!(waits.contains("proxy:2") && waits.contains("proxy:1"), "{waits}");
-    patch(&lab, json!({"replicas": 2, "models": [{"name": "m"}]})).await;
+    lab.patch("x", json!({"replicas": 2, "models": [{"name": "m"}]}))
+        .await;
     eventually("what replaces no Pod follows", || async {
         let replicas = lab
             .api::<Deployment>()
@@ -73,7 +66,7 @@ async fn a_new_operator_waits_for_the_next_rollout() {
     lab.settled().await;
     assert_eq!(proxy_image(&lab).await, "proxy:1");
 
-    patch(&lab, json!({"nodeSelector": {"a": "b"}})).await;
+    lab.patch("x", json!({"nodeSelector": {"a": "b"}})).await;
     has_image(&lab, "proxy:2").await;
     eventually("nothing waits", || async {
         match lab.status("x").await.pending_upgrade {
@@ -90,7 +83,7 @@ async fn a_new_operator_waits_for_the_next_rollout() {
     })
     .await;
     assert_eq!(proxy_image(&lab).await, "proxy:2");
-    patch(&lab, json!({"upgradePolicy": "Immediate"})).await;
+    lab.patch("x", json!({"upgradePolicy": "Immediate"})).await;
     has_image(&lab, "proxy:3").await;
 }
 

@@ -1,13 +1,11 @@
 //! Frames without end, from a client that reads nothing. The proxy closes the connection or stops reading; its memory
 //! stays flat, and others are served.
 
-use std::sync::Mutex;
-use std::sync::mpsc;
 use std::time::Duration;
 
 use super::attack::{ask, head};
 use super::frames::{self, Connection, END_HEADERS, END_STREAM, block, frame};
-use crate::backend::{Backend, Then};
+use crate::backend::Backend;
 use crate::proxy::{Proxy, get};
 
 /// Frames of a flood: whoever keeps them shows it.
@@ -112,20 +110,7 @@ fn row_81_a_small_block_that_becomes_a_large_head() {
 #[test]
 fn row_77_streams_that_nobody_reads() {
     const CHUNKS: usize = 200;
-    let (tell, stalled) = mpsc::channel();
-    let tell = Mutex::new(tell);
-    let backend = Backend::answering(move |exchange| {
-        if exchange.is("GET ") {
-            return exchange.answer_at_once();
-        }
-        exchange.begin_stream()?;
-        // Longer than a proxy that takes bytes ever lets it wait.
-        exchange.stream.set_write_timeout(Some(Duration::from_secs(2)))?;
-        let chunk = "x".repeat(1 << 20);
-        let sent = (0..CHUNKS).take_while(|_| exchange.chunk(&chunk).is_ok()).count();
-        tell.lock().unwrap().send(sent).unwrap();
-        Ok(Then::Close)
-    });
+    let (backend, stalled) = Backend::pouring(CHUNKS);
     let proxy = Proxy::start(&backend);
     let mut connection = Connection::open(proxy.address);
     // The client says that it takes all there is, on 8 streams, and takes nothing.

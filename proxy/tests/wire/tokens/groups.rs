@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::issuer::{Issuer, claims, with};
 use super::{SOON, bearer, code, configure_with_access, start};
-use crate::backend::{Backend, Then};
+use crate::backend::Backend;
 use crate::proxy::within;
 
 #[test]
@@ -51,15 +51,7 @@ fn s5_groups_of_a_token_decide_what_its_bearer_may() {
 /// Streams are judged again by the groups of the token that they began with.
 #[test]
 fn a_stream_is_cut_when_its_groups_may_no_longer() {
-    let (idp, backend) = (
-        Issuer::new("one"),
-        Backend::answering(|exchange| {
-            if exchange.is("GET ") {
-                return exchange.answer_at_once();
-            }
-            exchange.stream_until_left().map(|()| Then::Close)
-        }),
-    );
+    let (idp, backend) = (Issuer::new("one"), Backend::generating());
     let proxy = start(&backend, &idp);
     let groups = "groupsClaim: groups";
     let of_group = |group: &str| {
