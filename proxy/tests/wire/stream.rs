@@ -1,6 +1,7 @@
 //! Bodies go through as they come, both ways, and an end on one side is the end on the other.
 
 use std::io::{self, Write};
+use std::net::Shutdown;
 use std::sync::Mutex;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
@@ -183,19 +184,27 @@ fn what_ollama_says_is_passed_on() {
 
 #[test]
 fn kept_connections_are_used_again_and_stale_ones_replaced() {
-    let backend = Backend::answering(|exchange| {
+    let (close, closed) = mpsc::channel();
+    let close = Mutex::new(close);
+    let backend = Backend::answering(move |exchange| {
         let then = exchange.answer_at_once()?;
+        if !exchange.is("GET /api/ps ") {
+            return Ok(then);
+        }
         // A connection that ends without a word after its answer, as at a restart of Ollama.
-        Ok(if exchange.is("GET /api/ps ") {
-            Then::Close
-        } else {
-            then
-        })
+        exchange.stream.shutdown(Shutdown::Both)?;
+        close.lock().unwrap().send(()).unwrap();
+        Ok(Then::Close)
     });
     let proxy = Proxy::start(&backend);
     let mut client = proxy.client();
     for path in ["/api/tags", "/api/ps", "/api/tags", "/api/ps", "/api/tags"] {
         assert_eq!(client.exchange(get(path)).status, 200, "{path}");
+        if path == "/api/ps" {
+            closed.recv_timeout(SOON).unwrap();
+            // The proxy's only thread sees that end before it answers what comes later.
+            assert_eq!(proxy.admin("/livez").status, 200);
+        }
     }
     assert_eq!(backend.lines().len(), 5, "each once");
 }
