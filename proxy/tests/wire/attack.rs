@@ -117,6 +117,7 @@ fn check_nothing_more_comes(clients: Vec<(&str, Client)>) {
     let mut wait = MOMENT;
     for (name, mut client) in clients {
         if !client.is_quiet_for(wait) {
+            client.end();
             assert_eq!(
                 client.answer().map(|answer| answer.status),
                 None,

@@ -261,7 +261,13 @@ impl Exchange {
     /// wait. Says how many went.
     pub(crate) fn chunks(&mut self, data: &str, most: usize, patience: Duration) -> io::Result<usize> {
         self.stream.set_write_timeout(Some(patience))?;
-        Ok((0..most).take_while(|_| self.chunk(data).is_ok()).count())
+        let chunk = format!("{:x}\r\n{data}\r\n", data.len());
+        let mut is_taken = || {
+            self.stream
+                .write(chunk.as_bytes())
+                .is_ok_and(|taken| taken == chunk.len())
+        };
+        Ok((0..most).take_while(|_| is_taken()).count())
     }
 
     /// Chunks until the proxy has gone away.

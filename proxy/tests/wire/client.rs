@@ -1,7 +1,7 @@
 //! A client that sends the bytes it is told to.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use tokio::net::TcpSocket;
@@ -77,6 +77,11 @@ impl Client {
     #[track_caller]
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.try_send(bytes.as_ref()).unwrap();
+    }
+
+    /// No more bytes come from here.
+    pub(crate) fn end(&mut self) {
+        let _ = self.stream.shutdown(Shutdown::Write);
     }
 
     /// Sends a request and reads the answer.
