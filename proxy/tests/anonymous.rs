@@ -9,7 +9,7 @@
 
 mod support;
 
-use support::{Files, Ollama, Proxy, SECOND, Stream, within};
+use support::{Files, Ollama, Proxy, SOON, Stream, within};
 
 const OPEN: &str = "credentials: {anonymous: {}}\n";
 const CLOSED: &str = "credentials: {}\n";
@@ -53,7 +53,7 @@ fn callers_without_any_credential_come_in_and_wrong_ones_do_not() {
         403,
         "a change of models"
     );
-    within(SECOND, "they have a name", || {
+    within(SOON, "they have a name", || {
         proxy.output().contains("client=\"anonymous\" means=anonymous")
     });
     let said = proxy.output();
@@ -81,13 +81,13 @@ fn rules_on_their_name_decide_what_they_may() {
     let config = "credentials: {anonymous: {client: guest}}\n\
         access: [{clients: [guest], allow: [Read]}, {clients: ['*'], allow: [Inference]}]\n";
     let proxy = proxy(&files, &ollama, config);
-    let generate = |credentials: &[&str]| {
-        let arguments = [credentials, &["--max-time", "1", "--data", "{}"]].concat();
-        proxy.curl("/api/generate", &arguments).status
+    let chat = |credentials: &[&str]| {
+        let arguments = [credentials, &["--data", "{}"]].concat();
+        proxy.curl("/api/chat", &arguments).status
     };
     assert_eq!(proxy.curl("/api/tags", &[]).status, 200);
-    assert_eq!(generate(&[]), 403);
-    assert_eq!(generate(&["-H", "x-api-key: sk-alice-0001"]), 200);
+    assert_eq!(chat(&[]), 403);
+    assert_eq!(chat(&["-H", "x-api-key: sk-alice-0001"]), 200);
 }
 
 #[test]
@@ -98,13 +98,13 @@ fn they_are_refused_and_their_streams_cut_once_they_need_a_credential() {
         Stream::with(&proxy, &[]),
         Stream::with(&proxy, &["-H", "x-api-key: sk-alice-0001"]),
     );
-    within(5 * SECOND, "both are under way", || {
+    within(SOON, "both are under way", || {
         nobody.lines() > 2 && alice.lines() > 2
     });
     files.write("proxy.yaml", CLOSED);
-    within(SECOND, "nobody's stream is cut", || nobody.ended().is_some());
+    within(SOON, "nobody's stream is cut", || nobody.ended().is_some());
     let lines = alice.lines();
     assert_eq!(proxy.code(&[]), 401);
-    within(5 * SECOND, "alice's goes on", || alice.lines() > lines + 2);
+    within(SOON, "alice's goes on", || alice.lines() > lines + 2);
     assert!(alice.ended().is_none());
 }

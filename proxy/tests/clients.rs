@@ -10,7 +10,7 @@
 mod support;
 
 use serde_json::Value;
-use support::{Files, Ollama, Proxy, SECOND, within};
+use support::{Files, Ollama, Proxy, SOON, within};
 
 /// A user with the password `opensesame`.
 const ALICE: &str = "alice:$2y$04$Dyx3//5aVUao30GBuLZ5AeUmpeCgB/PFV0n1L2PU0mUn7WYSTSeyy";
@@ -77,7 +77,7 @@ fn s9_log_status_and_metrics_tell_who_came_and_no_secret() {
             .filter(|line| line["route"].is_string() || line["status"].is_number())
             .collect()
     };
-    within(5 * SECOND, "three lines of the access log", || lines().len() == 3);
+    within(SOON, "three lines of the access log", || lines().len() == 3);
     let told: Vec<_> = lines()
         .iter()
         .map(|line| (line["client"].clone(), line["status"].clone()))

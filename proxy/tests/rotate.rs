@@ -11,10 +11,8 @@ mod support;
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::thread;
-use std::time::Duration;
 
-use support::{Files, Ollama, Proxy, SECOND, Stream, within};
+use support::{Files, Ollama, Proxy, SOON, Stream, within};
 
 const OLD: &str = "sk-old-key-01";
 const NEW: &str = "sk-new-key-02";
@@ -38,7 +36,7 @@ fn mount(files: &Files, version: &str, key: &str) {
 type Edit = fn(&Files);
 
 #[test]
-fn s3_each_way_of_editing_is_in_force_within_a_second() {
+fn s3_each_way_of_editing_is_in_force_without_a_restart() {
     let cases: &[(&str, &str, Edit)] = &[
         ("written in place", "keys", |files| {
             files.write("keys", &format!("alice:{NEW}\n"));
@@ -66,7 +64,7 @@ fn s3_each_way_of_editing_is_in_force_within_a_second() {
             "{name}: before"
         );
         edit(&files);
-        let took = within(SECOND, name, || proxy.code_of_key(NEW) == 200);
+        let took = within(SOON, name, || proxy.code_of_key(NEW) == 200);
         assert_eq!(proxy.code_of_key(OLD), 401, "{name}: the old key");
         assert!(proxy.runs(), "{name}: no restart");
         println!("{name}: in force after {took:?}");
@@ -81,7 +79,7 @@ fn s3_a_mounted_secret_is_swapped_again_and_again() {
     for version in 1..=10 {
         let key = format!("sk-rotated-{version}");
         mount(&files, &version.to_string(), &key);
-        within(SECOND, &key, || proxy.code_of_key(&key) == 200);
+        within(SOON, &key, || proxy.code_of_key(&key) == 200);
     }
 }
 
@@ -110,7 +108,7 @@ fn s3_a_faulty_file_lets_nobody_in_until_it_is_mended() {
             Some(content) => drop(files.write("keys", content)),
             None => fs::remove_file(files.path("keys")).unwrap(),
         }
-        within(SECOND, name, || proxy.code_of_key(OLD) == 401);
+        within(SOON, name, || proxy.code_of_key(OLD) == 401);
         assert_eq!(
             proxy.code_of_key("sk-bob-00001"),
             401,
@@ -126,7 +124,7 @@ fn s3_a_faulty_file_lets_nobody_in_until_it_is_mended() {
         );
 
         files.write("keys", &good);
-        within(SECOND, "the mended file", || proxy.code_of_key(OLD) == 200);
+        within(SOON, "the mended file", || proxy.code_of_key(OLD) == 200);
         assert_eq!(
             proxy.status()["credentials"][0]["error"],
             serde_json::Value::Null,
@@ -147,27 +145,23 @@ fn s3_a_revoked_clients_stream_is_cut_and_anothers_goes_on() {
         Stream::start(&proxy, "sk-bob-00001"),
         Stream::start(&proxy, "sk-unnamed-1"),
     );
-    within(5 * SECOND, "all are under way", || {
+    within(SOON, "all are under way", || {
         [&alice, &bob, &unnamed].iter().all(|stream| stream.lines() > 2)
     });
 
     files.write("keys", &format!("bob:sk-bob-00001\nsk-unnamed-1\nalice:{NEW}\n"));
-    let took = within(SECOND, "alice's stream is cut", || alice.ended().is_some());
+    let took = within(SOON, "alice's stream is cut", || alice.ended().is_some());
     println!("cut after {took:?}");
     assert!(
         !alice.ended().unwrap().success(),
         "curl is told that the answer isn't whole"
     );
     let lines = [bob.lines(), unnamed.lines()];
-    thread::sleep(Duration::from_millis(300));
-    assert!(
-        bob.ended().is_none() && bob.lines() > lines[0] + 5,
-        "bob's stream"
-    );
-    assert!(
-        unnamed.ended().is_none() && unnamed.lines() > lines[1] + 5,
-        "an unnamed key on another line"
-    );
+    within(SOON, "bob's stream goes on", || bob.lines() > lines[0] + 5);
+    within(SOON, "that of an unnamed key on another line too", || {
+        unnamed.lines() > lines[1] + 5
+    });
+    assert!(bob.ended().is_none() && unnamed.ended().is_none());
     assert_eq!(
         proxy.code_of_key(NEW),
         200,
@@ -191,7 +185,7 @@ fn a_remembered_password_is_forgotten_when_it_changes() {
     let other = bcrypt::hash_with_salt("another", 4, [3; 16]).unwrap();
     files.write("users", &[format!("alice:{other}\n"), line("bob", 2)].concat());
     within(
-        SECOND,
+        SOON,
         "the old password is refused though it was remembered",
         || proxy.code(&alice) == 401,
     );

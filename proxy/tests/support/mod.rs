@@ -23,8 +23,8 @@ pub(crate) use ollama::Ollama;
 pub(crate) use proxy::{Proxy, corral_proxy};
 pub(crate) use stream::Stream;
 
-/// How soon an edit has to be in force.
-pub(crate) const SECOND: Duration = Duration::from_secs(1);
+/// Far longer than what must come takes, on a busy machine too.
+pub(crate) const SOON: Duration = Duration::from_secs(30);
 
 /// Waits until something is so, and says how long that took.
 #[track_caller]

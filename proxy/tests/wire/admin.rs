@@ -1,13 +1,9 @@
 //! The admin port and the access log: all that an operator needs, and nothing secret.
 
-use std::time::Duration;
-
 use serde_json::Value;
 
 use crate::backend::Backend;
-use crate::proxy::{ADMIN, Proxy, USER, get, request, within};
-
-const SOON: Duration = Duration::from_secs(5);
+use crate::proxy::{ADMIN, Proxy, SOON, USER, get, request, within};
 
 #[test]
 fn each_path_says_its_part() {

@@ -45,7 +45,7 @@ pub(crate) enum Then {
 }
 
 /// How long the backend waits for what never comes.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Backend {
     /// Answers `{}` to everything.

@@ -3,16 +3,13 @@
 mod files;
 
 use std::fs;
-use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use tempfile::TempDir;
 
 use crate::backend::Backend;
-use crate::proxy::{Proxy, get, within};
-
-const SOON: Duration = Duration::from_secs(5);
+use crate::proxy::{Proxy, SOON, get, within};
 
 /// A proxy with an htpasswd file, and the backend behind it.
 struct Guarded {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio::net::TcpSocket;
 
-/// How long to wait for bytes that must come.
-const PATIENCE: Duration = Duration::from_secs(10);
+use crate::proxy::SOON;
+
 /// How long to wait for bytes that must not come.
 pub(crate) const MOMENT: Duration = Duration::from_millis(200);
 
@@ -61,8 +61,8 @@ impl Client {
 
     fn over(stream: TcpStream) -> Self {
         stream.set_nodelay(true).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(SOON)).unwrap();
+        stream.set_write_timeout(Some(SOON)).unwrap();
         Self {
             reader: BufReader::new(stream.try_clone().unwrap()),
             stream,
@@ -159,7 +159,7 @@ impl Client {
     pub(crate) fn is_quiet_for(&mut self, time: Duration) -> bool {
         self.stream.set_read_timeout(Some(time)).unwrap();
         let nothing = self.reader.fill_buf().is_err();
-        self.stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        self.stream.set_read_timeout(Some(SOON)).unwrap();
         nothing
     }
 

@@ -5,7 +5,6 @@ use std::io::{BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
@@ -17,10 +16,9 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use tempfile::TempDir;
 
 use crate::backend::Backend;
-use crate::proxy::{Proxy, get, within};
+use crate::proxy::{Proxy, SOON, get, within};
 use crate::tls::{Pair, Secure, pair, status};
 
-const SOON: Duration = Duration::from_secs(5);
 const WITHOUT_KEY: &str = "GET /api/tags HTTP/1.1\r\nHost: ollama\r\n\r\n";
 const GENERATE: &str = "POST /api/generate HTTP/1.1\r\nHost: ollama\r\nContent-Length: 2\r\n\r\n{}";
 
@@ -119,7 +117,7 @@ impl Guarded {
     fn connect(&self, client: &Arc<ClientConfig>) -> Secure {
         let name = ServerName::try_from("localhost").unwrap();
         let stream = TcpStream::connect(self.proxy.address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        stream.set_read_timeout(Some(SOON)).unwrap();
         let connection = ClientConnection::new(Arc::clone(client), name).unwrap();
         BufReader::new(StreamOwned::new(connection, stream))
     }

@@ -1,10 +1,8 @@
 //! Pages in browsers: what they are told before they have a credential, and which answers they may see.
 
-use std::time::Duration;
-
 use crate::backend::Backend;
 use crate::client::Answer;
-use crate::proxy::{Proxy, USER, within};
+use crate::proxy::{Proxy, SOON, USER, within};
 
 const ALLOWED: &str =
     "network: {cors: {allowedOrigins: [\"https://app.example\", \"https://*.example.com\"]}}\n";
@@ -46,7 +44,7 @@ fn a_browser_is_told_without_a_credential_what_a_page_may() {
     let refused = proxy.exchange(preflight("https://evil.example"));
     assert_eq!((refused.status, allowed(&refused)), (401, None));
     assert_eq!(backend.lines().len(), 0, "Ollama is asked nothing");
-    within(Duration::from_secs(5), "a line in the log", || {
+    within(SOON, "a line in the log", || {
         proxy.output().contains("204 OPTIONS")
     });
 }

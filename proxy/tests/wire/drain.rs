@@ -6,9 +6,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use crate::backend::{Backend, Then};
-use crate::proxy::{Proxy, get, within};
-
-const SOON: Duration = Duration::from_secs(5);
+use crate::proxy::{Proxy, SOON, get, within};
 
 #[test]
 fn sigterm_and_sigint_finish_streams_and_exit_with_0() {

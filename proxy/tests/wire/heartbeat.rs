@@ -9,9 +9,8 @@ use serde_json::Value;
 
 use crate::backend::{Backend, Exchange, Then};
 use crate::client::Client;
-use crate::proxy::{Proxy, USER, request, within};
+use crate::proxy::{Proxy, SOON, USER, request, within};
 
-const SOON: Duration = Duration::from_secs(10);
 const CONFIG: &str = "log: {format: json}\nstreams: {heartbeatSeconds: 1}\n";
 const STREAM: &str = r#"{"model":"m","stream":true}"#;
 const COMMENT: &str = ": heartbeat\n\n";
@@ -34,7 +33,7 @@ impl Silent {
         let backend = Backend::answering(move |exchange| {
             exchange.read_body()?;
             let shared = shared.lock().unwrap();
-            while let Ok(act) = shared.0.recv_timeout(Duration::from_secs(60)) {
+            while let Ok(act) = shared.0.recv_timeout(SOON) {
                 let then = act(exchange)?;
                 shared.1.send(()).map_err(io::Error::other)?;
                 if matches!(then, Then::Close) {

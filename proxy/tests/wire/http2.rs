@@ -14,12 +14,10 @@ use bytes::Bytes;
 use h2::Reason;
 
 use crate::backend::{Backend, Exchange};
-use crate::proxy::{ADMIN, Proxy, USER, within};
+use crate::proxy::{ADMIN, Proxy, SOON, USER, within};
 use crate::reload::endless;
 use crate::stream::told;
 use client::{Answer, Client, get, request};
-
-const SOON: Duration = Duration::from_secs(5);
 
 /// A generation under way.
 async fn generate(client: &mut Client, key: &str) -> Answer {
@@ -151,7 +149,7 @@ async fn clients_that_never_agree_to_the_end_hold_up_no_drain() {
         200
     );
     proxy.signal("TERM");
-    within(Duration::from_secs(20), "exit", || proxy.ended().is_some());
+    within(SOON, "exit", || proxy.ended().is_some());
     assert_eq!(proxy.ended().unwrap().code(), Some(0));
 }
 

@@ -5,7 +5,6 @@ mod same_answer;
 use std::fs;
 use std::io::{BufRead, Write};
 use std::path::Path;
-use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -13,11 +12,10 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use crate::backend::{Backend, Then};
-use crate::proxy::{ADMIN, Proxy, USER, corral_proxy, get, request, within};
+use crate::proxy::{ADMIN, Proxy, SOON, USER, corral_proxy, get, request, within};
 use crate::signature::Cli;
 use crate::tls::{self, Pair};
 
-const SOON: Duration = Duration::from_secs(5);
 /// In each secret and private word of these tests.
 const CANARY: &str = "canary7f3a";
 

@@ -1,12 +1,8 @@
 //! What a client may use is limited, for each client by itself.
 
-use std::time::Duration;
-
 use crate::backend::{Backend, Then};
 use crate::client::Answer;
-use crate::proxy::{ADMIN, Proxy, USER, get, request, within};
-
-const SOON: Duration = Duration::from_secs(5);
+use crate::proxy::{ADMIN, Proxy, SOON, USER, get, request, within};
 
 fn limited(limits: &str) -> String {
     format!("access: [{{clients: [user], allow: [Inference, Read], limits: {limits}}}]\n")

@@ -4,7 +4,7 @@ use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
 use crate::backend::{Backend, Then};
-use crate::proxy::{Proxy, USER, request};
+use crate::proxy::{Proxy, SOON, USER, request};
 
 /// KiB that the proxy may have had.
 const MOST: u64 = 48 * 1024;
@@ -30,7 +30,7 @@ fn a_reader_of_events_that_reads_nothing_stalls_the_upstream_in_flat_memory() {
     let proxy = Proxy::configured(&backend, "streams: {heartbeatSeconds: 1}\n");
     let mut client = proxy.client();
     client.send(request("POST", PATH, USER, r#"{"model":"m","stream":true}"#));
-    let sent = stalled.recv_timeout(Duration::from_secs(60)).unwrap();
+    let sent = stalled.recv_timeout(SOON).unwrap();
     assert!(sent < EVENTS / 2, "{sent} events went to nobody");
     let peak = proxy.peak_memory();
     assert!(peak < MOST, "{sent} events took {peak} KiB");

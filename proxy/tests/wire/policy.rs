@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use crate::backend::{Backend, Exchange, Then};
 use crate::client::Client;
-use crate::proxy::{ADMIN, Proxy, USER, get, request, within};
+use crate::proxy::{ADMIN, Proxy, SOON, USER, get, request, within};
 
 const LIMITED: &str = "access:\n\
     - {clients: [admin], allow: [Inference, Read, Manage]}\n\
     - {clients: [user], allow: [Inference, Read, Manage], models: [\"gemma3:*\", \"user/*\"]}\n";
-const SOON: Duration = Duration::from_secs(5);
 
 /// A backend that keeps the bodies that arrive.
 fn keeping() -> (Backend, Arc<Mutex<Vec<Vec<u8>>>>) {
@@ -346,10 +345,12 @@ fn is_cut(client: &mut Client) -> bool {
 #[test]
 fn access_that_ends_ends_streams_too() {
     let (backend, stream) = streaming(r#"{"model":"gemma3:1b"}"#, "/api/generate");
-    let end = jiff::Timestamp::now() + Duration::from_secs(3);
-    let config = format!("access: [{{clients: [user], allow: [Inference], notAfter: {end}}}]\n");
-    let proxy = Proxy::configured(&backend, &config);
+    let proxy = Proxy::configured(&backend, "access: []\n");
     let mut client = stream(&proxy);
+    let end = jiff::Timestamp::now() + Duration::from_secs(2);
+    proxy.configure(&format!(
+        "access: [{{clients: [user], allow: [Inference], notAfter: {end}}}]\n"
+    ));
     assert!(is_cut(&mut client));
     assert!(jiff::Timestamp::now() >= end);
     let answer = proxy.exchange(get("/api/version"));

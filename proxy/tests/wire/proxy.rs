@@ -51,6 +51,9 @@ pub(crate) fn request(method: &str, path: &str, key: &str, body: &str) -> String
     format!("{method} {path} HTTP/1.1\r\nHost: ollama\r\nx-api-key: {key}\r\n{length}\r\n{body}")
 }
 
+/// Far longer than what must come takes, on a busy machine too.
+pub(crate) const SOON: Duration = Duration::from_secs(30);
+
 /// Waits until something is so.
 #[track_caller]
 pub(crate) fn within(limit: Duration, what: &str, mut is_so: impl FnMut() -> bool) {

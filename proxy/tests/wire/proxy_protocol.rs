@@ -4,13 +4,11 @@ use std::fs;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use crate::backend::Backend;
 use crate::client::Client;
-use crate::proxy::{Proxy, get, within};
+use crate::proxy::{Proxy, SOON, get, within};
 
-const SOON: Duration = Duration::from_secs(10);
 /// The address that is a proxy's here.
 const BALANCER: &str = "127.0.0.2";
 const CONFIG: &str = "network: {trustedProxies: [127.0.0.2/32, 198.51.100.0/24], proxyProtocol: true}\n";

@@ -1,13 +1,10 @@
 //! The configuration changes under the running proxy.
 
 use std::fs;
-use std::time::Duration;
 
 use crate::backend::{Backend, Then};
 use crate::client::Client;
-use crate::proxy::{ADMIN, Proxy, USER, get, request, within};
-
-const SOON: Duration = Duration::from_secs(5);
+use crate::proxy::{ADMIN, Proxy, SOON, USER, get, request, within};
 
 /// A backend whose generations last until they are left.
 pub(crate) fn endless() -> Backend {

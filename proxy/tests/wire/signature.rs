@@ -1,7 +1,7 @@
 //! Requests that are signed as the stock `ollama` CLI signs them (scenario S14).
 
 use std::fs;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::Engine;
@@ -9,9 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::backend::Backend;
 use crate::client::Answer;
-use crate::proxy::{Proxy, USER, within};
-
-const SOON: Duration = Duration::from_secs(5);
+use crate::proxy::{Proxy, SOON, USER, within};
 
 /// A CLI with a key of its own.
 pub(crate) struct Cli(Ed25519KeyPair);

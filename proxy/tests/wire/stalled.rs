@@ -11,10 +11,8 @@ use bytes::Bytes;
 use crate::backend::{Backend, Exchange, Then};
 use crate::client::Client;
 use crate::http2;
-use crate::proxy::{ADMIN, Proxy, USER, get, within};
+use crate::proxy::{ADMIN, Proxy, SOON, USER, get, within};
 
-/// Far longer than what must come takes.
-const SOON: Duration = Duration::from_secs(10);
 /// On `/api/chat`, bodies of the user are read before they are forwarded, those of the admin are forwarded as they come.
 const KEYS: [(&str, &str); 2] = [("held", USER), ("forwarded", ADMIN)];
 

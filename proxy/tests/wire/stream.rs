@@ -4,12 +4,9 @@ use std::io::{self, Write};
 use std::net::Shutdown;
 use std::sync::Mutex;
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::time::Duration;
 
 use crate::backend::{Backend, Exchange, Then};
-use crate::proxy::{ADMIN, Proxy, USER, get, request};
-
-const SOON: Duration = Duration::from_secs(5);
+use crate::proxy::{ADMIN, Proxy, SOON, USER, get, request};
 
 fn generate() -> String {
     request("POST", "/api/generate", USER, "{}")
@@ -26,7 +23,7 @@ pub(crate) fn told() -> (Backend, Sender<&'static str>, Receiver<()>) {
         }
         let shared = shared.lock().unwrap();
         exchange.read_body()?;
-        while let Ok(word) = shared.0.recv_timeout(Duration::from_secs(10)) {
+        while let Ok(word) = shared.0.recv_timeout(SOON) {
             match word {
                 "begin" => exchange.begin_stream()?,
                 "await the end" => {
@@ -263,7 +260,7 @@ fn a_client_that_reads_nothing_stalls_the_upstream_in_flat_memory() {
     let proxy = Proxy::start(&backend);
     let mut client = proxy.client();
     client.send(generate());
-    let sent = stalled.recv_timeout(Duration::from_secs(60)).unwrap();
+    let sent = stalled.recv_timeout(SOON).unwrap();
     assert!(sent < CHUNKS / 2, "{sent} MiB went to nobody");
     let peak = proxy.peak_memory();
     assert!(peak < 48 * 1024, "{sent} MiB took {peak} KiB");

@@ -9,7 +9,6 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::crypto::aws_lc_rs;
@@ -21,9 +20,7 @@ use tempfile::TempDir;
 
 use crate::backend::{Backend, Then};
 use crate::client::Client;
-use crate::proxy::{Proxy, USER, get, within};
-
-const SOON: Duration = Duration::from_secs(5);
+use crate::proxy::{Proxy, SOON, USER, get, within};
 
 /// A certificate for `localhost` and its key, in PEM.
 #[derive(Clone)]
@@ -95,7 +92,7 @@ pub(crate) type Secure = BufReader<StreamOwned<ClientConnection, TcpStream>>;
 pub(crate) fn connect(address: SocketAddr, config: Arc<ClientConfig>) -> Secure {
     let name = ServerName::try_from("localhost").unwrap();
     let stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    stream.set_read_timeout(Some(SOON)).unwrap();
     BufReader::new(StreamOwned::new(
         ClientConnection::new(config, name).unwrap(),
         stream,

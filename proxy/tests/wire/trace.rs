@@ -1,13 +1,10 @@
 //! A request can be followed: through its id and its trace.
 
-use std::time::Duration;
-
 use serde_json::Value;
 
 use crate::backend::Backend;
-use crate::proxy::{Proxy, USER, within};
+use crate::proxy::{Proxy, SOON, USER, within};
 
-const SOON: Duration = Duration::from_secs(5);
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
 #[test]

@@ -3,14 +3,11 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::{Mutex, mpsc};
-use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::backend::{Backend, Exchange, Then};
-use crate::proxy::{Proxy, USER, request, within};
-
-const SOON: Duration = Duration::from_secs(5);
+use crate::proxy::{Proxy, SOON, USER, request, within};
 
 const CHAT: &str = concat!(
     r#"{"model":"Gemma3:270M","message":{"content":"Hel"},"done":false}"#,

@@ -1,13 +1,10 @@
 //! Clients that make the proxy work for answers that nobody reads. In every case the connection is closed, the backend
 //! has seen few of the requests, and the next valid request succeeds.
 
-use std::time::Duration;
-
 use super::frames::{self, Connection, END_HEADERS, END_STREAM, block, frame};
 use crate::backend::{Backend, Then};
-use crate::proxy::{Proxy, USER, get, within};
+use crate::proxy::{Proxy, SOON, USER, get, within};
 
-const SOON: Duration = Duration::from_secs(10);
 /// Streams of an attack.
 const STREAMS: u32 = 2000;
 /// How many of them may reach the backend: as many as may be open at once, and those that the proxy left before.

@@ -1,7 +1,6 @@
 //! A client of HTTP/2 that keeps the rules.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use bytes::Bytes;
 use h2::client::SendRequest;
@@ -11,10 +10,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 use crate::client::MOMENT;
-use crate::proxy::USER;
-
-/// How long to wait for what must come.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+use crate::proxy::{SOON, USER};
 
 /// A connection.
 pub(crate) struct Client {
@@ -95,7 +91,7 @@ impl Client {
     /// Waits for the end of the connection, which is a good one.
     pub(crate) async fn ended(self) {
         let Self { sender, connection } = self;
-        let ended = tokio::time::timeout(PATIENCE, connection).await;
+        let ended = tokio::time::timeout(SOON, connection).await;
         ended
             .expect("the connection ends")
             .unwrap()
@@ -107,7 +103,7 @@ impl Client {
 impl Stream {
     /// The head of the answer.
     pub(crate) async fn answer(self) -> Answer {
-        let response = tokio::time::timeout(PATIENCE, self.response)
+        let response = tokio::time::timeout(SOON, self.response)
             .await
             .expect("an answer");
         let (head, body) = response.unwrap().into_parts();
@@ -122,7 +118,7 @@ impl Stream {
 impl Answer {
     /// The next piece of the body; none at its end.
     pub(crate) async fn chunk(&mut self) -> Option<Result<String, Option<Reason>>> {
-        let next = tokio::time::timeout(PATIENCE, self.body.data())
+        let next = tokio::time::timeout(SOON, self.body.data())
             .await
             .expect("a chunk");
         Some(match next? {

@@ -1,12 +1,10 @@
 //! Frames without end, from a client that reads nothing. The proxy closes the connection or stops reading; its memory
 //! stays flat, and others are served.
 
-use std::time::Duration;
-
 use super::attack::{ask, head};
 use super::frames::{self, Connection, END_HEADERS, END_STREAM, block, frame};
 use crate::backend::Backend;
-use crate::proxy::{Proxy, get};
+use crate::proxy::{Proxy, SOON, get};
 
 /// Frames of a flood: whoever keeps them shows it.
 const FLOOD: usize = 200_000;
@@ -126,7 +124,7 @@ fn row_77_streams_that_nobody_reads() {
         connection.send(&ask(2 * number + 1, "POST", "/api/generate"));
     }
     for _ in 0..8 {
-        let sent = stalled.recv_timeout(Duration::from_secs(60)).unwrap();
+        let sent = stalled.recv_timeout(SOON).unwrap();
         assert!(sent < CHUNKS / 2, "{sent} MiB went to nobody");
     }
     let peak = proxy.peak_memory();

@@ -4,6 +4,8 @@ use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
+use crate::proxy::SOON;
+
 /// What every client sends first (RFC 9113, section 3.4).
 pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -20,8 +22,6 @@ pub(crate) const CONTINUATION: u8 = 9;
 pub(crate) const END_STREAM: u8 = 1;
 pub(crate) const END_HEADERS: u8 = 4;
 
-/// How long to wait for a frame that must come.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a peer that reads nothing is waited for.
 const HELD_BACK: Duration = Duration::from_millis(500);
 
@@ -80,7 +80,7 @@ impl Connection {
     pub(crate) fn silent(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_nodelay(true).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(SOON)).unwrap();
         stream.set_write_timeout(Some(HELD_BACK)).unwrap();
         Self(stream)
     }

@@ -1,7 +1,7 @@
 //! Whoever isn't let in doesn't learn why: the same bytes for every cause, in each API's shape.
 
 use std::fs;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::json;
 use tempfile::TempDir;
@@ -253,7 +253,7 @@ fn row_86_the_same_401_when_credentials_change() {
             assert_eq!(seen(&answer), seen(&expected), "{path}: {name}");
         }
         guarded.write("users", &users(&["alice", "bob"]));
-        within(Duration::from_secs(5), "the good file", || {
+        within(SOON, "the good file", || {
             status(&guarded.proxy, &format!("{}\r\n", basic("alice", "open-alice"))) == 404
         });
     }
