@@ -28,7 +28,8 @@ leave_out() { note "$1: $2" "left out" -; }
 check 'format' cargo fmt --all --check
 check 'lints' cargo clippy --workspace --all-targets --locked -- -D warnings
 check 'dependencies' tests/deny.sh
-check 'proxy' cargo test --package corral-proxy --locked
+# Most of its tests wait rather than work: more at once than there are processors.
+check 'proxy' env RUST_TEST_THREADS="$((2 * $(nproc)))" cargo test --package corral-proxy --locked
 check 'operator' cargo test --package corral-operator --locked
 check 'harness, real Ollama, h2spec, chart' \
     cargo test --package corral-tests --locked --lib --bins --test clients --test control_plane --test ollama --test http2 --test chart
