@@ -1,31 +1,86 @@
-//! Who may come in, at each moment: credentials come and go, and between a file's edit and the status that names it
-//! neither answer would be wrong.
+//! Who may come in, at each moment: credentials come and go, and between a file's edit and the status that says that it
+//! is in force neither answer would be wrong.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use serde_json::json;
 
-/// The means, of which each has a file.
+use crate::certificate;
+
+/// What the issuer of all tokens is called.
+pub(crate) const ISSUER: &str = "https://idp.example";
+/// For whom its tokens are.
+pub(crate) const AUDIENCE: &str = "ollama";
+/// From here on no credential was ever in force.
+pub(crate) const MADE_UP: u64 = 1 << 40;
+
+/// How a client shows who it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Means {
     Key,
     Password,
     Signature,
+    /// Each by a key of its own, which its issuer takes back.
+    Token,
+    /// Each of an authority of its own, which is trusted no more.
+    Certificate,
+    /// Not at all: the configuration has it that they may come in, or not.
+    Nothing,
 }
 
-pub(crate) const MEANS: [Means; 3] = [Means::Key, Means::Password, Means::Signature];
+/// The means of which each has a file, by which its credentials come and go.
+pub(crate) const ROTATED: [Means; 5] = [
+    Means::Key,
+    Means::Password,
+    Means::Signature,
+    Means::Token,
+    Means::Certificate,
+];
+/// The means that a request shows itself, and not its connection.
+pub(crate) const SHOWN: [Means; 5] = [
+    Means::Key,
+    Means::Password,
+    Means::Signature,
+    Means::Token,
+    Means::Nothing,
+];
 
 impl Means {
-    pub(crate) const fn file(self) -> &'static str {
+    /// The name that the proxy's status has for it.
+    pub(crate) const fn name(self) -> &'static str {
         match self {
-            Self::Key => "keys",
-            Self::Password => "users",
-            Self::Signature => "authorized_keys",
+            Self::Key => "apiKeys",
+            Self::Password => "basic",
+            Self::Signature => "ollamaKeys",
+            Self::Token => "jwt",
+            Self::Certificate => "clientCertificates",
+            Self::Nothing => "anonymous",
+        }
+    }
+
+    /// The whole file of these credentials.
+    pub(crate) fn file(self, credentials: &[Credential]) -> String {
+        let entries: Vec<_> = credentials.iter().map(|credential| credential.entry()).collect();
+        if self == Self::Token {
+            return format!("{{\"keys\": [{}]}}\n", entries.join(","));
+        }
+        entries.join("\n") + "\n"
+    }
+
+    /// What is counted when a client comes in by it.
+    pub(crate) const fn let_in(self) -> &'static str {
+        match self {
+            Self::Key => "let in by a key",
+            Self::Password => "let in by a password",
+            Self::Signature => "let in by a signature",
+            Self::Token => "let in by a token",
+            Self::Certificate => "let in by a certificate",
+            Self::Nothing => "let in without a credential",
         }
     }
 }
@@ -37,6 +92,12 @@ pub(crate) struct Credential {
     pub(crate) number: u64,
 }
 
+/// What all have in common who come without one.
+pub(crate) const NONE: Credential = Credential {
+    means: Means::Nothing,
+    number: 0,
+};
+
 impl Credential {
     /// The client's name.
     pub(crate) fn name(self) -> String {
@@ -47,7 +108,7 @@ impl Credential {
         format!("sk-soak-{}-0123456789", self.number)
     }
 
-    fn pair(self) -> Ed25519KeyPair {
+    pub(crate) fn pair(self) -> Ed25519KeyPair {
         let mut seed = [0; 32];
         seed[..8].copy_from_slice(&self.number.to_le_bytes());
         Ed25519KeyPair::from_seed_unchecked(&seed).expect("32 bytes are a seed")
@@ -59,8 +120,18 @@ impl Credential {
         STANDARD.encode(blob)
     }
 
-    /// Its line in the file of its means.
-    fn line(self) -> String {
+    fn token(self) -> String {
+        let header = json!({"alg": "EdDSA", "kid": self.name()});
+        let (issued, ends) = (now(), now() + 600);
+        let claims = json!({"iss": ISSUER, "aud": AUDIENCE, "sub": self.name(), "iat": issued, "exp": ends});
+        let part = |part: &serde_json::Value| URL_SAFE_NO_PAD.encode(part.to_string());
+        let message = format!("{}.{}", part(&header), part(&claims));
+        let signature = self.pair().sign(message.as_bytes());
+        format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
+    }
+
+    /// Its entry in the file of its means.
+    fn entry(self) -> String {
         let name = self.name();
         match self.means {
             Means::Key => format!("{name}:{}", self.secret()),
@@ -69,31 +140,54 @@ impl Credential {
                 format!("{name}:{hash}")
             }
             Means::Signature => format!("ssh-ed25519 {} {name}", self.public_key()),
+            Means::Token => {
+                let x = URL_SAFE_NO_PAD.encode(self.pair().public_key());
+                json!({"kty": "OKP", "crv": "Ed25519", "kid": name, "x": x}).to_string()
+            }
+            Means::Certificate => certificate::authority(self).pem,
+            Means::Nothing => String::new(),
         }
     }
 
-    /// The target and the header that show it; `way` chooses among those that say the same.
-    pub(crate) fn shown(self, method: &str, path: &str, way: u64) -> (String, &'static str, String) {
-        let secret = self.secret();
-        match (self.means, way % 3) {
-            (Means::Key, 0) => (path.to_owned(), "x-api-key", secret),
-            (Means::Key, 1) => (path.to_owned(), "x-ollama-token", secret),
-            (Means::Key, _) => (path.to_owned(), "authorization", format!("Bearer {secret}")),
-            (Means::Password, _) => {
-                let token = STANDARD.encode(format!("{}:{secret}", self.name()));
-                (path.to_owned(), "authorization", format!("Basic {token}"))
+    /// The target of a request and the header that shows it, if one does; `way` chooses among those that say the same.
+    pub(crate) fn shown(
+        self,
+        method: &str,
+        path: &str,
+        way: u64,
+    ) -> (String, Option<(&'static str, String)>) {
+        let header = match self.means {
+            Means::Key => bearer(way, self.secret()),
+            Means::Token => bearer(way, self.token()),
+            Means::Password => {
+                let token = STANDARD.encode(format!("{}:{}", self.name(), self.secret()));
+                ("authorization", format!("Basic {token}"))
             }
-            (Means::Signature, _) => {
-                let seconds = SystemTime::now()
-                    .duration_since(UNIX_EPOCH)
-                    .map_or(0, |time| time.as_secs());
-                let target = format!("{path}?ts={seconds}");
+            Means::Signature => {
+                let target = format!("{path}?ts={}", now());
                 let signature = self.pair().sign(format!("{method},{target}").as_bytes());
                 let value = format!("{}:{}", self.public_key(), STANDARD.encode(signature));
-                (target, "authorization", value)
+                return (target, Some(("authorization", value)));
             }
-        }
+            Means::Certificate | Means::Nothing => return (path.to_owned(), None),
+        };
+        (path.to_owned(), Some(header))
     }
+}
+
+/// A header that holds such a secret.
+fn bearer(way: u64, secret: String) -> (&'static str, String) {
+    match way % 3 {
+        0 => ("x-api-key", secret),
+        1 => ("x-ollama-token", secret),
+        _ => ("authorization", format!("Bearer {secret}")),
+    }
+}
+
+fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |time| time.as_secs())
 }
 
 /// What a credential is good for.
@@ -101,7 +195,8 @@ impl Credential {
 pub(crate) enum Standing {
     /// Its file is being edited: either answer is right.
     Changing,
-    InForce,
+    /// Since then.
+    InForce(Instant),
     /// Since then.
     Revoked(Instant),
 }
@@ -123,33 +218,23 @@ impl Ledger {
 
     /// Those of a means that are not revoked, in order.
     pub(crate) fn current(&self, means: Means) -> Vec<Credential> {
-        self.those(|credential, standing| {
-            credential.means == means && !matches!(standing, Standing::Revoked(_))
-        })
+        self.those(means, |standing| !matches!(standing, Standing::Revoked(_)))
     }
 
-    /// Those of any means that are revoked, the newest last.
-    pub(crate) fn revoked(&self) -> Vec<Credential> {
-        self.those(|_, standing| matches!(standing, Standing::Revoked(_)))
+    /// Those of a means that are revoked, the newest last.
+    pub(crate) fn revoked(&self, means: Means) -> Vec<Credential> {
+        self.those(means, |standing| matches!(standing, Standing::Revoked(_)))
     }
 
-    fn those(&self, which: impl Fn(&Credential, &Standing) -> bool) -> Vec<Credential> {
+    fn those(&self, means: Means, which: impl Fn(&Standing) -> bool) -> Vec<Credential> {
         let ledger = self.lock();
         let those = ledger
             .iter()
-            .filter(|(credential, standing)| which(credential, standing));
+            .filter(|(credential, standing)| credential.means == means && which(standing));
         those.map(|(credential, _)| *credential).collect()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Credential, Standing>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Credential, Standing>> {
         self.0.lock().expect("no thread panics")
     }
-}
-
-/// A whole file.
-pub(crate) fn file(credentials: &[Credential]) -> String {
-    credentials.iter().fold(String::new(), |mut file, credential| {
-        writeln!(file, "{}", credential.line()).expect("writing to a string");
-        file
-    })
 }

@@ -1,17 +1,16 @@
-//! Everything at once, for as long as there is time: traffic of all means over TLS, clients and an upstream that leave,
-//! and credentials, configuration and certificate that change every second. No answer may be wrong in either direction,
-//! and at the end nothing may be left: no memory, no connection, no open file, no request.
+//! Everything at once, for as long as there is time: traffic of all means over TLS, of HTTP/1.1 and HTTP/2, from clients
+//! and from a proxy that introduces them, clients and an upstream that leave, and credentials, configuration and
+//! certificate that change every second. No answer may be wrong in either direction, and at the end nothing may be left:
+//! no memory, no connection, no open file, no request.
 //!
 //! `make test` runs it for some seconds, `make soak MINUTES=30` for longer. Chance follows from a seed, which is printed;
 //! `CORRAL_SOAK_SEED` sets it.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test that can't go on fails"
-)]
+#![expect(clippy::expect_used, reason = "a test that can't go on fails")]
 
 mod backend;
+mod certificate;
+mod connection;
 mod credentials;
 mod process;
 mod rotation;
@@ -24,16 +23,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use rustls::crypto::aws_lc_rs;
-use rustls::{ClientConfig, RootCertStore};
-
 use backend::Counts;
-use credentials::Ledger;
+use connection::Trust;
+use credentials::{Ledger, Means, ROTATED};
 use process::Process;
-use rotation::{Pair, Rotation};
+use rotation::Rotation;
 use seeded::Seeded;
 use tally::Tally;
-use traffic::Worker;
+use traffic::{AT_ONCE, Worker};
 
 const SECONDS: u64 = 12;
 const WORKERS: u64 = 16;
@@ -67,20 +64,24 @@ fn no_verdict_is_wrong_and_nothing_is_left() {
     let wrong = tally.report();
     soaked.unwrap();
     assert!(wrong.is_empty(), "{wrong:#?}");
-    for event in [
-        "let in",
+    let let_in = ROTATED.into_iter().chain([Means::Nothing]).map(Means::let_in);
+    let others = [
         "refused",
+        "shut out by address",
+        "handshakes refused",
         "credentials changed",
+        "connections of HTTP/2",
         "answers that came to their end",
-    ] {
-        assert!(tally.of(event) > 0, "nothing was {event}");
+    ];
+    for event in let_in.chain(others) {
+        assert!(tally.of(event) > 0, "none: {event}");
     }
 }
 
 async fn soak(time: Duration, seeded: &Seeded, tally: &Tally) -> io::Result<()> {
     let ledger = Ledger::default();
     let pairs = [rotation::pair(), rotation::pair()];
-    let tls = trusting(&pairs);
+    let trust = Trust::new(&pairs);
     let rotation = Rotation::begin(&ledger, pairs)?;
     let (upstream, counts) = backend::start(seeded.branch(1)).await?;
     let process = Arc::new(Process::start(upstream, rotation.files())?);
@@ -91,7 +92,7 @@ async fn soak(time: Duration, seeded: &Seeded, tally: &Tally) -> io::Result<()> 
         .map(|worker| {
             let worker = Worker {
                 address: process.address,
-                tls: Arc::clone(&tls),
+                trust: trust.clone(),
                 ledger: ledger.clone(),
                 seeded: seeded.branch(2 + worker),
                 tally: tally.clone(),
@@ -119,17 +120,6 @@ async fn soak(time: Duration, seeded: &Seeded, tally: &Tally) -> io::Result<()> 
         tally.wrong("the proxy ended".to_owned());
     }
     Ok(())
-}
-
-fn trusting(pairs: &[Pair]) -> Arc<ClientConfig> {
-    let mut roots = RootCertStore::empty();
-    for pair in pairs {
-        roots.add(pair.der.clone()).unwrap();
-    }
-    let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap();
-    Arc::new(config.with_root_certificates(roots).with_no_client_auth())
 }
 
 /// Memory in KiB, until `end`.
@@ -181,7 +171,7 @@ impl Left {
     /// each is an open file.
     fn is_quiet_after(&self, idle: &Self) -> bool {
         let kept = self.connections.saturating_sub(idle.connections);
-        let most_kept = usize::try_from(WORKERS).unwrap_or(usize::MAX) + 2;
+        let most_kept = usize::try_from(WORKERS * AT_ONCE).unwrap_or(usize::MAX) + 2;
         self.exchanges == 0 && kept <= most_kept && self.files <= idle.files + kept + MORE_FILES
     }
 }

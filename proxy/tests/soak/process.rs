@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 
+use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -34,12 +35,6 @@ impl Process {
             .args(["--upstream", &format!("http://{upstream}")])
             .arg("--config")
             .arg(path("proxy.yaml"))
-            .arg("--api-keys")
-            .arg(path("keys"))
-            .arg("--htpasswd")
-            .arg(path("users"))
-            .arg("--ollama-keys")
-            .arg(path("authorized_keys"))
             .arg("--tls-cert")
             .arg(path("tls/tls.crt"))
             .arg("--tls-key")
@@ -78,6 +73,10 @@ impl Process {
         Ok(answer
             .split_once("\r\n\r\n")
             .map_or(String::new(), |(_, body)| body.to_owned()))
+    }
+
+    pub(crate) async fn status(&self) -> io::Result<Value> {
+        Ok(serde_json::from_str(&self.admin("/status").await?)?)
     }
 
     /// Requests on their way, as the metric has it.

@@ -11,7 +11,8 @@ use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::pki_types::CertificateDer;
 use serde_json::Value;
 
-use crate::credentials::{Credential, Ledger, MEANS, Means, Standing, file};
+use crate::connection::{INTRODUCER, WELCOME};
+use crate::credentials::{AUDIENCE, Credential, ISSUER, Ledger, Means, NONE, ROTATED, Standing};
 use crate::process::Process;
 use crate::tally::Tally;
 
@@ -58,14 +59,16 @@ impl Rotation {
             step: 0,
             next: 0,
         };
-        for means in MEANS {
+        let now = Instant::now();
+        for means in ROTATED {
             for _ in 0..AT_A_TIME {
                 let credential = rotation.new_credential(means);
-                ledger.put(credential, Standing::InForce);
+                ledger.put(credential, Standing::InForce(now));
             }
             rotation.write(means, &ledger.current(means))?;
         }
-        rotation.configure()?;
+        ledger.put(NONE, Standing::Revoked(now));
+        rotation.replace("proxy.yaml", &rotation.configuration(false))?;
         rotation.swap_certificate()?;
         Ok(rotation)
     }
@@ -80,15 +83,15 @@ impl Rotation {
         while Instant::now() < end {
             pace.tick().await;
             self.step += 1;
-            let which = usize::try_from(self.step).unwrap_or_default() % MEANS.len();
-            self.rotate(MEANS[which], &process).await?;
+            let which = usize::try_from(self.step).unwrap_or_default() % ROTATED.len();
+            self.rotate(ROTATED[which], &process).await?;
             tally.count("credentials changed");
             if self.step.is_multiple_of(3) {
                 self.swap_certificate()?;
                 tally.count("certificates changed");
             }
             if self.step.is_multiple_of(4) {
-                self.configure()?;
+                self.configure(&process).await?;
                 tally.count("configurations changed");
             }
         }
@@ -106,19 +109,35 @@ impl Rotation {
             .filter(|other| *other != goes)
             .chain([comes])
             .collect();
+        let source = |status: &Value| {
+            let sources = status["credentials"].as_array().cloned().unwrap_or_default();
+            let found = sources.iter().find(|source| source["means"] == means.name());
+            found.map(|source| source["loadedAt"].clone())
+        };
+        let loaded = source(&process.status().await?);
         self.write(means, &after)?;
-        let start = Instant::now();
-        while !is_in_force(process, comes, goes).await? {
-            if start.elapsed() > LONGEST_RELOAD {
-                return Err(io::Error::other(format!(
-                    "{} isn't in force after {LONGEST_RELOAD:?}",
-                    comes.name()
-                )));
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        self.ledger.put(comes, Standing::InForce);
-        self.ledger.put(goes, Standing::Revoked(Instant::now()));
+        until_changed(process, &comes.name(), loaded, source).await?;
+        let now = Instant::now();
+        self.ledger.put(comes, Standing::InForce(now));
+        self.ledger.put(goes, Standing::Revoked(now));
+        Ok(())
+    }
+
+    /// Whoever comes without a credential may come in, or may no more; nothing else that a request would notice.
+    async fn configure(&self, process: &Process) -> io::Result<()> {
+        let opens = self.ledger.current(Means::Nothing).is_empty();
+        self.ledger.put(NONE, Standing::Changing);
+        let digest = |status: &Value| Some(status["configuration"]["digest"].clone());
+        let before = digest(&process.status().await?);
+        self.replace("proxy.yaml", &self.configuration(opens))?;
+        until_changed(process, "the configuration", before, digest).await?;
+        let now = Instant::now();
+        let standing = if opens {
+            Standing::InForce(now)
+        } else {
+            Standing::Revoked(now)
+        };
+        self.ledger.put(NONE, standing);
         Ok(())
     }
 
@@ -129,15 +148,35 @@ impl Rotation {
     }
 
     fn write(&self, means: Means, credentials: &[Credential]) -> io::Result<()> {
-        self.replace(means.file(), &file(credentials))
+        self.replace(means.name(), &means.file(credentials))
     }
 
-    /// Nothing that a request would notice.
-    fn configure(&self) -> io::Result<()> {
-        let read = 65_536 + self.step;
-        self.replace(
-            "proxy.yaml",
-            &format!("limits: {{body: {{read: {read}}}}}\nlog: {{format: json, audit: true}}\n"),
+    fn configuration(&self, is_open: bool) -> String {
+        let source = |means: Means| {
+            let path = self.files.path().join(means.name());
+            format!("{{path: {}}}", path.display())
+        };
+        let anonymous = if is_open { "anonymous: {}" } else { "" };
+        format!(
+            "credentials:\n  \
+               apiKeys: {keys}\n  \
+               basic: {users}\n  \
+               ollamaKeys: {signatures}\n  \
+               jwt: [{{issuer: {ISSUER}, audiences: [{AUDIENCE}], keys: {tokens}}}]\n  \
+               clientCertificates: {certificates}\n  \
+               {anonymous}\n\
+             network:\n  \
+               trustedProxies: [{INTRODUCER}/32]\n  \
+               proxyProtocol: true\n  \
+               allowedCIDRs: [127.0.0.0/8, {WELCOME}/32]\n\
+             limits: {{body: {{read: {read}}}}}\n\
+             log: {{format: json, audit: true}}\n",
+            keys = source(Means::Key),
+            users = source(Means::Password),
+            signatures = source(Means::Signature),
+            tokens = source(Means::Token),
+            certificates = source(Means::Certificate),
+            read = 65_536 + self.step,
         )
     }
 
@@ -165,12 +204,21 @@ impl Rotation {
     }
 }
 
-async fn is_in_force(process: &Process, comes: Credential, goes: Credential) -> io::Result<bool> {
-    let status: Value = serde_json::from_str(&process.admin("/status").await?)?;
-    let clients = status["clients"].as_array().cloned().unwrap_or_default();
-    let lists = |credential: Credential| {
-        let name = credential.name();
-        clients.iter().any(|client| client["name"] == name.as_str())
-    };
-    Ok(lists(comes) && !lists(goes))
+/// Waits until what `part` takes of the status is no longer what it was.
+async fn until_changed<T: PartialEq>(
+    process: &Process,
+    what: &str,
+    before: T,
+    part: impl Fn(&Value) -> T,
+) -> io::Result<()> {
+    let start = Instant::now();
+    while part(&process.status().await?) == before {
+        if start.elapsed() > LONGEST_RELOAD {
+            return Err(io::Error::other(format!(
+                "{what} isn't in force after {LONGEST_RELOAD:?}"
+            )));
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Ok(())
 }

@@ -1,23 +1,17 @@
 //! Clients: they ask, stream, leave, and show credentials that are good, gone or made up.
 
-use std::error::Error;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures::future::join_all;
 use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
-use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 
 use crate::backend::BREAKS;
-use crate::credentials::{Credential, Ledger, MEANS, Standing};
+use crate::connection::{Connection, Manner, SHUT_OUT, Trust, Version, WELCOME};
+use crate::credentials::{Credential, Ledger, MADE_UP, Means, NONE, SHOWN, Standing};
 use crate::seeded::Seeded;
 use crate::tally::Tally;
 
@@ -25,15 +19,14 @@ use crate::tally::Tally;
 const LONGEST_CUT: Duration = Duration::from_secs(10);
 /// How long any answer may take: far longer than one does.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// From here on no credential was ever in force.
-const MADE_UP: u64 = 1 << 40;
-
-type Connection = SendRequest<Full<Bytes>>;
+/// How many use a connection of HTTP/2 at once.
+pub(crate) const AT_ONCE: u64 = 3;
 
 /// One client after the other.
+#[derive(Clone)]
 pub(crate) struct Worker {
     pub(crate) address: SocketAddr,
-    pub(crate) tls: Arc<ClientConfig>,
+    pub(crate) trust: Trust,
     pub(crate) ledger: Ledger,
     pub(crate) seeded: Seeded,
     pub(crate) tally: Tally,
@@ -48,46 +41,101 @@ enum Then {
     Leave,
 }
 
+/// Who asks, and what that credential was good for when it did.
+#[derive(Clone, Copy)]
+struct Asked {
+    credential: Credential,
+    before: Standing,
+}
+
 impl Worker {
     pub(crate) async fn run(mut self) {
         while Instant::now() < self.end {
-            match self.connect().await {
-                Ok(connection) => self.use_connection(connection).await,
-                Err(error) => self.tally.wrong(format!("no connection: {error}")),
+            let manner = self.manner();
+            let shown = manner.certificate.map(|credential| self.ask(credential));
+            match Connection::open(self.address, &self.trust, &manner).await {
+                Ok(connection) => self.share(connection, &manner, shown).await,
+                Err(error) => self.judge_silence(shown, &format!("no connection: {error}")),
             }
         }
     }
 
-    async fn connect(&self) -> Result<Connection, Box<dyn Error + Send + Sync>> {
-        let stream = TcpStream::connect(self.address).await?;
-        let name = ServerName::try_from("localhost")?;
-        let stream = TlsConnector::from(Arc::clone(&self.tls))
-            .connect(name, stream)
-            .await?;
-        let (connection, driver) = http1::handshake(TokioIo::new(stream)).await?;
-        // Its end is seen where the connection is used.
-        tokio::spawn(driver);
-        self.tally.count("connections");
-        Ok(connection)
+    fn manner(&mut self) -> Manner {
+        let introduced = match self.seeded.below(10) {
+            0 => Some(SHUT_OUT),
+            1 => Some(WELCOME),
+            _ => None,
+        };
+        let manner = Manner {
+            version: if self.seeded.percent(40) {
+                Version::Http2
+            } else {
+                Version::Http1
+            },
+            introduced,
+            certificate: self
+                .seeded
+                .percent(20)
+                .then(|| self.choose_of(Means::Certificate)),
+        };
+        self.tally.count(match manner.version {
+            Version::Http1 => "connections of HTTP/1.1",
+            Version::Http2 => "connections of HTTP/2",
+        });
+        if introduced.is_some() {
+            self.tally.count("connections that a proxy introduced");
+        }
+        manner
     }
 
-    async fn use_connection(&mut self, mut connection: Connection) {
+    /// By several at once, where that can be.
+    async fn share(&mut self, connection: Connection, manner: &Manner, shown: Option<Asked>) {
+        let others: Vec<_> = (1..AT_ONCE)
+            .filter_map(|number| {
+                let connection = connection.share()?;
+                let mut worker = self.clone();
+                worker.seeded = self.seeded.branch(number);
+                Some(async move { worker.use_connection(connection, manner, shown).await })
+            })
+            .collect();
+        tokio::join!(self.use_connection(connection, manner, shown), join_all(others));
+    }
+
+    /// `shown` is the certificate that the connection has shown, as it stood before that.
+    async fn use_connection(
+        &mut self,
+        mut connection: Connection,
+        manner: &Manner,
+        mut shown: Option<Asked>,
+    ) {
         for used in 0..=self.seeded.below(8) {
-            // The proxy closes a connection after some refusals.
-            if Instant::now() >= self.end || connection.ready().await.is_err() {
+            if Instant::now() >= self.end {
                 return;
             }
-            if self.exchange(&mut connection, used > 0).await == Then::Leave {
+            let credential = manner.certificate.unwrap_or_else(|| self.choose());
+            let asked = shown.take().unwrap_or_else(|| self.ask(credential));
+            if let Err(error) = connection.ready().await {
+                // The proxy closes a connection after some refusals.
+                if used == 0 {
+                    self.judge_silence(Some(asked), &format!("no answer: {error}"));
+                }
+                return;
+            }
+            if self.exchange(&mut connection, manner, asked, used > 0).await == Then::Leave {
                 return;
             }
         }
     }
 
-    async fn exchange(&mut self, connection: &mut Connection, is_used: bool) -> Then {
-        let credential = self.choose();
-        let before = self.standing(credential);
-        let request = self.request(credential);
-        let sent = connection.send_request(request);
+    async fn exchange(
+        &mut self,
+        connection: &mut Connection,
+        manner: &Manner,
+        asked: Asked,
+        is_used: bool,
+    ) -> Then {
+        let request = self.request(asked.credential, manner.version);
+        let sent = connection.send(request);
         if self.seeded.percent(5) {
             let moment = Duration::from_millis(self.seeded.below(20));
             let _ = tokio::time::timeout(moment, sent).await;
@@ -96,8 +144,8 @@ impl Worker {
         }
         match tokio::time::timeout(PATIENCE, sent).await {
             Ok(Ok(response)) => {
-                self.judge(credential, before, &response);
-                self.read(credential, response).await
+                self.judge(asked, manner, &response);
+                self.read(asked, response).await
             }
             // A server may end a connection between two requests at any time, and one that has cut an answer does
             // (RFC 9112, section 9.3.1); a connection that is new has to bring an answer.
@@ -106,15 +154,23 @@ impl Worker {
                 Then::Leave
             }
             Ok(Err(error)) => {
-                self.tally
-                    .wrong(format!("no answer to {}: {error}", credential.name()));
+                self.judge_silence(Some(asked), &format!("no answer: {error:?}"));
                 Then::Leave
             }
             Err(_) => {
-                self.tally
-                    .wrong(format!("no answer to {} within {PATIENCE:?}", credential.name()));
+                self.tally.wrong(format!(
+                    "no answer to {} within {PATIENCE:?}",
+                    asked.credential.name()
+                ));
                 Then::Leave
             }
+        }
+    }
+
+    fn ask(&self, credential: Credential) -> Asked {
+        Asked {
+            credential,
+            before: self.standing(credential),
         }
     }
 
@@ -122,60 +178,93 @@ impl Worker {
         self.ledger.standing(credential, self.beginning)
     }
 
+    /// One that a request shows itself.
     fn choose(&mut self) -> Credential {
-        let means = *self.seeded.pick(&MEANS).expect("there are means");
+        match *self.seeded.pick(&SHOWN).expect("there are means") {
+            Means::Nothing => NONE,
+            means => self.choose_of(means),
+        }
+    }
+
+    fn choose_of(&mut self, means: Means) -> Credential {
         let made_up = Credential {
             means,
             number: MADE_UP + self.seeded.below(1000),
         };
         let known = match self.seeded.below(100) {
             0..70 => self.ledger.current(means),
-            70..85 => self.ledger.revoked(),
+            70..85 => self.ledger.revoked(means),
             _ => vec![],
         };
         self.seeded.pick(&known).copied().unwrap_or(made_up)
     }
 
-    fn request(&mut self, credential: Credential) -> Request<Full<Bytes>> {
+    fn request(&mut self, credential: Credential, version: Version) -> Request<Full<Bytes>> {
         let streams = self.seeded.percent(50);
         let (method, path, body) = if streams {
             ("POST", "/api/generate", "{\"model\":\"m\",\"prompt\":\"x\"}")
         } else {
             ("GET", "/api/tags", "")
         };
-        let (target, header, value) = credential.shown(method, path, self.seeded.below(3));
-        let request = Request::builder()
-            .method(method)
-            .uri(target)
-            .header("host", "soak");
-        let request = request.header(header, value).body(Full::from(body));
-        request.expect("a request that is well formed")
+        let (target, header) = credential.shown(method, path, self.seeded.below(3));
+        let mut request = Request::builder().method(method);
+        request = match version {
+            Version::Http1 => request.uri(target).header("host", "soak"),
+            Version::Http2 => request.uri(format!("https://soak{target}")),
+        };
+        if let Some((name, value)) = header {
+            request = request.header(name, value);
+        }
+        request
+            .body(Full::from(body))
+            .expect("a request that is well formed")
     }
 
     /// No wrong verdict in either direction. A password may find every place for hashing taken.
-    fn judge(&self, credential: Credential, before: Standing, response: &Response<Incoming>) {
+    fn judge(&self, asked: Asked, manner: &Manner, response: &Response<Incoming>) {
+        let Asked { credential, before } = asked;
         let (status, after) = (response.status().as_u16(), self.standing(credential));
-        let right = match (before, after) {
-            (Standing::InForce, Standing::InForce) => matches!(status, 200 | 502 | 503),
-            (Standing::Revoked(_), Standing::Revoked(_)) => matches!(status, 401 | 503),
+        let right = match before {
+            _ if manner.is_shut_out() => status == 403,
+            Standing::InForce(_) if before == after => matches!(status, 200 | 502 | 503),
+            Standing::Revoked(_) if before == after => matches!(status, 401 | 503),
             _ => matches!(status, 200 | 401 | 502 | 503),
         };
         if !right {
             let name = credential.name();
             self.tally.wrong(format!(
-                "{status} for {name}, which is {before:?}, then {after:?}"
+                "{status} for {name}, which is {before:?}, then {after:?}; {manner:?}"
             ));
         }
         self.tally.count(match status {
-            200 => "let in",
+            200 => credential.means.let_in(),
             401 => "refused",
+            403 => "shut out by address",
             502 => "left by the upstream before an answer",
             503 => "asked to come again",
             _ => "answered otherwise",
         });
     }
 
-    async fn read(&mut self, credential: Credential, response: Response<Incoming>) -> Then {
+    /// No answer is right only for a certificate that isn't in force: its handshake is refused.
+    fn judge_silence(&self, asked: Option<Asked>, what: &str) {
+        match asked {
+            Some(Asked { credential, before })
+                if credential.means == Means::Certificate
+                    && !(matches!(before, Standing::InForce(_)) && before == self.standing(credential)) =>
+            {
+                self.tally.count("handshakes refused");
+            }
+            Some(Asked { credential, before }) => {
+                let name = credential.name();
+                self.tally
+                    .wrong(format!("{what}, to {name}, which was {before:?}"));
+            }
+            None => self.tally.wrong(what.to_owned()),
+        }
+    }
+
+    async fn read(&mut self, asked: Asked, response: Response<Incoming>) -> Then {
         let headers = response.headers().clone();
         let leaves_after = self.seeded.percent(10).then(|| self.seeded.below(10));
         let (mut body, mut frames) = (response.into_body(), 0);
@@ -191,7 +280,7 @@ impl Worker {
                     return Then::GoOn;
                 }
                 Ok(Some(Err(error))) => {
-                    self.judge_break(credential, &headers, &error);
+                    self.judge_break(asked, &headers, &error);
                     return Then::Leave;
                 }
                 Err(_) => {
@@ -200,13 +289,13 @@ impl Worker {
                     return Then::Leave;
                 }
             }
-            if let Standing::Revoked(since) = self.standing(credential)
+            if let Standing::Revoked(since) = self.standing(asked.credential)
                 && since.elapsed() > LONGEST_CUT
-                && headers.contains_key("transfer-encoding")
+                && !headers.contains_key("content-length")
             {
                 self.tally.wrong(format!(
                     "a stream of {} goes on, which is revoked",
-                    credential.name()
+                    asked.credential.name()
                 ));
                 return Then::Leave;
             }
@@ -214,14 +303,15 @@ impl Worker {
     }
 
     /// An answer breaks off because the upstream left, or because its credential is going or gone.
-    fn judge_break(&self, credential: Credential, headers: &HeaderMap, error: &hyper::Error) {
+    fn judge_break(&self, asked: Asked, headers: &HeaderMap, error: &hyper::Error) {
+        let Asked { credential, before } = asked;
         let by_upstream = headers.contains_key(BREAKS);
-        let standing = self.standing(credential);
+        let stays = matches!(before, Standing::InForce(_)) && before == self.standing(credential);
         if by_upstream {
             self.tally.count("answers that the upstream broke off");
-        } else if standing == Standing::InForce {
+        } else if stays {
             self.tally
-                .wrong(format!("an answer to {} was cut: {error}", credential.name()));
+                .wrong(format!("an answer to {} was cut: {error:?}", credential.name()));
         } else {
             self.tally.count("answers cut with their credential");
         }
