@@ -11,7 +11,7 @@ use slab::Slab;
 
 use crate::address::ClientAddress;
 use crate::authorize::{Act, Permit};
-use crate::identify::Identity;
+use crate::identify::{Evidence, Identity, Shown};
 use crate::in_force::{InForce, NoLonger};
 use crate::limit::Slot;
 use crate::target::Target;
@@ -104,6 +104,20 @@ impl InFlightRequests {
             .iter()
             .filter(|entry| entry.cut_unless_allowed(in_force))
             .count()
+    }
+
+    /// The service account tokens that they carry.
+    pub(crate) fn service_accounts(&self) -> Vec<Shown> {
+        let entries = self.lock();
+        let evidence = entries.iter().flat_map(|(_, entry)| entry.identity.evidence());
+        let shown = evidence.filter_map(|evidence| match evidence {
+            Evidence::ServiceAccount(shown) => Some(shown.clone()),
+            Evidence::Stored { .. }
+            | Evidence::Certificate { .. }
+            | Evidence::None { .. }
+            | Evidence::Token(_) => None,
+        });
+        shown.collect()
     }
 
     /// How many there are.

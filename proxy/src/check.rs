@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use corral_proxy::config::flags::Flags;
 use corral_proxy::config::load::Loaded;
 use corral_proxy::config::{
-    AccessRule, Ceilings, ClientLimits, Config, Network, OnExcess, Require, RouteClass, State,
+    AccessRule, Ceilings, ClientLimits, Config, Kubernetes, Network, OnExcess, Require, RouteClass, State,
 };
 use corral_proxy::credentials::CredentialSet;
 use corral_proxy::status::{Means, SourceStatus};
@@ -103,6 +103,13 @@ fn explain(config: &Config, sources: &[SourceStatus], certificate: &Certificate)
             );
         }
     }
+    if let Some(kubernetes) = &config.credentials.kubernetes {
+        let _ = writeln!(
+            text,
+            "credentials  kubernetes: {}",
+            explain_api_server(kubernetes)
+        );
+    }
     if let Some(anonymous) = &config.credentials.anonymous {
         let _ = writeln!(
             text,
@@ -152,7 +159,7 @@ fn explain_source(source: &SourceStatus) -> String {
         return "wrong".to_owned();
     }
     match source.means {
-        Means::Basic | Means::ApiKeys | Means::OllamaKeys | Means::Anonymous => {
+        Means::Basic | Means::ApiKeys | Means::OllamaKeys | Means::Kubernetes | Means::Anonymous => {
             format!("{} clients", source.clients)
         }
         Means::Jwt => format!(
@@ -161,6 +168,15 @@ fn explain_source(source: &SourceStatus) -> String {
         ),
         Means::ClientCertificates => "whom an authority in the bundle has certified".to_owned(),
     }
+}
+
+fn explain_api_server(kubernetes: &Kubernetes) -> String {
+    let server = match &kubernetes.server {
+        Some(server) => server.as_str().trim_end_matches('/'),
+        None => "the API server of its own cluster",
+    };
+    let audiences = kubernetes.audiences.join(" or ");
+    format!("service account tokens for {audiences}, by the word of {server}")
 }
 
 fn explain_rule(rule: &AccessRule) -> String {

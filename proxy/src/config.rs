@@ -6,6 +6,7 @@
 mod credentials;
 pub mod flags;
 mod jwt;
+mod kubernetes;
 mod limits;
 pub mod load;
 mod network;
@@ -25,6 +26,7 @@ pub use credentials::{
     Anonymous, CertificateName, ClientCertificates, CredentialSource, Credentials, OllamaKeys, Require,
 };
 pub use jwt::{JwtAlgorithm, JwtIssuer, KeyAddress};
+pub use kubernetes::Kubernetes;
 pub use limits::{BodyLimits, Ceilings, ClientLimits, Limits, OnExcess, Timeouts};
 pub use network::{Cors, Network};
 pub use streams::Streams;

@@ -2,6 +2,7 @@
 
 mod certificate;
 mod identity;
+mod kubernetes;
 mod outcomes;
 mod pool;
 mod presented;
@@ -12,8 +13,11 @@ mod verifier;
 
 pub use certificate::ClientCertificate;
 pub use identity::{Identity, Unauthenticated};
+pub use kubernetes::keep_reviewed;
 pub use pool::HashingLoad;
 pub use verifier::Verifier;
 
 pub(crate) use identity::Evidence;
+pub(crate) use kubernetes::{Reviewer, Shown};
+pub(crate) use presented::Token;
 pub(crate) use requirement::Requirement;

@@ -24,10 +24,21 @@ pub use fetch::Fetcher;
 pub use keep::keep_published;
 pub use problem::KeyProblem;
 
+pub(crate) use claims::{ClaimError, Unverified};
+pub(crate) use clients::Clients;
 pub(crate) use compact::has_shape_of_token;
-pub(crate) use issuers::{Issuers, Verified};
+pub(crate) use issuers::{Issuers, TokenRefused, Verified};
 pub(crate) use keys::{KeyList, KeySet};
 pub(crate) use published::Published;
+
+/// What a token says of itself, with nothing of it verified.
+///
+/// # Errors
+/// It is none, or doesn't say for whom it is and when it ends.
+pub(crate) fn unverified(token: &[u8]) -> Result<Unverified, TokenRefused> {
+    let token = compact::Compact::parse(token)?;
+    Ok(Unverified::read(&token.payload)?)
+}
 
 #[cfg(test)]
 mod tests;

@@ -18,6 +18,7 @@ pub mod credentials;
 pub mod digest;
 pub mod forward;
 pub mod headers;
+mod https;
 pub mod identify;
 pub mod in_force;
 pub mod inspect;

@@ -291,7 +291,7 @@ impl Metrics {
     /// The label of a client that has shown who it is by these means.
     pub(crate) fn client_label(&self, name: &Arc<str>, means: Means) -> Arc<str> {
         match means {
-            Means::Jwt | Means::ClientCertificates => self.named_elsewhere.label(name),
+            Means::Jwt | Means::Kubernetes | Means::ClientCertificates => self.named_elsewhere.label(name),
             Means::Basic | Means::ApiKeys | Means::OllamaKeys | Means::Anonymous => Arc::clone(name),
         }
     }

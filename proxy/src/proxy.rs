@@ -238,6 +238,7 @@ impl Proxy {
             certificate: self.tls.as_ref().map(|_| in_force.certificate.status()),
             credentials: in_force.credentials.sources(),
             issuers: in_force.credentials.issuer_statuses(),
+            kubernetes: in_force.credentials.api_server_status(),
             clients: in_force.credentials.clients(),
             limits: in_force
                 .config

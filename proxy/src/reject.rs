@@ -148,7 +148,9 @@ impl Rejection {
     /// The status that says so.
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::Unauthenticated(Unauthenticated::Overloaded) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unauthenticated(Unauthenticated::Overloaded | Unauthenticated::Unverifiable) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Unauthenticated(_) | Self::NoLonger(NoLonger::Identified) => StatusCode::UNAUTHORIZED,
             Self::Address(_) | Self::Forbidden(_) | Self::NoLonger(_) => StatusCode::FORBIDDEN,
             Self::Limited(Excess::Over { .. }) => StatusCode::TOO_MANY_REQUESTS,
@@ -189,8 +191,17 @@ impl Rejection {
     pub fn message(&self) -> String {
         match self.status() {
             StatusCode::UNAUTHORIZED => UNAUTHORIZED.to_owned(),
-            StatusCode::SERVICE_UNAVAILABLE => "overloaded: try again soon".to_owned(),
+            StatusCode::SERVICE_UNAVAILABLE => self.unavailable().to_owned(),
             _ => self.to_string(),
+        }
+    }
+
+    const fn unavailable(&self) -> &'static str {
+        match self {
+            Self::Unauthenticated(Unauthenticated::Unverifiable) => {
+                "the credential can't be checked now: try again soon"
+            }
+            _ => "overloaded: try again soon",
         }
     }
 
@@ -293,6 +304,7 @@ mod tests {
             (InspectError::TooLarge(1).into(), 413, "too_large"),
             (InspectError::Encoded.into(), 415, "encoded"),
             (InspectError::Overloaded.into(), 503, "overloaded"),
+            (Unauthenticated::Unverifiable.into(), 503, "unverifiable"),
             (Excess::Crowded.into(), 503, "overloaded"),
         ];
         for (rejection, status, reason) in cases {

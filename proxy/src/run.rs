@@ -17,6 +17,7 @@ use crate::accept::{Acceptor, Limits};
 use crate::config::flags::Flags;
 use crate::config::load::Loaded;
 use crate::config::{Config, Shutdown, State};
+use crate::identify::keep_reviewed;
 use crate::in_force::InForce;
 use crate::jwt::{Fetcher, keep_published};
 use crate::limit::{Keeper, Moment, SavedFile};
@@ -92,6 +93,7 @@ async fn serve(flags: Flags, loaded: Loaded) -> Result<(), RunError> {
     tokio::spawn(reload::keep_in_force(flags, Arc::clone(&proxy)));
     let fetcher = Fetcher::new().map_err(SetupError::Tls)?;
     tokio::spawn(keep_published(fetcher, Arc::clone(&proxy)));
+    tokio::spawn(keep_reviewed(Arc::clone(&proxy)));
     tokio::spawn(models::keep_ready(Arc::clone(&proxy)));
     tokio::spawn(end_expired(Arc::clone(&proxy)));
     serve_until_end(&proxy, listener, &mut end).await;

@@ -25,6 +25,9 @@ pub struct Status {
     /// Every issuer of JSON Web Tokens.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub issuers: Vec<IssuerStatus>,
+    /// The API server that is asked about service account tokens; none where they aren't taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kubernetes: Option<ApiServerStatus>,
     /// Every client that has a credential, by name, and among them whoever comes without one, where that is allowed.
     pub clients: Vec<ClientStatus>,
     /// What clients may use, by the rules that limit it.
@@ -74,6 +77,8 @@ pub enum Means {
     OllamaKeys,
     /// A JSON Web Token of a trusted issuer.
     Jwt,
+    /// A token of a Kubernetes service account.
+    Kubernetes,
     /// A certificate in the TLS handshake.
     ClientCertificates,
     /// Not at all, where that is allowed.
@@ -90,6 +95,7 @@ impl Means {
             Self::ClientCertificates => "clientCertificates",
             Self::Anonymous => "anonymous",
             Self::Jwt => "jwt",
+            Self::Kubernetes => "kubernetes",
         }
     }
 
@@ -97,7 +103,9 @@ impl Means {
     pub const fn needs_authorization(self) -> bool {
         match self {
             Self::Basic | Self::OllamaKeys => true,
-            Self::ApiKeys | Self::Jwt | Self::ClientCertificates | Self::Anonymous => false,
+            Self::ApiKeys | Self::Jwt | Self::Kubernetes | Self::ClientCertificates | Self::Anonymous => {
+                false
+            }
         }
     }
 }
@@ -147,6 +155,21 @@ pub struct KeyStatus {
     /// Its type and size, such as RSA-2048.
     #[serde(rename = "type")]
     pub kind: String,
+}
+
+/// The API server that is asked about service account tokens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ApiServerStatus {
+    /// Its address; none where neither configuration nor environment has it.
+    pub server: Option<String>,
+    /// When it last answered.
+    pub answered_at: Option<Timestamp>,
+    /// Why the last question had no answer. Nobody new is let in until one has.
+    pub error: Option<String>,
+    /// The proxy has no right to ask.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub forbidden: bool,
 }
 
 /// A client that is let in.

@@ -79,6 +79,7 @@ fn replica(change: impl FnOnce(&mut Status)) -> Replica {
             error: None,
         }],
         issuers: Vec::new(),
+        kubernetes: None,
         clients: Vec::new(),
         limits: vec![],
         models: Vec::new(),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::JwtIssuer;
+use super::{JwtIssuer, Kubernetes};
 use crate::credentials::CredentialKind;
 use crate::status::Means;
 
@@ -24,6 +24,9 @@ pub struct Credentials {
     /// Issuers of JSON Web Tokens (RFC 7519), sent as API keys are.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub jwt: Vec<JwtIssuer>,
+    /// The cluster whose service account tokens are taken, sent as API keys are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kubernetes: Option<Kubernetes>,
     /// Certificates that clients show in the TLS handshake; needs `tls`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_certificates: Option<ClientCertificates>,
@@ -63,6 +66,7 @@ impl Credentials {
             client_certificates,
             anonymous: _,
             jwt: _,
+            kubernetes: _,
             require: _,
         } = self;
         let ollama_keys = ollama_keys.as_ref().map(OllamaKeys::source);
@@ -81,8 +85,9 @@ impl Credentials {
     /// Every means that is configured.
     pub fn means(&self) -> Vec<Means> {
         let tokens = (!self.jwt.is_empty()).then_some(Means::Jwt);
+        let accounts = self.kubernetes.as_ref().map(|_| Means::Kubernetes);
         let sources = self.sources().into_iter().map(|(kind, _)| kind.means());
-        sources.chain(tokens).collect()
+        sources.chain(tokens).chain(accounts).collect()
     }
 
     /// Every file or directory that is read.

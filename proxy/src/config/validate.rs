@@ -2,6 +2,7 @@
 
 mod credentials;
 mod jwt;
+mod kubernetes;
 mod limits;
 
 use std::collections::BTreeSet;
@@ -16,6 +17,7 @@ use crate::models::pattern::ModelPattern;
 
 pub use credentials::unmeetable;
 pub use jwt::check_issuer;
+pub use kubernetes::audiences_problem;
 
 /// A field that holds something that can't work, and what would be right.
 #[derive(Debug, Error, PartialEq, Eq)]

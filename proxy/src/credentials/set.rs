@@ -12,9 +12,9 @@ use super::parse::ParsedCredentials;
 use super::{Certificates, Client, CredentialId, CredentialKind};
 use crate::config::{CredentialSource, Credentials, JwtIssuer};
 use crate::digest::DigestKey;
-use crate::identify::{ClientCertificate, Evidence, Identity, Requirement, Unauthenticated};
-use crate::jwt::{Issuers, KeySet, Published};
-use crate::status::{ClientStatus, IssuerStatus, SourceStatus};
+use crate::identify::{ClientCertificate, Evidence, Identity, Requirement, Reviewer, Token, Unauthenticated};
+use crate::jwt::{Issuers, KeySet, Published, has_shape_of_token};
+use crate::status::{ApiServerStatus, ClientStatus, IssuerStatus, SourceStatus};
 
 pub(crate) use keys::Key;
 pub(crate) use users::User;
@@ -36,6 +36,8 @@ pub struct CredentialSet {
     /// Whoever comes without a credential, where that is allowed.
     anonymous: Option<Arc<Client>>,
     issuers: Issuers,
+    /// Who knows service accounts, where their tokens are taken.
+    reviewer: Option<Arc<Reviewer>>,
     requirement: Requirement,
 }
 
@@ -56,6 +58,10 @@ impl CredentialSet {
                 .map(|anonymous| Client::anonymous(&anonymous.client, self.anonymous.as_ref())),
             clock_skew: ollama_keys.map_or(0, |keys| keys.clock_skew_seconds),
             issuers: Issuers::following(&self.issuers),
+            reviewer: credentials
+                .kubernetes
+                .as_ref()
+                .map(|kubernetes| Reviewer::following(self.reviewer.as_ref(), kubernetes)),
             certificates: Certificates::new(credentials.client_certificates.as_ref()),
             requirement: Requirement::new(credentials),
             ..Self::default()
@@ -146,6 +152,11 @@ impl CredentialSet {
         self.issuers.statuses()
     }
 
+    /// For `/status`: the API server that is asked about service account tokens.
+    pub fn api_server_status(&self) -> Option<ApiServerStatus> {
+        self.reviewer.as_ref().map(|reviewer| reviewer.status())
+    }
+
     /// For `/status`: every client that is let in, once for each means, by name. Of those that tokens name, the ones that
     /// have come.
     pub fn clients(&self) -> Vec<ClientStatus> {
@@ -156,6 +167,7 @@ impl CredentialSet {
             .chain(&self.anonymous)
             .map(|client| client.status())
             .chain(self.issuers.clients())
+            .chain(self.reviewer.iter().flat_map(|reviewer| reviewer.clients()))
             .collect();
         clients.sort_by(|one, other| (&one.name, one.means).cmp(&(&other.name, other.means)));
         clients
@@ -178,6 +190,10 @@ impl CredentialSet {
                 anonymous.is_some_and(|anonymous| anonymous.name == client.name)
             }
             Evidence::Token(token) => self.issuers.holds(token),
+            Evidence::ServiceAccount(shown) => {
+                let reviewer = self.reviewer.as_ref();
+                reviewer.is_some_and(|reviewer| reviewer.holds(shown, Timestamp::now()))
+            }
         };
         identity.evidence().all(holds) && self.requirement.is_met_by(identity)
     }
@@ -239,6 +255,27 @@ impl CredentialSet {
     /// The key of the CLI's that is this one. It is public: whether it is known is no secret worth a constant time.
     pub(crate) fn ollama_key(&self, public_key: [u8; 32]) -> Option<&Key> {
         self.ollama_keys.get(CredentialId(public_key))
+    }
+
+    /// Which kind of token a credential is, if it is one: of the issuer that it names, if that is known, and of a service
+    /// account otherwise, where their tokens are taken.
+    pub(crate) fn kind_of_token(&self, credential: &[u8]) -> Option<Token> {
+        let takes_tokens = !self.issuers.is_empty() || self.reviewer.is_some();
+        if !takes_tokens || !has_shape_of_token(credential) {
+            return None;
+        }
+        let is_of_issuer =
+            self.reviewer.is_none() || !self.issuers.is_empty() && self.issuers.are_named_by(credential);
+        Some(if is_of_issuer {
+            Token::OfIssuer
+        } else {
+            Token::OfServiceAccount
+        })
+    }
+
+    /// Who knows service accounts, where their tokens are taken.
+    pub(crate) const fn reviewer(&self) -> Option<&Arc<Reviewer>> {
+        self.reviewer.as_ref()
     }
 
     /// The issuers of tokens.

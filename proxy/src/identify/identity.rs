@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::{fmt, iter};
 
-use super::ClientCertificate;
+use super::{ClientCertificate, Shown};
 use crate::credentials::{Client, CredentialId, CredentialKind, Key, User};
 use crate::jwt::Verified;
 use crate::status::Means;
@@ -44,6 +44,8 @@ pub(crate) enum Evidence {
     },
     /// A token of a trusted issuer.
     Token(Arc<Verified>),
+    /// A token of a Kubernetes service account.
+    ServiceAccount(Shown),
 }
 
 impl Evidence {
@@ -75,6 +77,7 @@ impl Evidence {
                 &client.name
             }
             Self::Token(token) => &token.client.name,
+            Self::ServiceAccount(shown) => &shown.client().name,
         }
     }
 
@@ -85,6 +88,7 @@ impl Evidence {
             Self::Certificate { .. } => Means::ClientCertificates,
             Self::None { .. } => Means::Anonymous,
             Self::Token(_) => Means::Jwt,
+            Self::ServiceAccount(_) => Means::Kubernetes,
         }
     }
 
@@ -92,6 +96,7 @@ impl Evidence {
         match self {
             Self::Stored { .. } | Self::Certificate { .. } | Self::None { .. } => None,
             Self::Token(token) => Some(token.groups()),
+            Self::ServiceAccount(shown) => Some(shown.groups()),
         }
     }
 
@@ -101,6 +106,7 @@ impl Evidence {
                 client.touch();
             }
             Self::Token(token) => token.client.touch(),
+            Self::ServiceAccount(shown) => shown.client().touch(),
         }
     }
 }
@@ -124,9 +130,13 @@ impl Identity {
         self.first.name()
     }
 
-    /// The groups that its token gives it, whatever names it; none without a token.
+    /// The groups that its token gives it, whatever names it; none without a token. Of two tokens the first that gives any
+    /// counts.
     pub fn groups(&self) -> &[String] {
-        self.evidence().find_map(Evidence::groups).unwrap_or_default()
+        self.evidence()
+            .filter_map(Evidence::groups)
+            .find(|groups| !groups.is_empty())
+            .unwrap_or_default()
     }
 
     /// By which means it has its name.
@@ -151,7 +161,7 @@ impl fmt::Debug for Identity {
 }
 
 /// Why a caller is nobody. For log and metrics only: whoever calls gets the same answer for every cause, except that
-/// [`Self::Overloaded`] is not the caller's fault and passes.
+/// [`Self::Overloaded`] and [`Self::Unverifiable`] are not the caller's fault and pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Unauthenticated {
     /// No credential at all.
@@ -178,9 +188,12 @@ pub enum Unauthenticated {
     /// A token that an issuer has signed, and that doesn't say what is asked for.
     #[error("a token for another purpose")]
     Claims,
-    /// Too many passwords are being checked already. Worth another try a little later.
-    #[error("too many passwords to check")]
+    /// Too many passwords or tokens are being checked already. Worth another try a little later.
+    #[error("too many passwords or tokens to check")]
     Overloaded,
+    /// The API server that knows whose a token is can't be asked. Worth another try a little later.
+    #[error("nobody can be asked whose the token is")]
+    Unverifiable,
 }
 
 impl Unauthenticated {
@@ -196,6 +209,7 @@ impl Unauthenticated {
             Self::Expired => "expired",
             Self::Claims => "claims",
             Self::Overloaded => "overloaded",
+            Self::Unverifiable => "unverifiable",
         }
     }
 }

@@ -70,7 +70,7 @@ impl Asker {
 }
 
 /// Whoever has one IPv6 address has the 2^64 of its network (RFC 4291, section 2.5.1).
-fn network_of(address: IpAddr) -> IpAddr {
+pub(super) fn network_of(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),

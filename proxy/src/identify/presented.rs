@@ -3,9 +3,9 @@
 //! A request may name a credential in one of five ways: `Authorization: Basic` (RFC 7617), `Authorization: Bearer`
 //! (RFC 6750), the signature of the stock `ollama` CLI in `Authorization`, `X-Ollama-Token` and `x-api-key`. Two for one
 //! means are refused, with one exception: the same API key in several of these headers, each at most once, since SDKs
-//! that know both OpenAI's and Anthropic's way send it in both. What has the shape of a JSON Web Token is one where there
-//! are issuers, and an API key otherwise. Whether credentials for several means are too many, or
-//! just what is needed, is [`super::Requirement`]'s to say.
+//! that know both OpenAI's and Anthropic's way send it in both. What has the shape of a JSON Web Token is one where tokens
+//! are taken, and an API key otherwise. Whether credentials for several means are too many, or just what is needed, is
+//! [`super::Requirement`]'s to say.
 
 use std::sync::Arc;
 
@@ -18,7 +18,6 @@ use zeroize::Zeroizing;
 use super::signature::Signature;
 use super::{ClientCertificate, Unauthenticated};
 use crate::credentials::{LONGEST_KEY, LONGEST_NAME};
-use crate::jwt::has_shape_of_token;
 use crate::status::Means;
 
 /// Longest accepted password in bytes. Some hashes take time that grows with it.
@@ -34,6 +33,8 @@ pub(super) struct Presented<'headers> {
     pub(super) signature: Option<Signature>,
     pub(super) key: Option<&'headers [u8]>,
     pub(super) token: Option<&'headers [u8]>,
+    /// Of a Kubernetes service account.
+    pub(super) account_token: Option<&'headers [u8]>,
     /// Of the connection; the headers say nothing of it.
     pub(super) certificate: Option<&'headers Arc<ClientCertificate>>,
 }
@@ -46,6 +47,7 @@ impl<'headers> Presented<'headers> {
             signature,
             key,
             token,
+            account_token,
             certificate,
         } = self;
         [
@@ -53,6 +55,7 @@ impl<'headers> Presented<'headers> {
             (Means::OllamaKeys, signature.is_some()),
             (Means::ApiKeys, key.is_some()),
             (Means::Jwt, token.is_some()),
+            (Means::Kubernetes, account_token.is_some()),
             (Means::ClientCertificates, certificate.is_some()),
         ]
         .into_iter()
@@ -79,12 +82,14 @@ impl<'headers> Presented<'headers> {
     }
 
     /// Adds an API key, or a token where they are taken.
-    fn add(&mut self, credential: &'headers [u8], takes_tokens: bool) -> Result<(), Unauthenticated> {
-        let place = if takes_tokens && has_shape_of_token(credential) {
-            &mut self.token
-        } else {
-            check_key(credential)?;
-            &mut self.key
+    fn add(&mut self, credential: &'headers [u8], token: impl TokenKind) -> Result<(), Unauthenticated> {
+        let place = match token(credential) {
+            Some(Token::OfIssuer) => &mut self.token,
+            Some(Token::OfServiceAccount) => &mut self.account_token,
+            None => {
+                check_key(credential)?;
+                &mut self.key
+            }
         };
         match place {
             Some(found) if !bool::from(found.ct_eq(credential)) => Err(Unauthenticated::Ambiguous),
@@ -95,6 +100,20 @@ impl<'headers> Presented<'headers> {
         }
     }
 }
+
+/// Whose word it is that a token stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Token {
+    /// An issuer's, whose keys we have.
+    OfIssuer,
+    /// A cluster's, whose API server we ask.
+    OfServiceAccount,
+}
+
+/// Tells which kind of token a credential is, if it is one.
+pub(super) trait TokenKind: Copy + Fn(&[u8]) -> Option<Token> {}
+
+impl<F: Copy + Fn(&[u8]) -> Option<Token>> TokenKind for F {}
 
 /// The decoded credential of HTTP Basic.
 pub(super) struct NameAndPassword {
@@ -146,14 +165,17 @@ impl NameAndPassword {
 }
 
 /// Finds the credentials of a request.
-pub(super) fn presented(headers: &HeaderMap, takes_tokens: bool) -> Result<Presented<'_>, Unauthenticated> {
+pub(super) fn presented(
+    headers: &HeaderMap,
+    token: impl TokenKind,
+) -> Result<Presented<'_>, Unauthenticated> {
     let mut presented = single(headers, &AUTHORIZATION)?
-        .map(|value| parse_authorization(value, takes_tokens))
+        .map(|value| parse_authorization(value, token))
         .transpose()?
         .unwrap_or_default();
     for name in [&X_OLLAMA_TOKEN, &X_API_KEY] {
         if let Some(value) = single(headers, name)? {
-            presented.add(value.as_bytes(), takes_tokens)?;
+            presented.add(value.as_bytes(), token)?;
         }
     }
     Ok(presented)
@@ -174,7 +196,7 @@ fn single<'headers>(
 }
 
 /// A scheme in any case, spaces, and exactly one token (RFC 9110, 11.4); or a signature of the CLI's, which has no scheme.
-fn parse_authorization(value: &HeaderValue, takes_tokens: bool) -> Result<Presented<'_>, Unauthenticated> {
+fn parse_authorization(value: &HeaderValue, kind: impl TokenKind) -> Result<Presented<'_>, Unauthenticated> {
     let value = value.as_bytes();
     let Some(space) = value.iter().position(|byte| *byte == b' ') else {
         let signature = Signature::decode(value).map(Presented::of_signature);
@@ -188,7 +210,7 @@ fn parse_authorization(value: &HeaderValue, takes_tokens: bool) -> Result<Presen
     let token = &rest[start..];
     if scheme.eq_ignore_ascii_case(b"bearer") {
         let mut presented = Presented::default();
-        presented.add(token, takes_tokens).map(|()| presented)
+        presented.add(token, kind).map(|()| presented)
     } else if scheme.eq_ignore_ascii_case(b"basic") {
         NameAndPassword::decode(token).map(Presented::of_password)
     } else {

@@ -71,7 +71,7 @@ impl Verifier {
         address: ClientAddress,
     ) -> Result<Identity, Unauthenticated> {
         let issuers = credentials.issuers();
-        let mut presented = presented(&head.headers, !issuers.is_empty())?;
+        let mut presented = presented(&head.headers, |shown| credentials.kind_of_token(shown))?;
         presented.certificate = match credentials.certificates() {
             Certificates::Ignored => None,
             Certificates::Taken { .. } => certificate,
@@ -85,6 +85,7 @@ impl Verifier {
             signature,
             key,
             token,
+            account_token,
             certificate,
         } = presented;
         // Each is checked, whatever the others come to: how long that takes must not tell which of them is wrong.
@@ -94,8 +95,15 @@ impl Verifier {
             Some(token) => Some(self.by_token(issuers, token, Timestamp::now()).await),
             None => None,
         };
+        let account = match account_token {
+            Some(token) => Some(
+                self.by_account(credentials, token, address, Timestamp::now())
+                    .await,
+            ),
+            None => None,
+        };
         let certificate = certificate.map(|shown| by_certificate(credentials, shown));
-        let others_hold = [&signature, &key, &token, &certificate]
+        let others_hold = [&signature, &key, &token, &account, &certificate]
             .into_iter()
             .flatten()
             .all(Result::is_ok);
@@ -105,7 +113,7 @@ impl Verifier {
             None => None,
         };
         // The order in which they name the client.
-        Identity::of([password, signature, token, key, certificate])
+        Identity::of([password, signature, token, account, key, certificate])
     }
 
     /// How many passwords are being hashed, and wait for it.
@@ -161,6 +169,18 @@ impl Verifier {
         let verified = Arc::new(verified);
         self.tokens.insert(tag, Arc::clone(&verified)).await;
         Ok(Evidence::Token(verified))
+    }
+
+    async fn by_account(
+        &self,
+        credentials: &CredentialSet,
+        token: &[u8],
+        address: ClientAddress,
+        now: Timestamp,
+    ) -> Result<Evidence, Unauthenticated> {
+        let reviewer = credentials.reviewer().ok_or(Unauthenticated::Unknown)?;
+        let shown = reviewer.identify(self.tag(token), token, address, now).await?;
+        Ok(Evidence::ServiceAccount(shown))
     }
 
     /// Lets nobody in, whatever the check of the decoy comes to: for unknown users, and for passwords beside another

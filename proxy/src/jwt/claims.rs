@@ -81,6 +81,25 @@ pub(super) fn claimed_issuer(payload: &[u8]) -> Result<String, ClaimError> {
     text(&claims, "iss").map(str::to_owned)
 }
 
+/// What a token says whose issuer we have no keys of: to be believed once somebody who has them says so.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Unverified {
+    /// Whom it was made for.
+    pub(crate) audience: Vec<String>,
+    /// When it ends, in seconds since 1970.
+    pub(crate) expires: i64,
+}
+
+impl Unverified {
+    pub(super) fn read(payload: &[u8]) -> Result<Self, ClaimError> {
+        let claims = parse_object(payload).map_err(|_| ClaimError::Payload)?;
+        Ok(Self {
+            audience: audience(&claims)?,
+            expires: end(&claims)?,
+        })
+    }
+}
+
 impl Policy {
     pub(super) fn new(issuer: &JwtIssuer) -> Self {
         let JwtIssuer {
@@ -161,7 +180,7 @@ impl Policy {
 
     /// When it ends. Fractions of a second count against the token.
     fn judge_times(&self, claims: &Object, now: i64) -> Result<i64, ClaimError> {
-        let expires = time(claims, "exp")?.ok_or(ClaimError::Missing("exp"))?.floor() as i64;
+        let expires = end(claims)?;
         if self.has_ended(expires, now) {
             return Err(ClaimError::Expired);
         }
@@ -193,6 +212,12 @@ fn text<'claims>(claims: &'claims Object, name: &'static str) -> Result<&'claims
 fn audience(claims: &Object) -> Result<Vec<String>, ClaimError> {
     let value = claims.get("aud").ok_or(ClaimError::Missing("aud"))?;
     one_or_several(value).ok_or(ClaimError::Kind("aud"))
+}
+
+/// When a token ends, which each must say.
+fn end(claims: &Object) -> Result<i64, ClaimError> {
+    let end = time(claims, "exp")?.ok_or(ClaimError::Missing("exp"))?;
+    Ok(end.floor() as i64)
 }
 
 /// One text or a list of them.

@@ -12,23 +12,23 @@ const MOST_CLIENTS: usize = 1000;
 
 /// Clients by name; they outlive a reload.
 #[derive(Default)]
-pub(super) struct Clients(Mutex<BTreeMap<Arc<str>, Arc<Client>>>);
+pub(crate) struct Clients(Mutex<BTreeMap<Arc<str>, Arc<Client>>>);
 
 impl Clients {
-    /// The client of that name, known from now on if there is room.
-    pub(super) fn get(&self, name: &Arc<str>) -> Arc<Client> {
+    /// The client of that name, which shows itself by these means; known from now on if there is room.
+    pub(crate) fn get(&self, name: &Arc<str>, means: Means) -> Arc<Client> {
         let mut clients = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = clients.get(name) {
             return Arc::clone(client);
         }
-        let client = Arc::new(Client::new(Arc::clone(name), Means::Jwt));
+        let client = Arc::new(Client::new(Arc::clone(name), means));
         if clients.len() < MOST_CLIENTS {
             clients.insert(Arc::clone(name), Arc::clone(&client));
         }
         client
     }
 
-    pub(super) fn statuses(&self) -> Vec<ClientStatus> {
+    pub(crate) fn statuses(&self) -> Vec<ClientStatus> {
         let clients = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         clients.values().map(|client| client.status()).collect()
     }

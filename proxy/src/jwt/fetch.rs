@@ -1,18 +1,12 @@
 //! Fetches what an issuer publishes: its keys, and where they are (OpenID Connect Discovery 1.0, section 4).
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CACHE_CONTROL, HeaderMap, HeaderValue, USER_AGENT};
 use http::{Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Empty, Limited};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
-use rustls::crypto::aws_lc_rs;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::RootCertStore;
 use thiserror::Error;
 use tokio::time::timeout;
 use url::Url;
@@ -22,6 +16,7 @@ use super::jwk;
 use super::keys::KeySet;
 use super::problem::KeyProblem;
 use crate::config::KeyAddress;
+use crate::https::{self, HttpsClient, causes};
 
 /// How long an answer may take, from the connect to its last byte.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -33,7 +28,7 @@ const USUAL_LIFETIME: Duration = Duration::from_secs(10 * 60);
 const LIFETIMES: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(60 * 60));
 
 /// The client that fetches keys: trusts Mozilla's authorities and follows no redirect.
-pub struct Fetcher(Client<HttpsConnector<HttpConnector>, Empty<Bytes>>);
+pub struct Fetcher(HttpsClient<Empty<Bytes>>);
 
 /// A set of keys that was fetched.
 pub(super) struct Fetched {
@@ -71,16 +66,7 @@ impl Fetcher {
         let roots = RootCertStore {
             roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
         };
-        let tls = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls)
-            .https_or_http()
-            .enable_http1()
-            .build();
-        Ok(Self(Client::builder(TokioExecutor::new()).build(connector)))
+        https::client(roots).map(Self)
     }
 
     /// The keys that an issuer publishes now.
@@ -143,12 +129,6 @@ impl Fetcher {
         let body = body.map_err(|error| failed(error.to_string()))?;
         Ok((head.headers, body.to_bytes()))
     }
-}
-
-/// An error with what lies behind it: hyper's own words say only that it couldn't connect.
-fn causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// How long an answer is fresh (RFC 9111, section 5.2.2.1), within our bounds.

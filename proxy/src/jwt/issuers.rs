@@ -13,7 +13,7 @@ use super::published::Published;
 use crate::config::{JwtAlgorithm, JwtIssuer, KeyAddress};
 use crate::credentials::{Client, CredentialId};
 use crate::identify::Unauthenticated;
-use crate::status::{ClientStatus, IssuerStatus, KeyStatus};
+use crate::status::{ClientStatus, IssuerStatus, KeyStatus, Means};
 
 /// Every issuer in force. It never changes; a reload makes another.
 #[derive(Debug, Default)]
@@ -139,6 +139,14 @@ impl Issuers {
         published.collect()
     }
 
+    /// Whether a token says that it is of one of them. It may be wrong in all else.
+    pub(crate) fn are_named_by(&self, token: &[u8]) -> bool {
+        Compact::parse(token)
+            .ok()
+            .and_then(|token| claimed_issuer(&token.payload).ok())
+            .is_some_and(|claimed| self.get(&claimed).is_some())
+    }
+
     /// Whether there is one at all.
     pub(crate) const fn is_empty(&self) -> bool {
         self.all.is_empty()
@@ -183,7 +191,7 @@ impl Issuers {
         let signed = issuer.keys.now().verify(&token, &issuer.algorithms)?;
         let accepted = issuer.policy.judge(&signed, now)?;
         Ok(Verified {
-            client: self.clients.get(&accepted.client),
+            client: self.clients.get(&accepted.client, Means::Jwt),
             issuer: claimed,
             key: signed.key(),
             algorithm: signed.algorithm(),

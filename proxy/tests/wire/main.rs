@@ -22,6 +22,7 @@ mod drain;
 mod headers;
 mod heartbeat;
 mod http2;
+mod kubernetes;
 mod leaks;
 mod limits;
 mod manage;

@@ -177,6 +177,7 @@ fn nothing_yet() -> Status {
         certificate: None,
         credentials: Vec::new(),
         issuers: Vec::new(),
+        kubernetes: None,
         clients: Vec::new(),
         limits: vec![],
         models: Vec::new(),

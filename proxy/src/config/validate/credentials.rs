@@ -1,6 +1,6 @@
 //! What the types of the credentials' configuration can't say.
 
-use super::{Invalid, jwt};
+use super::{Invalid, jwt, kubernetes};
 use crate::config::{Anonymous, CredentialSource, Credentials, OllamaKeys, Require};
 use crate::credentials::check_name;
 use crate::status::Means;
@@ -18,6 +18,7 @@ pub(super) fn check(credentials: &Credentials) -> Result<(), Invalid> {
     }
     clock_skew(credentials.ollama_keys.as_ref())?;
     jwt::check(&credentials.jwt)?;
+    kubernetes::check(credentials.kubernetes.as_ref())?;
     anonymous(credentials.anonymous.as_ref())?;
     require(credentials)
 }

@@ -1,12 +1,14 @@
 use std::fs;
 use std::path::Path;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::Request;
 use prometheus_client::metrics::counter::Counter;
 
 use super::*;
 use crate::address::ClientAddress;
-use crate::config::CredentialSource;
+use crate::config::{CredentialSource, Kubernetes};
 use crate::digest::Entries;
 use crate::identify::Verifier;
 
@@ -310,5 +312,57 @@ fn nothing_secret_is_printed() {
     let digest = CredentialId::of(b"sk-ci-00001").0;
     for secret in ["sk-ci-00001", "F2GPAaOi", "opensesame", &format!("{digest:?}")] {
         assert!(!printed.contains(secret), "{secret} in {printed}");
+    }
+}
+
+#[test]
+fn a_token_is_of_the_issuer_that_it_names_or_of_a_service_account() {
+    let issuer: JwtIssuer =
+        serde_yaml::from_str("{issuer: 'https://idp.example', audiences: [ollama]}").unwrap();
+    let both = Credentials {
+        jwt: vec![issuer],
+        kubernetes: Some(Kubernetes::in_cluster(vec!["ollama".to_owned()])),
+        ..Credentials::default()
+    };
+    let issuers = Credentials {
+        kubernetes: None,
+        ..both.clone()
+    };
+    let accounts = Credentials {
+        jwt: Vec::new(),
+        ..both.clone()
+    };
+    let token = |payload: &str| {
+        let parts = [r#"{"alg":"RS256"}"#, payload, ""].map(|part| URL_SAFE_NO_PAD.encode(part));
+        parts.join(".")
+    };
+    let (idp, cluster) = (
+        token(r#"{"iss":"https://idp.example"}"#),
+        token(r#"{"iss":"https://kubernetes.default.svc"}"#),
+    );
+    let (of_issuer, of_account) = (Some(Token::OfIssuer), Some(Token::OfServiceAccount));
+    let none = Credentials::default();
+    let cases = [
+        ("none are taken", &none, idp.as_str(), None),
+        ("a key", &both, "sk-1", None),
+        ("an issuer's", &both, &idp, of_issuer),
+        ("another's", &both, &cluster, of_account),
+        ("one that can't be read", &both, "eyJ.e30.", of_account),
+        (
+            "another's where there are issuers alone",
+            &issuers,
+            &cluster,
+            of_issuer,
+        ),
+        (
+            "an issuer's where there is a cluster alone",
+            &accounts,
+            &idp,
+            of_account,
+        ),
+    ];
+    for (name, configuration, token, expected) in cases {
+        let set = CredentialSet::load(configuration, None);
+        assert_eq!(set.kind_of_token(token.as_bytes()), expected, "{name}");
     }
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::jwt::has_shape_of_token;
 
 type Headers<'case> = &'case [(&'case str, &'case [u8])];
 
@@ -7,6 +8,7 @@ const SIGNATURE: &[u8] = b"AAAAC3NzaC1lZDI1NTE5AAAAIAxGSmMrXi+qzIgoLRfNOcaZ8fMnX
     O7tvfyIgPTPzXXj/uWhgm7dDVwBF117FSCWzMa+5OpB0JcrYSTgEwH2PFQ/Gnh/3UjMM4x/1wbqDGrbvIc3sAQ==";
 
 const TOKEN: &[u8] = b"Bearer eyJ.e30.";
+const ACCOUNT_TOKEN: &[u8] = b"Bearer eyJ.account.";
 
 /// What a request shows: a key as it is, a name and password with a bar between, the end of a signature's key.
 fn shown(pairs: Headers<'_>) -> Result<String, Unauthenticated> {
@@ -18,7 +20,11 @@ fn shown(pairs: Headers<'_>) -> Result<String, Unauthenticated> {
         );
     }
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    presented(&headers, true).map(|presented| {
+    let kind = |shown: &[u8]| match shown {
+        b"eyJ.account." => Some(Token::OfServiceAccount),
+        shown => has_shape_of_token(shown).then_some(Token::OfIssuer),
+    };
+    presented(&headers, kind).map(|presented| {
         let password = presented
             .password
             .map(|shown| format!("{}|{}", text(shown.name_bytes()), text(shown.password())));
@@ -26,7 +32,10 @@ fn shown(pairs: Headers<'_>) -> Result<String, Unauthenticated> {
             .signature
             .map(|shown| hex::encode(&shown.public_key[30..]));
         let token = presented.token.map(|token| format!("token {}", text(token)));
-        let all = [password, signature, presented.key.map(text), token];
+        let account = presented
+            .account_token
+            .map(|token| format!("account {}", text(token)));
+        let all = [password, signature, presented.key.map(text), token, account];
         all.into_iter().flatten().collect::<Vec<_>>().join(" ")
     })
 }
@@ -75,6 +84,19 @@ fn one_credential_for_each_means() {
             "the same token twice",
             &[("authorization", TOKEN), ("x-api-key", &TOKEN[7..])],
             "token eyJ.e30.",
+        ),
+        (
+            "a service account's token",
+            &[
+                ("authorization", ACCOUNT_TOKEN),
+                ("x-api-key", &ACCOUNT_TOKEN[7..]),
+            ],
+            "account eyJ.account.",
+        ),
+        (
+            "a service account's token beside another",
+            &[("authorization", ACCOUNT_TOKEN), ("x-api-key", &TOKEN[7..])],
+            "token eyJ.e30. account eyJ.account.",
         ),
         (
             "a token beside a key",
