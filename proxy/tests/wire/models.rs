@@ -96,11 +96,10 @@ fn a_missing_model_is_pulled_and_loaded_before_the_proxy_is_ready() {
     );
     within(SOON, "progress", || field(&proxy, 0, "progress") == 42);
     assert_eq!(field(&proxy, 0, "state"), "Pulling");
-    let answer = proxy.admin("/readyz");
-    assert_eq!(
-        (answer.status, answer.body.as_str()),
-        (503, "not all models are there yet\n")
-    );
+    within(SOON, "the upstream is there, the model isn't", || {
+        let answer = proxy.admin("/readyz");
+        (answer.status, answer.body.as_str()) == (503, "not all models are there yet\n")
+    });
     models.lock().unwrap().goes_on = true;
     within(SOON, "ready", || proxy.admin("/readyz").status == 200);
     let status = proxy.status();

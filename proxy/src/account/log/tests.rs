@@ -31,7 +31,8 @@ fn a_stuck_sink_stops_nobody_and_what_is_lost_is_counted() {
     assert!(dropped.get() >= MOST_WAITING as u64, "dropped {}", dropped.get());
     drop(release);
     log.close();
-    let count: usize = lines.try_iter().sum();
+    // On a busy machine the last lines come later than the end waits for them.
+    let count: usize = lines.iter().sum();
     assert_eq!(
         count as u64 + dropped.get(),
         total as u64,
