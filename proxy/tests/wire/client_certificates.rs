@@ -19,24 +19,24 @@ use crate::backend::Backend;
 use crate::proxy::{Proxy, SOON, get, within};
 use crate::tls::{Pair, Secure, pair, status};
 
-const WITHOUT_KEY: &str = "GET /api/tags HTTP/1.1\r\nHost: ollama\r\n\r\n";
+pub(crate) const WITHOUT_KEY: &str = "GET /api/tags HTTP/1.1\r\nHost: ollama\r\n\r\n";
 const GENERATE: &str = "POST /api/generate HTTP/1.1\r\nHost: ollama\r\nContent-Length: 2\r\n\r\n{}";
 
 /// Who certifies clients.
-struct Authority {
-    pem: String,
+pub(crate) struct Authority {
+    pub(crate) pem: String,
     issuer: Issuer<'static, KeyPair>,
 }
 
 /// What a client shows, and its key.
-struct Certified {
+pub(crate) struct Certified {
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
 }
 
 type Change = fn(&mut CertificateParams);
 
-fn authority(name: &str) -> Authority {
+pub(crate) fn authority(name: &str) -> Authority {
     let mut parameters = CertificateParams::default();
     parameters.distinguished_name.push(DnType::CommonName, name);
     parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -48,11 +48,11 @@ fn authority(name: &str) -> Authority {
 }
 
 impl Authority {
-    fn certify(&self, name: &str) -> Certified {
+    pub(crate) fn certify(&self, name: &str) -> Certified {
         self.certify_with(name, |_| {})
     }
 
-    fn certify_with(&self, name: &str, change: Change) -> Certified {
+    pub(crate) fn certify_with(&self, name: &str, change: Change) -> Certified {
         let mut parameters = CertificateParams::default();
         parameters.distinguished_name.remove(DnType::CommonName);
         parameters.distinguished_name.push(DnType::CommonName, name);
@@ -68,14 +68,14 @@ impl Authority {
 }
 
 /// A proxy that takes certificates of these authorities, with its own certificate and the folder of both.
-struct Guarded {
+pub(crate) struct Guarded {
     proxy: Proxy,
     own: Pair,
     files: TempDir,
 }
 
 impl Guarded {
-    fn start(backend: &Backend, authorities: &[&Authority]) -> Self {
+    pub(crate) fn start(backend: &Backend, authorities: &[&Authority]) -> Self {
         let files = tempfile::tempdir().unwrap();
         let own = pair();
         let path = |name: &str| files.path().join(name);
@@ -94,27 +94,16 @@ impl Guarded {
         }
     }
 
-    fn trust(&self, authorities: &[&Authority]) {
+    pub(crate) fn trust(&self, authorities: &[&Authority]) {
         trust(self.files.path(), authorities);
     }
 
     /// How a client of its is set up that shows this, or nothing.
-    fn client(&self, shows: Option<&Certified>) -> Arc<ClientConfig> {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.own.der()).unwrap();
-        let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots);
-        Arc::new(match shows {
-            None => config.with_no_client_auth(),
-            Some(Certified { chain, key }) => config
-                .with_client_auth_cert(chain.clone(), key.clone_key())
-                .unwrap(),
-        })
+    pub(crate) fn client(&self, shows: Option<&Certified>) -> Arc<ClientConfig> {
+        showing(&self.own, shows)
     }
 
-    fn connect(&self, client: &Arc<ClientConfig>) -> Secure {
+    pub(crate) fn connect(&self, client: &Arc<ClientConfig>) -> Secure {
         let name = ServerName::try_from("localhost").unwrap();
         let stream = TcpStream::connect(self.proxy.address).unwrap();
         stream.set_read_timeout(Some(SOON)).unwrap();
@@ -123,9 +112,25 @@ impl Guarded {
     }
 
     /// The status of a request on a connection of its own; none where the handshake is refused.
-    fn answers(&self, shows: Option<&Certified>, request: &str) -> Option<u16> {
+    pub(crate) fn answers(&self, shows: Option<&Certified>, request: &str) -> Option<u16> {
         status(&mut self.connect(&self.client(shows)), request).ok()
     }
+}
+
+/// A client that trusts this certificate only and shows that one, or none.
+pub(crate) fn showing(trusted: &Pair, shows: Option<&Certified>) -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    roots.add(trusted.der()).unwrap();
+    let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots);
+    Arc::new(match shows {
+        None => config.with_no_client_auth(),
+        Some(Certified { chain, key }) => config
+            .with_client_auth_cert(chain.clone(), key.clone_key())
+            .unwrap(),
+    })
 }
 
 fn trust(folder: &Path, authorities: &[&Authority]) {

@@ -1,20 +1,18 @@
 //! What must not get out: secrets, and why somebody isn't let in.
 
+mod certificates;
 mod same_answer;
+mod talker;
 
 use std::fs;
-use std::io::{BufRead, Write};
-use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use sha2::{Digest, Sha256};
-use tempfile::TempDir;
 
-use crate::backend::{Backend, Then};
-use crate::proxy::{ADMIN, Proxy, SOON, USER, corral_proxy, get, request, within};
+use crate::proxy::{ADMIN, SOON, USER, corral_proxy, get, request, within};
 use crate::signature::Cli;
-use crate::tls::{self, Pair};
+use crate::tls;
+use talker::{Secured, Talker};
 
 /// In each secret and private word of these tests.
 const CANARY: &str = "canary7f3a";
@@ -42,7 +40,17 @@ fn with(header: &str) -> String {
 }
 
 /// Good and bad requests of many kinds, each with the canary where something private can stand.
-fn requests(cli: &Cli) -> Vec<(&'static str, String)> {
+fn requests(talker: &Talker) -> Vec<(&'static str, String)> {
+    let bearer = |token: &str| with(&format!("Authorization: Bearer {token}"));
+    let tokens = talker.tokens.iter().map(|(name, token)| (*name, bearer(token)));
+    let good = &talker.tokens[0].1;
+    let others = ["x-api-key", "X-Ollama-Token"].map(|header| (header, with(&format!("{header}: {good}"))));
+    let mut requests = without_tokens(&talker.cli);
+    requests.extend(tokens.chain(others));
+    requests
+}
+
+fn without_tokens(cli: &Cli) -> Vec<(&'static str, String)> {
     let body = format!("{{\"model\":\"m\",\"prompt\":\"{CANARY}\"}}");
     let private = format!("/api/{CANARY}?key={CANARY}");
     let signed = cli.request("GET", "/api/tags");
@@ -129,151 +137,38 @@ fn requests(cli: &Cli) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Answers with the canary, in a stream that breaks.
-fn talkative() -> Backend {
-    Backend::answering(|exchange| {
-        exchange.read_body()?;
-        if exchange.is("POST /api/generate ") {
-            exchange.begin_stream()?;
-            exchange.chunk(&format!(
-                "{{\"model\":\"{CANARY}!\",\"response\":\"{CANARY}\",\"done\":false}}\n"
-            ))?;
-            return Ok(Then::Close);
-        }
-        exchange.answer("200 OK", &format!("{{\"secret\":\"{CANARY}\"}}"))
-    })
-}
-
-/// A proxy with every means, in plain HTTP or in TLS, that says all it can.
-struct Talker {
-    proxy: Proxy,
-    files: TempDir,
-    cli: Cli,
-    certificate: Option<Pair>,
-}
-
-impl Talker {
-    fn start(format: &str, secure: bool) -> Self {
-        let (files, cli) = (tempfile::tempdir().unwrap(), Cli::new(1));
-        let certificate = secure.then(tls::pair);
-        let path = |name: &str| files.path().join(name).display().to_string();
-        let (users, keys, ollama_keys) = (path("users"), path("keys"), path("authorized_keys"));
-        let mut arguments = vec![
-            "--htpasswd",
-            &users,
-            "--api-keys",
-            &keys,
-            "--ollama-keys",
-            &ollama_keys,
-        ];
-        let (chain, key) = (path("tls.crt"), path("tls.key"));
-        if secure {
-            arguments.extend(["--tls-cert", &chain, "--tls-key", &key]);
-        }
-        write_good(files.path(), &cli, certificate.as_ref());
-        let config = format!(
-            "log: {{format: {format}, audit: true}}\naccess: [{{clients: [admin], allow: [Inference, Read, Manage]}}]\n"
-        );
-        Self {
-            proxy: Proxy::traced(&talkative(), &config, &arguments),
-            files,
-            cli,
-            certificate,
-        }
-    }
-
-    /// Sends a request and waits for the beginning of its answer.
-    fn exchange(&self, request: &str) -> bool {
-        let Some(pair) = &self.certificate else {
-            let mut client = self.proxy.client();
-            client.send(request);
-            return client.answer().is_some();
-        };
-        let mut client = tls::connect(self.proxy.address, tls::trusting(&[pair]));
-        client.get_mut().write_all(request.as_bytes()).unwrap();
-        client.read_line(&mut String::new()).is_ok_and(|read| read > 0)
-    }
-
-    /// Everything in which a secret could stand.
-    fn said(&self) -> String {
-        let paths = ["/metrics", "/status", "/readyz", "/livez"];
-        let admin = paths.map(|path| self.proxy.admin(path).body);
-        self.proxy.output() + &admin.concat()
-    }
-
-    /// What nobody may ever see, as it is and in forms that a log could give it.
-    fn secrets(&self) -> Vec<String> {
-        let mut secrets = vec![
-            token("alice", &password()),
-            token("alice", CANARY),
-            hex::encode(Sha256::digest(hashed_key())),
-            STANDARD.encode(Sha256::digest(hashed_key())),
-        ];
-        for secret in [CANARY, USER, ADMIN] {
-            let bytes = secret.as_bytes();
-            secrets.extend([secret.to_owned(), hex::encode(bytes), listed(bytes)]);
-        }
-        let files = ["users", "tls.key"].map(|name| fs::read_to_string(self.files.path().join(name)));
-        for line in files.iter().flatten().flat_map(|file| file.lines()) {
-            let stored = line.strip_prefix("alice:").unwrap_or(line);
-            secrets.extend((!stored.starts_with("-----")).then(|| stored.to_owned()));
-        }
-        secrets
-    }
-
-    #[track_caller]
-    fn check(&self, what: &str) {
-        let said = self.said();
-        for secret in self.secrets() {
-            let line = said.lines().find(|line| line.contains(&secret));
-            assert_eq!(line, None, "{what}: {secret}");
-        }
-    }
-}
-
-/// As `Debug` prints bytes.
-fn listed(bytes: &[u8]) -> String {
-    let numbers: Vec<_> = bytes.iter().map(u8::to_string).collect();
-    numbers.join(", ")
-}
-
-fn write_good(directory: &Path, cli: &Cli, certificate: Option<&Pair>) {
-    let write = |name: &str, content: &str| fs::write(directory.join(name), content).unwrap();
-    let hash = bcrypt::hash_with_salt(password(), 4, [7; 16]).unwrap();
-    write("users", &format!("alice:{hash}\n"));
-    let digest = hex::encode(Sha256::digest(hashed_key()));
-    write(
-        "keys",
-        &format!("user:{USER}\nadmin:{ADMIN}\ndesk:sha256:{digest}\n"),
-    );
-    write(
-        "authorized_keys",
-        &format!("ssh-ed25519 {} laptop\n", cli.public_key()),
-    );
-    if let Some(Pair { certificate, key }) = certificate {
-        write("tls.crt", certificate);
-        write("tls.key", key);
-    }
-}
-
 #[test]
 fn row_85_no_secret_is_in_any_log_metric_or_status() {
     for (format, secure) in [("json", false), ("text", false), ("json", true), ("text", true)] {
         let what = format!("{format}, TLS {secure}");
         let talker = Talker::start(format, secure);
-        let requests = requests(&talker.cli);
+        let requests = requests(&talker);
         for (name, request) in &requests {
-            assert!(talker.exchange(request), "{what}: {name}");
+            assert!(talker.exchange(request, None), "{what}: {name}");
+        }
+        let mut answered = requests.len();
+        let certificates = talker.secured.iter().flat_map(Secured::certificates);
+        for (name, certificate, is_answered) in certificates {
+            answered += usize::from(is_answered);
+            assert_eq!(
+                talker.exchange(&with("Accept: */*"), Some(&certificate)),
+                is_answered,
+                "{what}: {name}"
+            );
         }
         within(SOON, "a trace that is at work", || {
             talker.proxy.output().contains("TRACE")
         });
         within(SOON, "each is logged", || {
             let output = talker.proxy.output();
-            output.matches("bytesSent").count() + output.matches(" sent=").count() >= requests.len()
+            output.matches("bytesSent").count() + output.matches(" sent=").count() >= answered
         });
         let output = talker.proxy.output();
-        for client in ["alice", "desk", "user", "laptop"] {
+        let badge = secure.then_some("badge");
+        for client in ["alice", "desk", "user", "laptop", "robot", "relay"]
+            .into_iter()
+            .chain(badge)
+        {
             assert!(output.contains(client), "{what}: {client} has come in");
         }
         talker.check(&what);
@@ -286,11 +181,17 @@ fn row_85_no_secret_is_in_any_log_metric_or_status() {
 fn row_85_what_breaks_is_not_repeated() {
     let mut talker = Talker::start("json", true);
     let secrets = talker.secrets();
-    let key = talker.certificate.as_ref().map(|pair| pair.key.clone()).unwrap();
+    let key = talker.secured.as_ref().map(|tls| tls.own.key.clone()).unwrap();
     let broken = [
         ("users", format!("alice:{CANARY}\n")),
         ("keys", format!("user:{USER}\nuser:{CANARY} and more\n")),
         ("authorized_keys", format!("ssh-ed25519 {CANARY} laptop\n")),
+        ("jwks.json", format!("{{\"keys\": [{{\"kty\": \"{CANARY}\"}}]}}")),
+        ("secret", CANARY.to_owned()),
+        (
+            "ca.crt",
+            format!("{key}-----BEGIN CERTIFICATE-----\n{CANARY}\n-----END CERTIFICATE-----\n"),
+        ),
         ("tls.key", key.replace("-----END", &format!("{CANARY}-----END"))),
     ];
     for (name, content) in &broken {
@@ -319,17 +220,47 @@ fn row_85_a_malformed_credential_file_is_not_repeated() {
         fs::write(&path, content).unwrap();
         path.display().to_string()
     };
+    let check = |flag: &str, value: &str, fault: &str| {
+        let output = corral_proxy(&["check", flag, value]).output().unwrap();
+        let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert!(
+            !output.status.success() && said.contains(fault) && !said.contains(CANARY),
+            "{fault}: {said}"
+        );
+    };
     let keys = write("keys", &format!("user:{CANARY}\nuser:{CANARY} and more\n"));
     let users = write("users", &format!("alice:{CANARY}\nbob:$2y$99${CANARY}\n"));
     let ollama_keys = write("authorized_keys", &format!("ssh-ed25519 {CANARY} laptop\n"));
-    for arguments in [
-        ["--api-keys", &keys],
-        ["--htpasswd", &users],
-        ["--ollama-keys", &ollama_keys],
-    ] {
-        let output = corral_proxy(&["check"]).args(arguments).output().unwrap();
-        let said = [output.stdout, output.stderr].concat();
-        let said = String::from_utf8(said).unwrap();
-        assert!(!output.status.success() && !said.contains(CANARY), "{said}");
+    check("--api-keys", &keys, "entry `keys`");
+    check("--htpasswd", &users, "entry `users`");
+    check("--ollama-keys", &ollama_keys, "entry `authorized_keys`");
+
+    let set = write("jwks.json", &format!("{{\"keys\": [{{\"kty\": \"{CANARY}\"}}]}}"));
+    let secret = write("secret", CANARY);
+    let authorities = write("ca.crt", &format!("-----BEGIN CERTIFICATE-----\n{CANARY}\n"));
+    let own = tls::pair();
+    let (certificate, key) = (write("tls.crt", &own.certificate), write("tls.key", &own.key));
+    let configurations = [
+        (
+            "jwks.json",
+            format!("credentials: {{jwt: [{{issuer: a, audiences: [b], keys: {{path: {set}}}}}]}}\n"),
+        ),
+        (
+            "secret",
+            format!(
+                "credentials: {{jwt: [{{issuer: a, audiences: [b], algorithms: [HS256], keys: {{path: {secret}}}}}]}}\n"
+            ),
+        ),
+        (
+            "ca.crt",
+            format!(
+                "credentials: {{clientCertificates: {{path: {authorities}}}}}\n\
+                 tls: {{certFile: {certificate}, keyFile: {key}}}\n"
+            ),
+        ),
+    ];
+    for (entry, configuration) in configurations {
+        let path = write("proxy.yaml", &configuration);
+        check("--config", &path, &format!("entry `{entry}`"));
     }
 }

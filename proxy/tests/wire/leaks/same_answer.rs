@@ -13,12 +13,12 @@ use crate::proxy::{ADMIN, Proxy, USER, within};
 use crate::signature::Cli;
 use crate::tokens::issuer::{self, ISSUER, Issuer, claims, now, sign_with_secret, unsigned};
 
-const WRONG: &str = "wrong-key-0123456789";
+pub(super) const WRONG: &str = "wrong-key-0123456789";
 /// A key that was in force and isn't any more.
 const REVOKED: &str = "sk-gone-0123456789abcdef";
 
 /// A path of each API, and how its errors begin.
-const SHAPES: [(&str, &str); 3] = [
+pub(super) const SHAPES: [(&str, &str); 3] = [
     ("/api/chat", "{\"error\":\""),
     ("/v1/chat/completions", "{\"error\":{"),
     ("/v1/messages", "{\"error\":{"),
@@ -189,7 +189,7 @@ fn users(names: &[&str]) -> String {
     lines.collect()
 }
 
-fn ask(target: &str, headers: &str) -> String {
+pub(super) fn ask(target: &str, headers: &str) -> String {
     format!("POST {target} HTTP/1.1\r\nHost: a\r\n{headers}Content-Length: 2\r\n\r\n{{}}")
 }
 

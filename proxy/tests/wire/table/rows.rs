@@ -23,6 +23,7 @@ const HTTP_2_FLOOD: &str = "tests/wire/http2/flood.rs";
 const HTTP_2_MALFORMED: &str = "tests/wire/http2/malformed.rs";
 const H2SPEC: &str = "../tests/tests/http2.rs";
 const LEAKS: &str = "tests/wire/leaks.rs";
+const LEAKS_CERTIFICATES: &str = "tests/wire/leaks/certificates.rs";
 const SAME_ANSWER: &str = "tests/wire/leaks/same_answer.rs";
 const SET: &str = "src/credentials/set/tests.rs";
 const TOKENS: &str = "tests/wire/tokens.rs";
@@ -144,7 +145,7 @@ pub(super) const SECTIONS: &[Section] = &[
     ] },
     Section { title: "What gets out", rows: &[
         row(85, "Secrets in logs at any level, in metrics, status, faults or on the screen", "", Tests(&[(LEAKS, "row_85_no_secret_is_in_any_log_metric_or_status"), (LEAKS, "row_85_what_breaks_is_not_repeated"), (LEAKS, "row_85_a_malformed_credential_file_is_not_repeated"), (SET, "nothing_secret_is_printed")])),
-        row(86, "An answer that tells why somebody isn't let in", "", Tests(&[(SAME_ANSWER, "row_86_the_same_401_for_every_cause"), (SAME_ANSWER, "row_86_the_same_401_when_credentials_change")])),
+        row(86, "An answer that tells why somebody isn't let in", "", Tests(&[(SAME_ANSWER, "row_86_the_same_401_for_every_cause"), (SAME_ANSWER, "row_86_the_same_401_when_credentials_change"), (LEAKS_CERTIFICATES, "row_86_the_same_401_for_every_certificate")])),
         row(87, "The time that a comparison of keys takes", "", Measured("benches/timing/main.rs", "make bench-timing")),
     ] },
 ];
