@@ -19,7 +19,7 @@ use crate::inspect::{Payload, Place};
 use crate::patience::{PatienceError, Patient};
 use crate::stream::events::EventStream;
 use crate::stream::reading::Reading;
-use crate::upstream::Lease;
+use crate::upstream::{Content, ExchangeError};
 
 /// The body of a request to the upstream.
 #[derive(Debug)]
@@ -150,61 +150,55 @@ pub enum BodyError {
     Cut(NoLonger),
     /// The upstream left.
     #[error("the upstream ended the response early: {0}")]
-    Upstream(hyper::Error),
+    Upstream(ExchangeError),
 }
 
 /// What comes next of a response; none at its end.
 pub type NextFrame = Option<Result<Frame<Bytes>, BodyError>>;
 
-/// A response that comes from the upstream. It holds the admission, and the connection that it comes on.
+/// A response that comes from the upstream. It holds the admission.
 #[derive(Debug)]
 pub struct UpstreamBody {
-    incoming: Incoming,
+    content: Content,
+    /// Why there is no more of it.
+    broken: Option<ExchangeError>,
     admission: Admission,
-    lease: Option<Lease>,
 }
 
 impl UpstreamBody {
     /// The body of the upstream's response.
-    pub const fn new(incoming: Incoming, admission: Admission, lease: Lease) -> Self {
+    pub const fn new(content: Content, admission: Admission) -> Self {
         Self {
-            incoming,
+            content,
+            broken: None,
             admission,
-            lease: Some(lease),
         }
     }
 
     /// What comes next.
     pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<NextFrame> {
         if let Poll::Ready(reason) = self.admission.poll_cut(context) {
-            self.lease = None;
+            self.content.close();
             return Poll::Ready(Some(Err(BodyError::Cut(reason))));
         }
-        let frame = ready!(Pin::new(&mut self.incoming).poll_frame(context));
-        if frame.is_none() || self.incoming.is_end_stream() {
-            self.finish();
+        if let Some(error) = self.broken.take() {
+            return Poll::Ready(Some(Err(BodyError::Upstream(error))));
         }
-        Poll::Ready(frame.map(|frame| frame.map_err(BodyError::Upstream)))
+        match ready!(Pin::new(&mut self.content).poll_frame(context)) {
+            Some(Err(error)) => {
+                // hyper ends the connection at an error, with what it still has to write: it may do that first.
+                self.broken = Some(error);
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Some(Ok(frame)) => Poll::Ready(Some(Ok(frame))),
+            None => Poll::Ready(None),
+        }
     }
 
     /// The part that the request's body reports to.
     pub fn in_flight(&self) -> Arc<InFlight> {
         self.admission.in_flight()
-    }
-
-    fn finish(&mut self) {
-        if let Some(lease) = self.lease.take() {
-            lease.finish(self.admission.upload_is_complete());
-        }
-    }
-}
-
-impl Drop for UpstreamBody {
-    fn drop(&mut self) {
-        // hyper doesn't poll a body that is empty from the start.
-        if self.incoming.is_end_stream() {
-            self.finish();
-        }
     }
 }
 
@@ -274,7 +268,7 @@ impl Body for ResponseBody {
     fn is_end_stream(&self) -> bool {
         match &self.source {
             Source::Own(bytes) => bytes.is_none(),
-            Source::Upstream(Answer::Plain(body)) => body.incoming.is_end_stream(),
+            Source::Upstream(Answer::Plain(body)) => body.content.is_end_stream(),
             Source::Upstream(Answer::Events(events)) => events.is_end_stream(),
         }
     }
@@ -282,7 +276,7 @@ impl Body for ResponseBody {
     fn size_hint(&self) -> SizeHint {
         match &self.source {
             Source::Own(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
-            Source::Upstream(Answer::Plain(body)) => body.incoming.size_hint(),
+            Source::Upstream(Answer::Plain(body)) => body.content.size_hint(),
             Source::Upstream(Answer::Events(_)) => SizeHint::new(),
         }
     }

@@ -4,9 +4,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri};
-use http_body::Body;
-use hyper::body::Incoming;
+use http::{HeaderMap, HeaderValue, Request, Response, Uri};
 use thiserror::Error;
 
 use crate::admit::Admission;
@@ -19,7 +17,7 @@ use crate::stream::Plan;
 use crate::stream::events::EventStream;
 use crate::stream::late::Late;
 use crate::stream::reading::Reading;
-use crate::upstream::{Lease, Upstream, UpstreamError};
+use crate::upstream::{Content, Upstream, UpstreamError};
 
 /// Why there is no answer. What the upstream's address is, the client isn't told.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
@@ -39,7 +37,7 @@ pub enum ForwardError {
 }
 
 /// What comes of a request that is sent.
-type Outcome = Result<(Response<Incoming>, Lease), UpstreamError>;
+type Outcome = Result<Response<Content>, UpstreamError>;
 /// A request that is sent, wherever one waits for its response.
 pub type Sent = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 
@@ -97,16 +95,12 @@ fn answer(
     plan: Plan,
     sent: Outcome,
 ) -> Result<Response<Answer>, Rejection> {
-    let (response, lease) = sent.map_err(|error| failure(&admission, limit, &error))?;
-    let (mut head, incoming) = response.into_parts();
-    // Nobody asked for another protocol.
-    if head.status == StatusCode::SWITCHING_PROTOCOLS {
-        return Err(ForwardError::NoResponse.into());
-    }
+    let response = sent.map_err(|error| failure(&admission, limit, &error))?;
+    let (mut head, content) = response.into_parts();
     headers::for_client(&mut head.headers);
     let needs_care = EventStream::is_needed(head.status, &head.headers, &admission, plan);
     let shape = Shape::of(admission.target().route());
-    let body = UpstreamBody::new(incoming, admission, lease);
+    let body = UpstreamBody::new(content, admission);
     let answer = if needs_care {
         Answer::Events(Box::new(EventStream::new(body, shape, plan)))
     } else {
@@ -140,19 +134,11 @@ fn rebuild(
 ) -> Request<RequestBody> {
     let target = admission.target();
     let reading = Reading::of(plan);
-    let is_held = payload.is_held();
-    let may_grow = reading.as_ref().is_some_and(|reading| reading.may_add());
     let body = RequestBody::client(payload, admission.in_flight(), reading);
-    let length = body.size_hint().exact();
     let mut request = Request::new(body);
     *request.method_mut() = target.method().clone();
     *request.uri_mut() = Uri::from(target.path_and_query().clone());
     *request.headers_mut() = headers::for_upstream(headers, host, forwarded);
-    match length {
-        Some(length) if is_held => headers::frame_by_length(request.headers_mut(), length),
-        None if may_grow => headers::frame_by_chunks(request.headers_mut()),
-        _ => {}
-    }
     request
 }
 

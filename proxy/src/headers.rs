@@ -49,17 +49,6 @@ pub fn for_upstream(received: HeaderMap, host: HeaderValue, forwarded: Forwarded
     headers
 }
 
-/// Frames a body that is there as a whole, however it was framed when it came.
-pub fn frame_by_length(headers: &mut HeaderMap, length: u64) {
-    headers.remove(TRANSFER_ENCODING);
-    headers.insert(CONTENT_LENGTH, length.into());
-}
-
-/// Frames a body whose length isn't known yet: hyper sends it in chunks.
-pub fn frame_by_chunks(headers: &mut HeaderMap) {
-    headers.remove(CONTENT_LENGTH);
-}
-
 /// What Ollama and the APIs that it speaks read from a request, what describes its body, and what traces it.
 /// `Content-Length` and `Transfer-Encoding` are the framing that hyper has checked and writes anew.
 pub fn is_forwarded(name: &HeaderName) -> bool {

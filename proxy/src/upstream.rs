@@ -1,30 +1,41 @@
-//! The way to an Ollama: connections that are kept alive and used again.
+//! The way to an Ollama: HTTP/1.1 (RFC 9112) over connections that are kept alive and used again.
 //!
-//! The pool is our own because three things matter here that hyper-util's hides: a connection that a client leaves is
-//! closed at once, so that Ollama stops generating; a request is sent a second time only when hyper gives it back
-//! unsent; and refused and timed-out connects are told apart.
+//! It is our own because four things matter here that general clients hide: whoever waits for the answer drives the
+//! connection, so that a stream costs no task, channel or buffer more; a connection that a client leaves is closed at
+//! once, so that Ollama stops generating; a request is sent a second time only where nothing can have been done twice;
+//! and refused and timed-out connects are told apart.
+//!
+//! [`upload`] writes a request, [`head`] and [`chunked`] take a response apart (both pure), [`connection`] does the
+//! reading and writing, [`content`] is the body on its way.
 
+pub mod chunked;
+mod connection;
+mod content;
+pub mod head;
+mod upload;
+
+use std::error;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use std::{io, net::IpAddr};
 
 use http::{HeaderValue, Request, Response};
-use hyper::body::Incoming;
-use hyper::client::conn::http1::{Builder, SendRequest};
-use hyper_util::rt::TokioIo;
 use thiserror::Error;
 use tokio::net::TcpStream;
-use tokio::task::AbortHandle;
 use url::{Host, Url};
 
+pub use self::content::Content;
+
+use self::chunked::ChunkError;
+use self::connection::Connection;
+use self::head::HeadError;
+use self::upload::Upload;
 use crate::body::RequestBody;
 
 /// How long an unused connection is kept.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How many unused connections are kept.
 const MOST_IDLE: usize = 256;
-/// How long a connection may take to be ready again after a response.
-const READY_TIMEOUT: Duration = Duration::from_secs(1);
 const HTTP_PORT: u16 = 80;
 
 /// An Ollama.
@@ -39,28 +50,8 @@ pub struct Upstream {
 
 #[derive(Debug)]
 struct Idle {
-    connection: Connection,
+    connection: Box<Connection>,
     since: Instant,
-}
-
-/// Dropping it closes the connection, whatever is under way on it.
-#[derive(Debug)]
-struct Connection {
-    sender: SendRequest<RequestBody>,
-    task: AbortHandle,
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-/// The use of a connection for one exchange. Dropped without [`Lease::finish`], the connection is closed.
-#[derive(Debug)]
-pub struct Lease {
-    connection: Connection,
-    upstream: Arc<Upstream>,
 }
 
 /// Why the upstream gave no response.
@@ -73,8 +64,38 @@ pub enum UpstreamError {
     #[error("no connection in time")]
     ConnectTimeout,
     /// The exchange broke.
+    #[error(transparent)]
+    Exchange(#[from] ExchangeError),
+}
+
+/// Why an exchange broke.
+#[derive(Debug, Error)]
+pub enum ExchangeError {
+    /// The upstream ended it.
+    #[error("the connection was closed")]
+    Closed,
+    /// The connection broke.
     #[error("{0}")]
-    Exchange(hyper::Error),
+    Io(io::Error),
+    /// No response of HTTP/1.
+    #[error("no valid response: {0}")]
+    Head(#[from] HeadError),
+    /// No chunked coding where the head said so.
+    #[error("no valid response: {0}")]
+    Chunk(#[from] ChunkError),
+    /// The request's body broke.
+    #[error("the request's body: {0}")]
+    Upload(Box<dyn error::Error + Send + Sync>),
+    /// The request's body isn't as long as it said.
+    #[error("the request's body isn't as long as it said")]
+    UploadLength,
+}
+
+impl ExchangeError {
+    /// Whether the connection is at fault, not what was said on it.
+    const fn is_of_connection(&self) -> bool {
+        matches!(self, Self::Closed | Self::Io(_))
+    }
 }
 
 impl Upstream {
@@ -105,44 +126,36 @@ impl Upstream {
     /// No connection, or the exchange broke.
     pub async fn send(
         self: &Arc<Self>,
-        mut request: Request<RequestBody>,
-    ) -> Result<(Response<Incoming>, Lease), UpstreamError> {
+        request: Request<RequestBody>,
+    ) -> Result<Response<Content>, UpstreamError> {
+        let method = request.method().clone();
+        let mut upload = Upload::new(request);
         loop {
             let (mut connection, reused) = match self.take_idle() {
                 Some(connection) => (connection, true),
                 // Boxed: it is rare, and would make each request larger.
                 None => (Box::pin(self.connect()).await?, false),
             };
-            match connection.sender.try_send_request(request).await {
-                Ok(response) => {
-                    return Ok((
-                        response,
-                        Lease {
-                            connection,
-                            upstream: Arc::clone(self),
-                        },
-                    ));
-                }
-                Err(mut error) => match error.take_message() {
-                    // The upstream closed the kept connection before anything was written on it.
-                    Some(unsent) if reused => request = unsent,
-                    _ => return Err(UpstreamError::Exchange(error.into_error())),
-                },
+            match connection.exchange(upload, &method).await {
+                Ok(head) => return Ok(Content::after(head, connection, Arc::clone(self))),
+                // The upstream closed the kept connection meanwhile.
+                Err((_, Some(again))) if reused => upload = again,
+                Err((error, _)) => return Err(error.into()),
             }
         }
     }
 
-    fn take_idle(&self) -> Option<Connection> {
+    fn take_idle(&self) -> Option<Box<Connection>> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         while let Some(Idle { connection, since }) = idle.pop() {
-            if connection.sender.is_ready() && since.elapsed() < IDLE_TIMEOUT {
+            if connection.is_open() && since.elapsed() < IDLE_TIMEOUT {
                 return Some(connection);
             }
         }
         None
     }
 
-    fn keep(&self, connection: Connection) {
+    fn keep(&self, connection: Box<Connection>) {
         let now = Instant::now();
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         // The oldest stand first: the last one kept is the first one used.
@@ -159,25 +172,14 @@ impl Upstream {
         }
     }
 
-    async fn connect(&self) -> Result<Connection, UpstreamError> {
+    async fn connect(&self) -> Result<Box<Connection>, UpstreamError> {
         let connecting = TcpStream::connect((self.host.as_str(), self.port));
         let stream = tokio::time::timeout(self.connect_timeout, connecting)
             .await
             .map_err(|_| UpstreamError::ConnectTimeout)?
             .and_then(|stream| stream.set_nodelay(true).map(|()| stream))
             .map_err(connect_error)?;
-        let (mut sender, driver) = Builder::new()
-            .handshake(TokioIo::new(stream))
-            .await
-            .map_err(UpstreamError::Exchange)?;
-        let task = tokio::spawn(async move {
-            if let Err(error) = driver.await {
-                tracing::debug!(%error, "a connection to the upstream ended");
-            }
-        })
-        .abort_handle();
-        sender.ready().await.map_err(UpstreamError::Exchange)?;
-        Ok(Connection { sender, task })
+        Ok(Box::new(Connection::new(stream)))
     }
 }
 
@@ -203,27 +205,6 @@ fn host_header(url: &Url, port: u16) -> HeaderValue {
     };
     // A URL's host is ASCII without controls, which is what a header's value may be.
     HeaderValue::try_from(format!("{host}:{port}")).unwrap_or(HeaderValue::from_static("localhost"))
-}
-
-impl Lease {
-    /// The response has been read to its end: keeps the connection for the next request. One on which the request's
-    /// body isn't through (the upstream answered early) is closed.
-    pub fn finish(self, upload_is_complete: bool) {
-        let Self {
-            mut connection,
-            upstream,
-        } = self;
-        if connection.sender.is_ready() {
-            upstream.keep(connection);
-        } else if upload_is_complete && !connection.sender.is_closed() {
-            tokio::spawn(async move {
-                let ready = tokio::time::timeout(READY_TIMEOUT, connection.sender.ready()).await;
-                if let Ok(Ok(())) = ready {
-                    upstream.keep(connection);
-                }
-            });
-        }
-    }
 }
 
 #[cfg(test)]

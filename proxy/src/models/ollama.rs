@@ -8,7 +8,6 @@ use bytes::{Buf, Bytes, BytesMut};
 use http::header::{CONTENT_TYPE, HOST};
 use http::{HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Limited};
-use hyper::body::Incoming;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -17,7 +16,7 @@ use tokio::time::timeout;
 
 use crate::body::RequestBody;
 use crate::config::Model;
-use crate::upstream::{Lease, Upstream, UpstreamError};
+use crate::upstream::{Content, Upstream, UpstreamError};
 
 /// How long a question may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -128,13 +127,13 @@ impl Ollama {
             keep_loaded: _,
         } = model;
         let body = json!({ "model": name, "insecure": insecure, "stream": true });
-        let (mut incoming, lease) = self
+        let mut content = self
             .send(Method::POST, "/api/pull", Some(&body), PULL_TIMEOUT)
             .await?;
         let mut layers = Layers::default();
         let mut lines = Lines::default();
         let mut succeeded = false;
-        while let Some(chunk) = next_chunk(&mut incoming).await? {
+        while let Some(chunk) = next_chunk(&mut content).await? {
             lines.push(&chunk)?;
             while let Some(progress) = lines.next()? {
                 if let Some(error) = progress.error {
@@ -144,7 +143,6 @@ impl Ollama {
                 tell(layers.note(progress));
             }
         }
-        lease.finish(true);
         if succeeded {
             Ok(())
         } else {
@@ -160,9 +158,8 @@ impl Ollama {
         limit: Duration,
     ) -> Result<T, OllamaError> {
         let answer = async {
-            let (incoming, lease) = self.send(method, path, body, limit).await?;
-            let bytes = collect(incoming).await?;
-            lease.finish(true);
+            let content = self.send(method, path, body, limit).await?;
+            let bytes = collect(content).await?;
             serde_json::from_slice(&bytes).map_err(|error| OllamaError::Unreadable(error.to_string()))
         };
         timeout(limit, answer).await.map_err(|_| OllamaError::Timeout)?
@@ -175,7 +172,7 @@ impl Ollama {
         path: &'static str,
         body: Option<&Value>,
         limit: Duration,
-    ) -> Result<(Incoming, Lease), OllamaError> {
+    ) -> Result<Content, OllamaError> {
         let body = body.map(ToString::to_string).unwrap_or_default();
         let mut request = Request::new(RequestBody::own(body));
         *request.method_mut() = method;
@@ -189,10 +186,10 @@ impl Ollama {
         let sent = timeout(limit, self.upstream.send(request))
             .await
             .map_err(|_| OllamaError::Timeout)?;
-        let (response, lease) = sent?;
+        let response = sent?;
         let status = response.status();
         if status.is_success() {
-            return Ok((response.into_body(), lease));
+            return Ok(response.into_body());
         }
         let bytes = timeout(ANSWER_TIMEOUT, collect(response.into_body())).await;
         Err(refusal(status, &bytes.map_err(|_| OllamaError::Timeout)??))
@@ -206,19 +203,19 @@ fn refusal(status: StatusCode, bytes: &[u8]) -> OllamaError {
     OllamaError::Said(said.unwrap_or_else(|| format!("Ollama answered {status}")))
 }
 
-async fn collect(incoming: Incoming) -> Result<Bytes, OllamaError> {
-    let collected = Limited::new(incoming, LARGEST_ANSWER).collect().await;
+async fn collect(content: Content) -> Result<Bytes, OllamaError> {
+    let collected = Limited::new(content, LARGEST_ANSWER).collect().await;
     collected
         .map(http_body_util::Collected::to_bytes)
         .map_err(|error| OllamaError::Unreadable(error.to_string()))
 }
 
-async fn next_chunk(incoming: &mut Incoming) -> Result<Option<Bytes>, OllamaError> {
-    let frame = timeout(PULL_TIMEOUT, incoming.frame())
+async fn next_chunk(content: &mut Content) -> Result<Option<Bytes>, OllamaError> {
+    let frame = timeout(PULL_TIMEOUT, content.frame())
         .await
         .map_err(|_| OllamaError::Timeout)?;
     let Some(frame) = frame else { return Ok(None) };
-    let frame = frame.map_err(|error| OllamaError::Upstream(UpstreamError::Exchange(error)))?;
+    let frame = frame.map_err(|error| OllamaError::Upstream(error.into()))?;
     Ok(Some(frame.into_data().unwrap_or_default()))
 }
 

@@ -8,7 +8,6 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response, StatusCode};
 use http_body_util::{BodyExt, Collected, Limited};
-use hyper::body::Incoming;
 use serde_json::Value;
 
 use super::is_events;
@@ -18,7 +17,7 @@ use crate::forward::{ForwardError, Sent, failure, unless_cut};
 use crate::headers;
 use crate::in_force::NoLonger;
 use crate::reject::{Rejection, Shape};
-use crate::upstream::Lease;
+use crate::upstream::Content;
 
 /// Bytes of the longest error that is read.
 const LONGEST_ERROR: usize = 64 << 10;
@@ -79,7 +78,7 @@ impl Late {
 }
 
 async fn answer(sent: Sent, admission: Admission, limit: u64, shape: Shape) -> Result<Answer, NoLonger> {
-    let (response, lease) = match unless_cut(&admission, pin!(sent)).await? {
+    let response = match unless_cut(&admission, pin!(sent)).await? {
         Ok(answered) => answered,
         Err(error) => {
             let rejection = failure(&admission, limit, &error);
@@ -87,18 +86,14 @@ async fn answer(sent: Sent, admission: Admission, limit: u64, shape: Shape) -> R
         }
     };
     if response.status() == StatusCode::OK && is_events(response.headers()) {
-        return Ok(Answer::Stream(UpstreamBody::new(
-            response.into_body(),
-            admission,
-            lease,
-        )));
+        return Ok(Answer::Stream(UpstreamBody::new(response.into_body(), admission)));
     }
-    let failure = unless_cut(&admission, pin!(read_error(response, lease, shape))).await?;
+    let failure = unless_cut(&admission, pin!(read_error(response, shape))).await?;
     Ok(Answer::Error(failure))
 }
 
-/// What isn't a stream is an error. Its connection isn't used again.
-async fn read_error(response: Response<Incoming>, _lease: Lease, shape: Shape) -> Failure {
+/// What isn't a stream is an error.
+async fn read_error(response: Response<Content>, shape: Shape) -> Failure {
     let status = response.status();
     if !status.is_client_error() && !status.is_server_error() {
         return rejected(&ForwardError::NoResponse.into(), shape);

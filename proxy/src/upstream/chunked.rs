@@ -1,0 +1,234 @@
+//! The chunked transfer coding of a response (RFC 9112, section 7.1), taken apart as it comes.
+
+use bytes::{Buf, Bytes};
+use thiserror::Error;
+
+/// The most bytes between the data of two chunks, and of the trailers, which end here.
+const MOST_FRAMING: usize = 8 << 10;
+/// Digits of the largest size.
+const MOST_DIGITS: u8 = 16;
+
+/// How far a chunked body is.
+#[derive(Debug)]
+pub struct Chunked {
+    state: State,
+    /// Bytes since the last data.
+    framing: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Size { size: u64, digits: u8 },
+    Extension { size: u64 },
+    SizeEnd { size: u64 },
+    Data { left: u64 },
+    DataReturn,
+    DataEnd,
+    LineBegin,
+    Trailer,
+    TrailerEnd,
+    LastEnd,
+    Ended,
+}
+
+/// What isn't the chunked coding.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum ChunkError {
+    /// No hexadecimal digits where a chunk begins, or more than 16.
+    #[error("a chunk without a size")]
+    Size,
+    /// A line, or the data of a chunk, doesn't end in CR LF.
+    #[error("a chunk without its line end")]
+    LineEnd,
+    /// Extensions or trailers of more than 8 KiB.
+    #[error("too much beside the data of chunks")]
+    TooLong,
+}
+
+const BEGIN: State = State::Size { size: 0, digits: 0 };
+
+impl Default for Chunked {
+    fn default() -> Self {
+        Self {
+            state: BEGIN,
+            framing: 0,
+        }
+    }
+}
+
+impl Chunked {
+    /// Takes the next data out of what was read; none where more has to be read first.
+    ///
+    /// # Errors
+    /// It isn't the chunked coding.
+    pub fn next(&mut self, read: &mut Bytes) -> Result<Option<Bytes>, ChunkError> {
+        self.skip_framing(read)?;
+        let State::Data { left } = self.state else {
+            return Ok(None);
+        };
+        if read.is_empty() {
+            return Ok(None);
+        }
+        let length = usize::try_from(left).unwrap_or(usize::MAX).min(read.len());
+        let data = read.split_to(length);
+        self.framing = 0;
+        self.state = match left - length as u64 {
+            0 => State::DataReturn,
+            left => State::Data { left },
+        };
+        // The end often comes with the last data, and whoever has it need not wait for more.
+        self.skip_framing(read)?;
+        Ok(Some(data))
+    }
+
+    /// Whether it has come to its end.
+    pub fn is_ended(&self) -> bool {
+        self.state == State::Ended
+    }
+
+    fn skip_framing(&mut self, read: &mut Bytes) -> Result<(), ChunkError> {
+        let mut skipped = 0;
+        for &byte in read.iter() {
+            if matches!(self.state, State::Data { .. } | State::Ended) {
+                break;
+            }
+            self.state = after(self.state, byte)?;
+            skipped += 1;
+        }
+        read.advance(skipped);
+        self.framing += skipped;
+        if self.framing > MOST_FRAMING {
+            return Err(ChunkError::TooLong);
+        }
+        Ok(())
+    }
+}
+
+fn after(state: State, byte: u8) -> Result<State, ChunkError> {
+    Ok(match (state, byte) {
+        (State::Size { size, digits: 1.. }, b'\r') => State::SizeEnd { size },
+        (State::Size { size, digits: 1.. }, b';' | b' ' | b'\t') => State::Extension { size },
+        (State::Size { size, digits }, byte) => State::Size {
+            size: size << 4 | hexadecimal(byte)?,
+            digits: Some(digits + 1)
+                .filter(|digits| *digits <= MOST_DIGITS)
+                .ok_or(ChunkError::Size)?,
+        },
+        (State::Extension { size }, b'\r') => State::SizeEnd { size },
+        (State::Extension { .. } | State::LineBegin | State::Trailer, b'\n') => {
+            return Err(ChunkError::LineEnd);
+        }
+        (State::Extension { size }, _) => State::Extension { size },
+        (State::SizeEnd { size: 0 } | State::TrailerEnd, b'\n') => State::LineBegin,
+        (State::SizeEnd { size }, b'\n') => State::Data { left: size },
+        (State::DataReturn, b'\r') => State::DataEnd,
+        (State::DataEnd, b'\n') => BEGIN,
+        (State::LineBegin, b'\r') => State::LastEnd,
+        (State::Trailer, b'\r') => State::TrailerEnd,
+        (State::LineBegin | State::Trailer, _) => State::Trailer,
+        (State::LastEnd, b'\n') => State::Ended,
+        _ => return Err(ChunkError::LineEnd),
+    })
+}
+
+fn hexadecimal(byte: u8) -> Result<u64, ChunkError> {
+    char::from(byte)
+        .to_digit(16)
+        .map(u64::from)
+        .ok_or(ChunkError::Size)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The data of a body that comes in pieces of such a size, whether it has ended, and what follows it.
+    fn decode(body: &str, size: usize) -> Result<(String, bool, String), ChunkError> {
+        let mut chunked = Chunked::default();
+        let (mut data, mut rest) = (Vec::new(), Vec::new());
+        for piece in body.as_bytes().chunks(size) {
+            let mut read = Bytes::copy_from_slice(piece);
+            while let Some(found) = chunked.next(&mut read)? {
+                data.extend_from_slice(&found);
+            }
+            rest.extend_from_slice(&read);
+        }
+        Ok((
+            String::from_utf8(data).unwrap(),
+            chunked.is_ended(),
+            String::from_utf8(rest).unwrap(),
+        ))
+    }
+
+    #[test]
+    fn data_is_found_however_it_comes() {
+        let cases = [
+            ("nothing", "0\r\n\r\n", "", true, ""),
+            ("one", "3\r\nabc\r\n0\r\n\r\n", "abc", true, ""),
+            ("two", "3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n", "abcde", true, ""),
+            (
+                "either case",
+                "A\r\n0123456789\r\na\r\n0123456789\r\n",
+                "01234567890123456789",
+                false,
+                "",
+            ),
+            ("zeros before", "0003\r\nabc\r\n000\r\n\r\n", "abc", true, ""),
+            ("extensions", "3;a=b\r\nabc\r\n0 ;c\r\n\r\n", "abc", true, ""),
+            ("trailers", "1\r\na\r\n0\r\nX: y\r\nZ: \r\n\r\n", "a", true, ""),
+            (
+                "line ends in data",
+                "4\r\n\r\n\r\n\r\n0\r\n\r\n",
+                "\r\n\r\n",
+                true,
+                "",
+            ),
+            ("not all yet", "5\r\nab", "ab", false, ""),
+            (
+                "more after it",
+                "1\r\na\r\n0\r\n\r\nHTTP/1.1",
+                "a",
+                true,
+                "HTTP/1.1",
+            ),
+        ];
+        for (name, body, data, ended, rest) in cases {
+            for size in 1..=body.len() {
+                assert_eq!(
+                    decode(body, size),
+                    Ok((data.to_owned(), ended, rest.to_owned())),
+                    "{name}, in pieces of {size}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn what_isnt_chunked_is_an_error() {
+        let long = format!("1;{}\r\na\r\n", "x".repeat(MOST_FRAMING));
+        let cases = [
+            ("no size", "\r\n", ChunkError::Size),
+            ("no number", "x\r\n", ChunkError::Size),
+            ("an extension without a size", ";a\r\n", ChunkError::Size),
+            ("a sign", "+3\r\nabc\r\n", ChunkError::Size),
+            ("a prefix", "0x3\r\nabc\r\n", ChunkError::Size),
+            ("17 digits", "00000000000000003\r\nabc\r\n", ChunkError::Size),
+            ("only a line feed", "3\nabc\r\n", ChunkError::Size),
+            ("only a line feed, later", "3;a\nabc\r\n", ChunkError::LineEnd),
+            ("only a carriage return", "3\rabc\r\n", ChunkError::LineEnd),
+            ("more data than said", "3\r\nabcd\r\n", ChunkError::LineEnd),
+            (
+                "a trailer without its end",
+                "0\r\na\nb\r\n\r\n",
+                ChunkError::LineEnd,
+            ),
+            ("an end that isn't one", "0\r\n\rx", ChunkError::LineEnd),
+            ("a long extension", &long, ChunkError::TooLong),
+        ];
+        for (name, body, error) in cases {
+            for size in [1, 2, body.len()] {
+                assert_eq!(decode(body, size), Err(error), "{name}, in pieces of {size}");
+            }
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! A request on its way out (RFC 9112, sections 3 to 7): its head, and its body as it comes.
+
+use std::io::{self, ErrorKind, IoSlice, Write};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes};
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{HeaderName, Request};
+use http_body::Body;
+use tokio::io::AsyncWrite;
+use tokio::net::TcpStream;
+
+use super::ExchangeError;
+use crate::body::RequestBody;
+
+/// Bytes of most heads.
+const MOST_HEADS: usize = 512;
+/// What follows a chunk's data.
+const CHUNK_END: &[u8] = b"\r\n";
+/// What follows the data of all chunks.
+const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+/// What follows a chunk's data after which there is no other.
+const LAST_CHUNK_END: &[u8] = b"\r\n0\r\n\r\n";
+
+/// A request, and how much of it is written.
+#[derive(Debug)]
+pub(super) struct Upload {
+    /// The head, and what frames the body's pieces.
+    text: Vec<u8>,
+    /// How much of the text is written.
+    written: usize,
+    /// What of the body comes after the text.
+    piece: Bytes,
+    /// What comes after the piece.
+    tail: &'static [u8],
+    /// What is still to come; none after its end.
+    body: Option<RequestBody>,
+    framing: Framing,
+    has_begun: bool,
+    has_waited: bool,
+    may_repeat: bool,
+}
+
+#[derive(Debug)]
+enum Framing {
+    /// So many bytes are still to come.
+    Length(u64),
+    Chunked,
+}
+
+impl Upload {
+    /// A request of HTTP/1.1. How its body is framed is said here, whatever the fields say.
+    pub(super) fn new(request: Request<RequestBody>) -> Self {
+        let (head, body) = request.into_parts();
+        let framing = body.size_hint().exact().map_or(Framing::Chunked, Framing::Length);
+        let body = Some(body).filter(|_| !matches!(framing, Framing::Length(0)));
+        Self {
+            text: text(&head, &framing),
+            written: 0,
+            piece: Bytes::new(),
+            tail: &[],
+            may_repeat: body.is_none() && head.method.is_safe(),
+            body,
+            framing,
+            has_begun: false,
+            has_waited: false,
+        }
+    }
+
+    /// The same once more, on another connection. None where the upstream may have begun to do what it says (RFC 9110,
+    /// section 9.2.2).
+    pub(super) fn again(mut self) -> Option<Self> {
+        if self.has_begun && !self.may_repeat {
+            return None;
+        }
+        self.has_begun = false;
+        self.written = 0;
+        Some(self)
+    }
+
+    /// Whether all of it is written.
+    pub(super) fn is_complete(&self) -> bool {
+        self.body.is_none() && !self.has_more_to_write()
+    }
+
+    const fn has_more_to_write(&self) -> bool {
+        self.written < self.text.len() || !self.piece.is_empty() || !self.tail.is_empty()
+    }
+
+    /// Writes what there is. The head waits for the first piece of a body that is already there, so that both go out in
+    /// one packet.
+    ///
+    /// # Errors
+    /// The body breaks, or the connection does.
+    pub(super) fn poll(
+        &mut self,
+        stream: &mut TcpStream,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<(), ExchangeError>> {
+        loop {
+            let waits = self.piece.is_empty() && self.poll_piece(context)?.is_pending();
+            if waits && !self.has_waited {
+                self.has_waited = true;
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            while self.has_more_to_write() {
+                ready!(self.poll_write(stream, context)).map_err(ExchangeError::Io)?;
+            }
+            if self.body.is_none() {
+                return Poll::Ready(Ok(()));
+            }
+            if waits {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Makes the next piece of the body the one to write.
+    fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Result<(), ExchangeError>> {
+        while let Some(body) = &mut self.body {
+            let frame = ready!(Pin::new(&mut *body).poll_frame(context));
+            let is_last = body.is_end_stream();
+            let Some(frame) = frame.transpose().map_err(ExchangeError::Upload)? else {
+                self.end()?;
+                break;
+            };
+            // Trailers end here, as in all bodies that come from clients.
+            let piece = frame.into_data().unwrap_or_default();
+            if !piece.is_empty() {
+                self.begin_piece(piece, is_last)?;
+                break;
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn begin_piece(&mut self, piece: Bytes, is_last: bool) -> Result<(), ExchangeError> {
+        match &mut self.framing {
+            Framing::Length(left) => {
+                *left = left
+                    .checked_sub(piece.len() as u64)
+                    .ok_or(ExchangeError::UploadLength)?;
+                if *left == 0 {
+                    self.body = None;
+                }
+            }
+            Framing::Chunked => {
+                self.forget_what_is_written();
+                write!(self.text, "{:x}\r\n", piece.len()).map_err(ExchangeError::Io)?;
+                self.tail = if is_last { LAST_CHUNK_END } else { CHUNK_END };
+                if is_last {
+                    self.body = None;
+                }
+            }
+        }
+        self.piece = piece;
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<(), ExchangeError> {
+        self.body = None;
+        match self.framing {
+            Framing::Length(0) => {}
+            Framing::Length(_) => return Err(ExchangeError::UploadLength),
+            Framing::Chunked => self.tail = LAST_CHUNK,
+        }
+        Ok(())
+    }
+
+    fn forget_what_is_written(&mut self) {
+        if self.written == self.text.len() {
+            self.text.clear();
+            self.written = 0;
+        }
+    }
+
+    fn poll_write(&mut self, stream: &mut TcpStream, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let text = &self.text[self.written..];
+        let parts = [text, &self.piece, self.tail].map(IoSlice::new);
+        let length = ready!(Pin::new(stream).poll_write_vectored(context, &parts))?;
+        if length == 0 {
+            return Poll::Ready(Err(ErrorKind::WriteZero.into()));
+        }
+        let of_text = length.min(text.len());
+        let of_piece = (length - of_text).min(self.piece.len());
+        self.has_begun = true;
+        self.written += of_text;
+        self.piece.advance(of_piece);
+        self.tail = &self.tail[length - of_text - of_piece..];
+        Poll::Ready(Ok(()))
+    }
+}
+
+fn text(head: &Parts, framing: &Framing) -> Vec<u8> {
+    let mut text = Vec::with_capacity(MOST_HEADS);
+    let target = head.uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    for part in [head.method.as_str(), " ", target, " HTTP/1.1\r\n"] {
+        text.extend_from_slice(part.as_bytes());
+    }
+    for (name, value) in &head.headers {
+        if *name != CONTENT_LENGTH && *name != TRANSFER_ENCODING {
+            add_field(&mut text, name, value.as_bytes());
+        }
+    }
+    match framing {
+        Framing::Length(0) if head.method.is_safe() => {}
+        Framing::Length(length) => add_field(&mut text, &CONTENT_LENGTH, length.to_string().as_bytes()),
+        Framing::Chunked => add_field(&mut text, &TRANSFER_ENCODING, b"chunked"),
+    }
+    text.extend_from_slice(b"\r\n");
+    text
+}
+
+fn add_field(text: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
+    for part in [name.as_str().as_bytes(), b": ", value, b"\r\n"] {
+        text.extend_from_slice(part);
+    }
+}
