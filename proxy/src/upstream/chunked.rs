@@ -29,6 +29,7 @@ enum State {
     TrailerEnd,
     LastEnd,
     Ended,
+    Broken(ChunkError),
 }
 
 /// What isn't the chunked coding.
@@ -62,13 +63,12 @@ impl Chunked {
     /// # Errors
     /// It isn't the chunked coding.
     pub fn next(&mut self, read: &mut Bytes) -> Result<Option<Bytes>, ChunkError> {
-        self.skip_framing(read)?;
-        let State::Data { left } = self.state else {
-            return Ok(None);
+        self.skip_framing(read);
+        let left = match self.state {
+            State::Data { left } if !read.is_empty() => left,
+            State::Broken(error) => return Err(error),
+            _ => return Ok(None),
         };
-        if read.is_empty() {
-            return Ok(None);
-        }
         let length = usize::try_from(left).unwrap_or(usize::MAX).min(read.len());
         let data = read.split_to(length);
         self.framing = 0;
@@ -76,8 +76,9 @@ impl Chunked {
             0 => State::DataReturn,
             left => State::Data { left },
         };
-        // The end often comes with the last data, and whoever has it need not wait for more.
-        self.skip_framing(read)?;
+        // The end often comes with the last data, and whoever has it need not wait for more. What breaks there takes
+        // nothing away from the data.
+        self.skip_framing(read);
         Ok(Some(data))
     }
 
@@ -86,21 +87,20 @@ impl Chunked {
         self.state == State::Ended
     }
 
-    fn skip_framing(&mut self, read: &mut Bytes) -> Result<(), ChunkError> {
+    fn skip_framing(&mut self, read: &mut Bytes) {
         let mut skipped = 0;
         for &byte in read.iter() {
-            if matches!(self.state, State::Data { .. } | State::Ended) {
+            if matches!(self.state, State::Data { .. } | State::Ended | State::Broken(_)) {
                 break;
             }
-            self.state = after(self.state, byte)?;
+            self.state = after(self.state, byte).unwrap_or_else(State::Broken);
             skipped += 1;
         }
         read.advance(skipped);
         self.framing += skipped;
         if self.framing > MOST_FRAMING {
-            return Err(ChunkError::TooLong);
+            self.state = State::Broken(ChunkError::TooLong);
         }
-        Ok(())
     }
 }
 
@@ -201,6 +201,15 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn what_breaks_takes_no_data_away() {
+        let mut chunked = Chunked::default();
+        let mut read = Bytes::from_static(b"3\r\nabc\r\nx");
+        assert_eq!(chunked.next(&mut read), Ok(Some(Bytes::from_static(b"abc"))));
+        assert_eq!(chunked.next(&mut read), Err(ChunkError::Size));
+        assert_eq!(chunked.next(&mut read), Err(ChunkError::Size), "for ever");
     }
 
     #[test]

@@ -44,17 +44,14 @@ impl Framing {
     /// # Errors
     /// Its chunks can't be told apart.
     pub fn next(&mut self, read: &mut Bytes) -> Result<Option<Bytes>, ChunkError> {
-        if read.is_empty() {
-            return Ok(None);
-        }
         Ok(match self {
-            Self::Length(0) => None,
+            Self::Chunked(chunked) => chunked.next(read)?,
+            _ if read.is_empty() || self.is_ended() => None,
             Self::Length(left) => {
                 let length = usize::try_from(*left).unwrap_or(usize::MAX).min(read.len());
                 *left -= length as u64;
                 Some(read.split_to(length))
             }
-            Self::Chunked(chunked) => chunked.next(read)?,
             Self::UntilClose => Some(mem::take(read)),
         })
     }

@@ -33,6 +33,7 @@ mod policy;
 mod proxy;
 mod proxy_protocol;
 mod reload;
+mod responses;
 mod signature;
 mod stalled;
 mod stream;
