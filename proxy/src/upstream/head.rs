@@ -101,7 +101,7 @@ pub enum HeadError {
     /// Lengths that differ, that are no numbers, or that stand beside a transfer coding.
     #[error("a Content-Length that can't be relied on")]
     Length,
-    /// Another coding than chunked, or more than one.
+    /// Another coding than chunked, more than one, or one in HTTP/1.0, which has none.
     #[error("a Transfer-Encoding other than chunked")]
     Coding,
     /// Nobody asked for another protocol.
@@ -163,6 +163,9 @@ fn framing(response: &Response<()>, method: &Method) -> Result<Framing, HeadErro
     let is_chunked = is_chunked(headers)?;
     if is_chunked && length.is_some() {
         return Err(HeadError::Length);
+    }
+    if is_chunked && response.version() == Version::HTTP_10 {
+        return Err(HeadError::Coding);
     }
     let has_no_body = *method == Method::HEAD
         || status.is_informational()

@@ -9,7 +9,9 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use crate::properties::credential::KEY;
-use words::{OF_ANSWERS, OF_BODIES, OF_CONFIGURATIONS, OF_FILES, OF_KEYS, OF_NAMES, OF_TARGETS, OF_TOKENS};
+use words::{
+    OF_ANSWERS, OF_BODIES, OF_CHUNKS, OF_CONFIGURATIONS, OF_FILES, OF_KEYS, OF_NAMES, OF_TARGETS, OF_TOKENS,
+};
 
 /// An input that begins with the number of its variant.
 pub(crate) fn numbered(most: usize, rest: impl Strategy<Value = Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
@@ -103,6 +105,47 @@ pub(crate) fn targets() -> impl Strategy<Value = Vec<u8>> {
 /// Names of models.
 pub(crate) fn names() -> impl Strategy<Value = Vec<u8>> {
     words(OF_NAMES, 8)
+}
+
+/// Responses of HTTP/1, most of them framed in one way.
+pub(crate) fn responses() -> impl Strategy<Value = Vec<u8>> {
+    const LINES: &[&str] = &[
+        "HTTP/1.1 200 OK",
+        "HTTP/1.1 200 OK",
+        "HTTP/1.1 404 Not Found",
+        "HTTP/1.0 200 OK",
+        "HTTP/1.1 204 No Content",
+        "HTTP/1.1 304",
+        "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK",
+        "HTTP/2 200 OK",
+        "HTTP/1.1 101 Switching Protocols",
+    ];
+    const FRAMINGS: &[&str] = &[
+        "Content-Length: 3",
+        "Content-Length: 3",
+        "Transfer-Encoding: chunked",
+        "Transfer-Encoding: Chunked",
+        "X: y",
+        "Content-Length: 3\r\nContent-Length: 3",
+        "Content-Length: 0",
+        "Content-Length: 3, 3",
+        "Content-Length: +3",
+        "Transfer-Encoding: gzip, chunked",
+        "Transfer-Encoding: chunked\r\nContent-Length: 3",
+        "Transfer-Encoding : chunked",
+    ];
+    const FIELDS: &[&str] = &[
+        "",
+        "Connection: close\r\n",
+        "X: \u{e9}\r\n",
+        "X:\r\n",
+        "X: a\r\n b\r\n",
+        "X: a\rb\r\n",
+    ];
+    let head = (select(LINES), select(FRAMINGS), select(FIELDS))
+        .prop_map(|(line, framing, field)| format!("{line}\r\n{framing}\r\n{field}\r\n").into_bytes());
+    let near = (head, words(OF_CHUNKS, 10)).prop_map(|(head, body)| [head, body].concat());
+    numbered(3, near)
 }
 
 /// Files of lines that are good, with a few that aren't.

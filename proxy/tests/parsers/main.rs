@@ -16,11 +16,11 @@ use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
 
 use inputs::{
-    answers, bodies, configurations, credential_files, headers, names, targets, token_keys as key_files,
-    tokens,
+    answers, bodies, configurations, credential_files, headers, names, responses, targets,
+    token_keys as key_files, tokens,
 };
 use properties::{
-    answer, body, configuration, credential, credential_file, model, target, token, token_keys,
+    answer, body, configuration, credential, credential_file, model, response, target, token, token_keys,
 };
 
 proptest! {
@@ -55,6 +55,11 @@ proptest! {
     }
 
     #[test]
+    fn a_response_is_read_the_same_however_it_is_cut(data in responses()) {
+        response::check(&data);
+    }
+
+    #[test]
     fn a_configuration_is_what_would_be_written(data in configurations()) {
         configuration::check(&data);
     }
@@ -71,9 +76,9 @@ proptest! {
 
     #[test]
     fn no_bytes_at_all_break_a_parser(data in prop::collection::vec(any::<u8>(), 0..200)) {
-        let properties: [fn(&[u8]); 9] = [
+        let properties: [fn(&[u8]); 10] = [
             target::check, model::check, credential::check, credential_file::check, body::check, answer::check,
-            configuration::check, token::check, token_keys::check,
+            configuration::check, token::check, token_keys::check, response::check,
         ];
         for check in properties {
             check(&data);

@@ -123,6 +123,25 @@ pub(super) const OF_BODIES: &[&str] = &[
     "1e400",
     "\"\\ud800\"",
 ];
+pub(super) const OF_CHUNKS: &[&str] = &[
+    "3\r\nabc\r\n",
+    "3\r\nabc\r\n",
+    "3;a=b\r\nabc\r\n",
+    "0\r\n\r\n",
+    "0\r\nX: y\r\n\r\n",
+    "abc",
+    "\r\n",
+    "\n",
+    "2",
+    "x",
+    "0",
+    "A\r\n",
+    "0123456789",
+    " ",
+    ";",
+    "HTTP/1.1 200 OK\r\n\r\n",
+];
+
 pub(super) const OF_ANSWERS: &[&str] = &[
     "{",
     "}",

@@ -8,6 +8,7 @@ pub(crate) mod configuration;
 pub(crate) mod credential;
 pub(crate) mod credential_file;
 pub(crate) mod model;
+pub(crate) mod response;
 pub(crate) mod target;
 pub(crate) mod token;
 pub(crate) mod token_keys;
