@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::pki_types::CertificateDer;
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 
 use crate::connection::{INTRODUCER, WELCOME};
 use crate::credentials::{AUDIENCE, Credential, ISSUER, Ledger, Means, NONE, ROTATED, Standing};
@@ -67,8 +68,8 @@ impl Rotation {
             }
             rotation.write(means, &ledger.current(means))?;
         }
-        ledger.put(NONE, Standing::Revoked(now));
-        rotation.replace("proxy.yaml", &rotation.configuration(false))?;
+        ledger.put(NONE, Standing::InForce(now));
+        rotation.replace("proxy.yaml", &rotation.configuration(true))?;
         rotation.swap_certificate()?;
         Ok(rotation)
     }
@@ -77,10 +78,15 @@ impl Rotation {
         self.files.path()
     }
 
-    /// Goes on until `end`.
-    pub(crate) async fn run(mut self, process: Arc<Process>, tally: Tally, end: Instant) -> io::Result<Self> {
+    /// Goes on until it is over.
+    pub(crate) async fn run(
+        mut self,
+        process: Arc<Process>,
+        tally: Tally,
+        over: CancellationToken,
+    ) -> io::Result<Self> {
         let mut pace = tokio::time::interval(PACE);
-        while Instant::now() < end {
+        while !over.is_cancelled() {
             pace.tick().await;
             self.step += 1;
             let which = usize::try_from(self.step).unwrap_or_default() % ROTATED.len();

@@ -8,6 +8,7 @@ use futures::future::join_all;
 use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
+use tokio_util::sync::CancellationToken;
 
 use crate::backend::BREAKS;
 use crate::connection::{Connection, Manner, SHUT_OUT, Trust, Version, WELCOME};
@@ -31,7 +32,7 @@ pub(crate) struct Worker {
     pub(crate) seeded: Seeded,
     pub(crate) tally: Tally,
     pub(crate) beginning: Instant,
-    pub(crate) end: Instant,
+    pub(crate) over: CancellationToken,
 }
 
 /// Whether the connection can be used again.
@@ -50,7 +51,7 @@ struct Asked {
 
 impl Worker {
     pub(crate) async fn run(mut self) {
-        while Instant::now() < self.end {
+        while !self.over.is_cancelled() {
             let manner = self.manner();
             let shown = manner.certificate.map(|credential| self.ask(credential));
             match Connection::open(self.address, &self.trust, &manner).await {
@@ -109,7 +110,7 @@ impl Worker {
         mut shown: Option<Asked>,
     ) {
         for used in 0..=self.seeded.below(8) {
-            if Instant::now() >= self.end {
+            if self.over.is_cancelled() {
                 return;
             }
             let credential = manner.certificate.unwrap_or_else(|| self.choose());
