@@ -6,6 +6,7 @@ mod kubernetes;
 mod outcomes;
 mod pool;
 mod presented;
+mod recall;
 mod requirement;
 mod signature;
 mod turns;
@@ -15,6 +16,7 @@ pub use certificate::ClientCertificate;
 pub use identity::{Identity, Unauthenticated};
 pub use kubernetes::keep_reviewed;
 pub use pool::HashingLoad;
+pub use recall::Recall;
 pub use verifier::Verifier;
 
 pub(crate) use identity::Evidence;

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
 use crate::address::{AddressRefused, AddressRules, ClientAddress, normalise};
 use crate::headers::Forwarded;
-use crate::identify::ClientCertificate;
+use crate::identify::{ClientCertificate, Recall};
 
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
@@ -22,6 +22,8 @@ pub struct Peer {
     /// What it says of others counts, if its address is a trusted proxy's.
     may_speak_for_others: bool,
     certificate: Option<Arc<ClientCertificate>>,
+    /// Whom its last request was of.
+    pub recall: Recall,
     header: HeaderValue,
     reads_to_close: AtomicBool,
     refused_while_sending: AtomicBool,
@@ -36,6 +38,7 @@ impl Peer {
             secure,
             may_speak_for_others: true,
             certificate: None,
+            recall: Recall::default(),
             header: address_header(address),
             reads_to_close: AtomicBool::new(false),
             refused_while_sending: AtomicBool::new(false),

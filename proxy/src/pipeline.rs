@@ -122,10 +122,7 @@ async fn serve(
     let in_force = proxy.in_force();
     let address = peer.client(&in_force.addresses, &head.headers)?;
     record.note_address(address);
-    let identity = proxy
-        .verifier()
-        .identify(&in_force.credentials, head, peer.certificate(), address)
-        .await?;
+    let identity = proxy.verifier().recognise(&in_force, head, peer, address).await?;
     record.note_identity(&identity);
     let target = Target::parse(head)?;
     record.note_target(&target);

@@ -125,6 +125,17 @@ impl Identity {
         Ok(identity)
     }
 
+    /// The same caller, with another request.
+    pub(super) fn again(&self) -> Self {
+        self.evidence().for_each(Evidence::touch);
+        self.clone()
+    }
+
+    /// What was shown, if that is one thing.
+    pub(super) fn sole_evidence(&self) -> Option<&Evidence> {
+        self.further.is_empty().then_some(&self.first)
+    }
+
     /// The client's name, as access rules, log and metrics use it.
     pub fn name(&self) -> &Arc<str> {
         self.first.name()

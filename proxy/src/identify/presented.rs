@@ -164,6 +164,21 @@ impl NameAndPassword {
     }
 }
 
+/// The headers that a credential may stand in.
+static PLACES: [HeaderName; 3] = [AUTHORIZATION, X_OLLAMA_TOKEN, X_API_KEY];
+
+/// The value of the only such header, and which of them it is.
+pub(super) fn sole_value(headers: &HeaderMap) -> Option<(usize, &[u8])> {
+    let mut values = PLACES.iter().enumerate().flat_map(|(place, name)| {
+        headers
+            .get_all(name)
+            .iter()
+            .map(move |value| (place, value.as_bytes()))
+    });
+    let first = values.next()?;
+    values.next().is_none().then_some(first)
+}
+
 /// Finds the credentials of a request.
 pub(super) fn presented(
     headers: &HeaderMap,

@@ -32,6 +32,7 @@ mod patience;
 mod policy;
 mod proxy;
 mod proxy_protocol;
+mod recall;
 mod reload;
 mod responses;
 mod signature;
