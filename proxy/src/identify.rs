@@ -1,8 +1,11 @@
 //! Who is calling: from a request's headers to an [`Identity`], the first step of every request.
 
+mod asker;
 mod certificate;
+mod failures;
 mod identity;
 mod kubernetes;
+mod lanes;
 mod outcomes;
 mod pool;
 mod presented;

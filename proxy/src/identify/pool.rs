@@ -1,32 +1,31 @@
-//! A bounded number of threads for slow hashes, with a bounded queue in which addresses take turns, and names of one
-//! address: whoever floods it waits for himself.
+//! A bounded number of threads for slow hashes, with a bounded queue before them: whoever floods it waits for himself,
+//! in time that nobody else wants.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv6Addr};
-use std::num::NonZeroUsize;
+use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use prometheus_client::metrics::counter::Counter;
+use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::oneshot;
 
 use super::Unauthenticated;
+use super::asker::Asker;
+use super::failures::{Failures, Lane};
+use super::lanes::Lanes;
 use super::presented::NameAndPassword;
-use super::turns::{Turns, Waiting};
-use crate::address::ClientAddress;
 use crate::credentials::User;
-
-/// Hashing gives way to streaming, and still comes to its end on a machine that is full: of a processor that both want
-/// it has a quarter (sched(7), the nice value).
-const NICE: i32 = 5;
 
 /// How much may be checked at once.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
-    /// Checks that run, each on a thread.
+    /// Processors of the machine, or of its share that this process has.
+    pub(super) processors: u32,
+    /// Checks that run at once, each on a thread. One more runs in time that is left over.
     pub(super) running: usize,
     /// Checks that run or wait.
     pub(super) places: usize,
@@ -35,8 +34,9 @@ pub(super) struct Limits {
 impl Limits {
     /// Half of the processors hash at most: the others stream.
     pub(super) fn of_this_machine() -> Self {
-        let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let processors = thread::available_parallelism().map_or(1, NonZero::get);
         Self {
+            processors: u32::try_from(processors).unwrap_or(u32::MAX),
             running: (processors / 2).max(1),
             places: 64,
         }
@@ -52,29 +52,12 @@ pub struct HashingLoad {
     pub running: usize,
 }
 
-/// Who wants a password checked.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Asker {
-    network: IpAddr,
-    name: u64,
-}
-
-impl Asker {
-    /// Somebody at that address; `name` is a keyed hash of the user's name.
-    pub(super) fn new(address: ClientAddress, name: u64) -> Self {
-        Self {
-            network: network_of(address.get()),
-            name,
-        }
-    }
-}
-
-/// Whoever has one IPv6 address has the 2^64 of its network (RFC 4291, section 2.5.1).
-pub(super) fn network_of(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
-    }
+/// A name and password to be checked against a stored hash.
+pub(super) struct Candidate {
+    pub(super) user: Arc<User>,
+    /// The hash only stands in: whatever comes of it, nobody is let in.
+    pub(super) decoy: bool,
+    pub(super) shown: NameAndPassword,
 }
 
 /// The threads and the queue before them. The threads end when this is dropped.
@@ -86,22 +69,22 @@ pub(super) struct Pool {
 #[derive(Debug)]
 struct Shared {
     queue: Mutex<Queue>,
-    changed: Condvar,
+    prompt: Condvar,
+    spare: Condvar,
     places: usize,
     hashed: Counter,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Queue {
-    waiting: Turns<IpAddr, Turns<u64, VecDeque<Check>>>,
+    waiting: Lanes<Check>,
     running: usize,
     closed: bool,
 }
 
-/// A password to be checked. Dropped, it tells whoever waits for it that it was turned away.
+/// A candidate that waits. Dropped, it tells whoever waits for the answer that it was turned away.
 struct Check {
-    user: Arc<User>,
-    shown: NameAndPassword,
+    candidate: Candidate,
     answer: oneshot::Sender<bool>,
 }
 
@@ -117,22 +100,35 @@ impl Pool {
     /// # Errors
     /// The system has no thread left.
     pub(super) fn start(limits: Limits, hashed: Counter) -> io::Result<Self> {
-        let Limits { running, places } = limits;
+        let Limits {
+            processors,
+            running,
+            places,
+        } = limits;
         let pool = Self {
             shared: Arc::new(Shared {
-                queue: Mutex::default(),
-                changed: Condvar::new(),
+                queue: Mutex::new(Queue::new(processors)),
+                prompt: Condvar::new(),
+                spare: Condvar::new(),
                 places,
                 hashed,
             }),
         };
         for _ in 0..running {
-            let shared = Arc::clone(&pool.shared);
-            thread::Builder::new()
-                .name("passwords".into())
-                .spawn(move || shared.work())?;
+            pool.start_thread(Lane::Prompt)?;
         }
+        pool.start_thread(Lane::Spare)?;
         Ok(pool)
+    }
+
+    fn start_thread(&self, lane: Lane) -> io::Result<()> {
+        let shared = Arc::clone(&self.shared);
+        let name = match lane {
+            Lane::Prompt => "passwords",
+            Lane::Spare => "passwords-spare",
+        };
+        let thread = thread::Builder::new().name(name.into());
+        thread.spawn(move || shared.work(lane)).map(drop)
     }
 
     /// How busy it is.
@@ -146,18 +142,12 @@ impl Pool {
 
     /// Whether the user's hash is of the password.
     ///
-    /// When all places are taken, the newest check of the address that has most is turned away. A caller who leaves
-    /// while waiting gives up the place; a hash that runs is run to its end, so that callers who come and leave can't
-    /// start more than the limit.
-    pub(super) async fn verify(
-        &self,
-        asker: Asker,
-        user: Arc<User>,
-        shown: NameAndPassword,
-    ) -> Result<bool, Unauthenticated> {
+    /// When all places are taken, one is turned away, as [`Lanes::shed`] has it. A caller who leaves while waiting gives
+    /// up the place; a hash that runs is run to its end, so that callers who come and leave can't start more than the
+    /// limit.
+    pub(super) async fn verify(&self, asker: Asker, candidate: Candidate) -> Result<bool, Unauthenticated> {
         let (answer, verified) = oneshot::channel();
-        let check = Check { user, shown, answer };
-        self.shared.enter(asker, check);
+        self.shared.enter(asker, Check { candidate, answer });
         verified.await.map_err(|_| Unauthenticated::Overloaded)
     }
 }
@@ -173,7 +163,8 @@ impl Pool {
 impl Drop for Pool {
     fn drop(&mut self) {
         self.shared.lock().closed = true;
-        self.shared.changed.notify_all();
+        self.shared.prompt.notify_all();
+        self.shared.spare.notify_all();
     }
 }
 
@@ -182,26 +173,36 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What threads of that lane wait for.
+    fn changed(&self, lane: Lane) -> &Condvar {
+        match lane {
+            Lane::Prompt => &self.prompt,
+            Lane::Spare => &self.spare,
+        }
+    }
+
     fn enter(&self, asker: Asker, check: Check) {
-        let Asker { network, name } = asker;
         let mut queue = self.lock();
-        queue.waiting.push((network, (name, ())), check);
+        let lane = queue.waiting.enter(asker, check, Instant::now());
         if queue.is_full(self.places) {
             queue.waiting.retain(|check| !check.answer.is_closed());
         }
         if queue.is_full(self.places) {
             queue.waiting.shed();
         }
-        self.changed.notify_one();
+        self.changed(lane).notify_one();
     }
 
-    fn work(&self) {
-        give_way();
-        while let Some(check) = self.next() {
-            let Check { user, shown, answer } = check;
+    fn work(&self, lane: Lane) {
+        give_way(lane);
+        while let Some((asker, check)) = self.next(lane) {
+            let Check { candidate, answer } = check;
+            let begin = processor_time();
             // A fault in a library must not cost the thread: whoever asked is turned away.
-            let verified = catch_unwind(AssertUnwindSafe(|| user.hash.verify(shown.password())));
-            self.lock().running -= 1;
+            let verified = catch_unwind(AssertUnwindSafe(|| candidate.is_right()));
+            let spent = processor_time().saturating_sub(begin);
+            let lets_in = matches!(verified, Ok(true)) && !candidate.decoy;
+            self.lock().done(asker, lane, (!lets_in).then_some(spent));
             if let Ok(verified) = verified {
                 // Whoever asked may have left.
                 let _ = answer.send(verified);
@@ -210,57 +211,91 @@ impl Shared {
     }
 
     /// Waits for the check whose turn it is; none once the pool is closed.
-    fn next(&self) -> Option<Check> {
+    fn next(&self, lane: Lane) -> Option<(Asker, Check)> {
         let mut queue = self.lock();
         loop {
             if queue.closed {
                 return None;
             }
-            match queue.waiting.pop() {
-                Some(check) if check.answer.is_closed() => {}
-                Some(check) => {
+            let next = queue.waiting.next(lane, Instant::now());
+            if lane == Lane::Prompt {
+                // Some may have gone over.
+                self.spare.notify_one();
+            }
+            match next {
+                Some((_, check)) if check.answer.is_closed() => {}
+                Some(next) => {
                     queue.running += 1;
                     self.hashed.inc();
-                    return Some(check);
+                    return Some(next);
                 }
-                None => queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner),
+                None => queue = self.wait(lane, queue),
             }
+        }
+    }
+
+    /// Until something comes, or the rest of what is there is over.
+    fn wait<'queue>(&self, lane: Lane, queue: MutexGuard<'queue, Queue>) -> MutexGuard<'queue, Queue> {
+        let changed = self.changed(lane);
+        match queue.waiting.rest(lane, Instant::now()) {
+            Some(rest) => {
+                let woken = changed.wait_timeout(queue, rest);
+                woken.unwrap_or_else(PoisonError::into_inner).0
+            }
+            None => changed.wait(queue).unwrap_or_else(PoisonError::into_inner),
         }
     }
 }
 
 impl Queue {
+    fn new(processors: u32) -> Self {
+        Self {
+            waiting: Lanes::new(Failures::new(processors)),
+            running: 0,
+            closed: false,
+        }
+    }
+
     fn is_full(&self, places: usize) -> bool {
         self.running + self.waiting.len() > places
+    }
+
+    /// A check is done; if it lets nobody in, what it has cost.
+    fn done(&mut self, asker: Asker, lane: Lane, wasted: Option<Duration>) {
+        self.running -= 1;
+        if let Some(wasted) = wasted {
+            self.waiting.failed(asker, lane, wasted, Instant::now());
+        }
+    }
+}
+
+impl Candidate {
+    fn is_right(&self) -> bool {
+        self.user.hash.verify(self.shown.password())
     }
 }
 
 /// Lowers the priority of this thread alone, as Linux does for the id of a thread.
-fn give_way() {
-    let outcome = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE);
+fn give_way(lane: Lane) {
+    let outcome = rustix::process::setpriority_process(Some(rustix::thread::gettid()), nice(lane));
     if let Err(error) = outcome {
         tracing::debug!(%error, "passwords are hashed at the priority of everything else");
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_ipv6_network_counts_as_one_address() {
-        let cases = [
-            ("192.0.2.1", "192.0.2.1"),
-            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
-            ("2001:db8:1:2:ffff::", "2001:db8:1:2::"),
-            ("::1", "::"),
-        ];
-        for (address, network) in cases {
-            assert_eq!(
-                network_of(address.parse().unwrap()).to_string(),
-                network,
-                "{address}"
-            );
-        }
+/// Hashing gives way to streaming, and still comes to its end on a machine that is full: of a processor that both want
+/// the one lane has a quarter, the other a hundredth (sched(7), the nice value).
+fn nice(lane: Lane) -> i32 {
+    match lane {
+        Lane::Prompt => 5,
+        Lane::Spare => 19,
     }
+}
+
+/// Of this thread, since it began.
+fn processor_time() -> Duration {
+    // It is never negative.
+    clock_gettime(ClockId::ThreadCPUTime)
+        .try_into()
+        .unwrap_or_default()
 }

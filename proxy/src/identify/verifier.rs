@@ -10,8 +10,9 @@ use jiff::Timestamp;
 use moka::future::Cache;
 use prometheus_client::metrics::counter::Counter;
 
+use super::asker::Asker;
 use super::outcomes::{Attempt, Outcomes};
-use super::pool::{Asker, HashingLoad, Limits, Pool};
+use super::pool::{Candidate, HashingLoad, Limits, Pool};
 use super::presented::{NameAndPassword, Presented, presented};
 use super::signature::Signature;
 use super::{ClientCertificate, Evidence, Identity, Unauthenticated};
@@ -213,7 +214,12 @@ impl Verifier {
         address: ClientAddress,
     ) -> Result<bool, Unauthenticated> {
         let asker = Asker::new(address, self.name_hash(&shown));
-        let check = self.pool.verify(asker, Arc::clone(user), shown);
+        let candidate = Candidate {
+            user: Arc::clone(user),
+            decoy: attempt.decoy,
+            shown,
+        };
+        let check = self.pool.verify(asker, candidate);
         // Boxed: it is rare, and would make each request larger.
         Box::pin(self.outcomes.of(attempt, check)).await
     }

@@ -3,12 +3,14 @@
 mod files;
 
 use std::fs;
+use std::net::Ipv4Addr;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use tempfile::TempDir;
 
 use crate::backend::Backend;
+use crate::client::Client;
 use crate::proxy::{Proxy, SOON, get, within};
 
 /// A proxy with an htpasswd file, and the backend behind it.
@@ -68,6 +70,13 @@ impl Guarded {
     fn becomes(&self, what: &str, name_and_password: &str, status: u16) {
         let request = authorized("/nowhere", &STANDARD.encode(name_and_password));
         within(SOON, what, || self.proxy.exchange(&request).status == status);
+    }
+
+    #[track_caller]
+    fn metric(&self, name: &str) -> u64 {
+        let metrics = self.proxy.admin("/metrics").body;
+        let mut values = metrics.lines().filter_map(|line| line.strip_prefix(name));
+        values.next().unwrap().trim().parse().unwrap()
     }
 
     /// Checks the status of each name and password.
@@ -240,13 +249,7 @@ fn row_54_base64_that_is_none() {
 #[test]
 fn row_55_an_unknown_user_is_hashed_for() {
     let guarded = Guarded::start(&line("alice", "open"));
-    let hashed = || {
-        let metrics = guarded.proxy.admin("/metrics").body;
-        let line = metrics
-            .lines()
-            .find_map(|line| line.strip_prefix("corral_proxy_passwords_hashed_total "));
-        line.unwrap().parse::<u64>().unwrap()
-    };
+    let hashed = || guarded.metric("corral_proxy_passwords_hashed_total");
     for name in ["alice", "nobody", "nobody-else", "Alice"] {
         let before = hashed();
         assert_eq!(guarded.status(format!("{name}:wrong")), 401, "{name}");
@@ -277,4 +280,38 @@ fn row_56_a_flood_of_wrong_passwords() {
     }
     // Alice's request and the key's.
     assert_eq!(guarded.backend.lines().len(), before + 2);
+}
+
+/// The flood's own wrong passwords are what it waits for. Whoever comes for the first time doesn't wait, from elsewhere or
+/// from the very address.
+#[test]
+fn row_56_a_flood_waits_for_itself() {
+    let hash = bcrypt::hash_with_salt("open", 11, [7; 16]).unwrap();
+    let guarded = Guarded::start(
+        &["alice", "bob", "carol"]
+            .map(|name| format!("{name}:{hash}\n"))
+            .concat(),
+    );
+    let waiting = || guarded.metric("corral_proxy_passwords_waiting");
+    let _flood: Vec<_> = (0..60)
+        .map(|attempt| {
+            let name = if attempt % 2 == 0 { "alice" } else { "nobody" };
+            let mut client = guarded.proxy.client();
+            client.send(authorized(
+                "/api/tags",
+                &STANDARD.encode(format!("{name}:wrong-{attempt}")),
+            ));
+            client
+        })
+        .collect();
+    within(SOON, "the flood is in the queue", || waiting() > 40);
+    for (name, source) in [
+        ("bob", Ipv4Addr::LOCALHOST),
+        ("carol", Ipv4Addr::new(127, 0, 0, 2)),
+    ] {
+        let mut client = Client::connect_from(source.into(), guarded.proxy.address);
+        let answer = client.exchange(authorized("/api/tags", &STANDARD.encode(format!("{name}:open"))));
+        assert_eq!(answer.status, 200, "{name} from {source}");
+        assert!(waiting() > 0, "{name} from {source} came in after the flood");
+    }
 }

@@ -19,7 +19,7 @@ use super::review::ServiceAccount;
 use crate::address::ClientAddress;
 use crate::config::Kubernetes;
 use crate::identify::Unauthenticated;
-use crate::identify::pool::network_of;
+use crate::identify::asker::network_of;
 use crate::jwt::{self, ClaimError, Clients, TokenRefused};
 use crate::status::{ApiServerStatus, ClientStatus, Means};
 

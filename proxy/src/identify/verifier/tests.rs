@@ -75,7 +75,11 @@ async fn identify_from(
 }
 
 fn limited(running: usize, places: usize) -> Verifier {
-    let limits = Limits { running, places };
+    let limits = Limits {
+        processors: 1,
+        running,
+        places,
+    };
     Verifier::with_limits(limits, Counter::default()).unwrap()
 }
 
