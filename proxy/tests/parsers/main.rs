@@ -125,6 +125,14 @@ fn a_body_may_hold_what_only_go_can_read() {
 }
 
 #[test]
+fn trailers_of_a_response_end_unread() {
+    for trailer in [":X y", "X : y", "X", "X: \u{1}", "0"] {
+        let head = "2HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        response::check(format!("{head}1\r\na\r\n0\r\n{trailer}\r\n\r\n").as_bytes());
+    }
+}
+
+#[test]
 fn a_stream_of_ollamas_is_counted() {
     let body = b"{\"model\":\"gemma3\",\"done\":true,\"prompt_eval_count\":12,\"eval_count\":3}\n";
     let read = answer::read("/api/chat", "application/x-ndjson", [&body[..]]);
