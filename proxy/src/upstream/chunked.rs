@@ -5,8 +5,6 @@ use thiserror::Error;
 
 /// The most bytes between the data of two chunks, and of the trailers, which end here.
 const MOST_FRAMING: usize = 8 << 10;
-/// Digits of the largest size.
-const MOST_DIGITS: u8 = 16;
 
 /// How far a chunked body is.
 #[derive(Debug)]
@@ -16,9 +14,11 @@ pub struct Chunked {
     framing: usize,
 }
 
+/// A size is what its digits say so far, if there were any. No more of them may follow white space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    Size { size: u64, digits: u8 },
+    Size { size: Option<u64> },
+    SizeSpace { size: u64 },
     Extension { size: u64 },
     SizeEnd { size: u64 },
     Data { left: u64 },
@@ -35,7 +35,7 @@ enum State {
 /// What isn't the chunked coding.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum ChunkError {
-    /// No hexadecimal digits where a chunk begins, or more than 16.
+    /// No hexadecimal digits where a chunk begins, or more than 64 bits of them.
     #[error("a chunk without a size")]
     Size,
     /// A line, or the data of a chunk, doesn't end in CR LF.
@@ -46,7 +46,7 @@ pub enum ChunkError {
     TooLong,
 }
 
-const BEGIN: State = State::Size { size: 0, digits: 0 };
+const BEGIN: State = State::Size { size: None };
 
 impl Default for Chunked {
     fn default() -> Self {
@@ -106,15 +106,16 @@ impl Chunked {
 
 fn after(state: State, byte: u8) -> Result<State, ChunkError> {
     Ok(match (state, byte) {
-        (State::Size { size, digits: 1.. }, b'\r') => State::SizeEnd { size },
-        (State::Size { size, digits: 1.. }, b';' | b' ' | b'\t') => State::Extension { size },
-        (State::Size { size, digits }, byte) => State::Size {
-            size: size << 4 | hexadecimal(byte)?,
-            digits: Some(digits + 1)
-                .filter(|digits| *digits <= MOST_DIGITS)
-                .ok_or(ChunkError::Size)?,
+        (State::Size { size: Some(size) } | State::SizeSpace { size } | State::Extension { size }, b'\r') => {
+            State::SizeEnd { size }
+        }
+        (State::Size { size: Some(size) } | State::SizeSpace { size }, b';') => State::Extension { size },
+        (State::Size { size: Some(size) } | State::SizeSpace { size }, b' ' | b'\t') => {
+            State::SizeSpace { size }
+        }
+        (State::Size { size }, byte) => State::Size {
+            size: Some(with_digit(size.unwrap_or_default(), byte)?),
         },
-        (State::Extension { size }, b'\r') => State::SizeEnd { size },
         (State::Extension { .. } | State::LineBegin | State::Trailer, b'\n') => {
             return Err(ChunkError::LineEnd);
         }
@@ -131,11 +132,10 @@ fn after(state: State, byte: u8) -> Result<State, ChunkError> {
     })
 }
 
-fn hexadecimal(byte: u8) -> Result<u64, ChunkError> {
-    char::from(byte)
-        .to_digit(16)
-        .map(u64::from)
-        .ok_or(ChunkError::Size)
+fn with_digit(size: u64, byte: u8) -> Result<u64, ChunkError> {
+    let digit = char::from(byte).to_digit(16).ok_or(ChunkError::Size)?;
+    let size = size.checked_mul(16).ok_or(ChunkError::Size)?;
+    Ok(size | u64::from(digit))
 }
 
 #[cfg(test)]
@@ -174,7 +174,15 @@ mod tests {
                 "",
             ),
             ("zeros before", "0003\r\nabc\r\n000\r\n\r\n", "abc", true, ""),
+            (
+                "many zeros before",
+                "00000000000000003\r\nabc\r\n0\r\n\r\n",
+                "abc",
+                true,
+                "",
+            ),
             ("extensions", "3;a=b\r\nabc\r\n0 ;c\r\n\r\n", "abc", true, ""),
+            ("white space", "3 \t\r\nabc\r\n0\t\r\n\r\n", "abc", true, ""),
             ("trailers", "1\r\na\r\n0\r\nX: y\r\nZ: \r\n\r\n", "a", true, ""),
             (
                 "line ends in data",
@@ -221,7 +229,9 @@ mod tests {
             ("an extension without a size", ";a\r\n", ChunkError::Size),
             ("a sign", "+3\r\nabc\r\n", ChunkError::Size),
             ("a prefix", "0x3\r\nabc\r\n", ChunkError::Size),
-            ("17 digits", "00000000000000003\r\nabc\r\n", ChunkError::Size),
+            ("65 bits", "10000000000000000\r\nabc\r\n", ChunkError::Size),
+            ("digits behind a space", "0 3\r\nabc\r\n", ChunkError::LineEnd),
+            ("a word behind a space", "3 a\r\nabc\r\n", ChunkError::LineEnd),
             ("only a line feed", "3\nabc\r\n", ChunkError::Size),
             ("only a line feed, later", "3;a\nabc\r\n", ChunkError::LineEnd),
             ("only a carriage return", "3\rabc\r\n", ChunkError::LineEnd),

@@ -125,6 +125,14 @@ fn a_body_may_hold_what_only_go_can_read() {
 }
 
 #[test]
+fn nothing_stands_behind_the_space_behind_a_chunks_size() {
+    let head = "2HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    for body in ["1\r\na\r\n0 7: y\r\n\r\n", "1 1\r\na\r\n0\r\n\r\n"] {
+        response::check(format!("{head}{body}").as_bytes());
+    }
+}
+
+#[test]
 fn trailers_of_a_response_end_unread() {
     for trailer in [":X y", "X : y", "X", "X: \u{1}", "0"] {
         let head = "2HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
