@@ -56,7 +56,7 @@ impl Worker {
             let shown = manner.certificate.map(|credential| self.ask(credential));
             match Connection::open(self.address, &self.trust, &manner).await {
                 Ok(connection) => self.share(connection, &manner, shown).await,
-                Err(error) => self.judge_silence(shown, &format!("no connection: {error}")),
+                Err(error) => self.judge_silence(shown, &manner, &format!("no connection: {error}")),
             }
         }
     }
@@ -118,7 +118,7 @@ impl Worker {
             if let Err(error) = connection.ready().await {
                 // The proxy closes a connection after some refusals.
                 if used == 0 {
-                    self.judge_silence(Some(asked), &format!("no answer: {error}"));
+                    self.judge_silence(Some(asked), manner, &format!("no answer: {error}"));
                 }
                 return;
             }
@@ -155,7 +155,7 @@ impl Worker {
                 Then::Leave
             }
             Ok(Err(error)) => {
-                self.judge_silence(Some(asked), &format!("no answer: {error:?}"));
+                self.judge_silence(Some(asked), manner, &format!("no answer: {error:?}"));
                 Then::Leave
             }
             Err(_) => {
@@ -247,21 +247,25 @@ impl Worker {
         });
     }
 
-    /// No answer is right only for a certificate that isn't in force: its handshake is refused.
-    fn judge_silence(&self, asked: Option<Asked>, what: &str) {
-        match asked {
-            Some(Asked { credential, before })
-                if credential.means == Means::Certificate
-                    && !(matches!(before, Standing::InForce(_)) && before == self.standing(credential)) =>
-            {
-                self.tally.count("handshakes refused");
+    /// No answer is right where a certificate isn't in force, whose handshake is refused, and where a credential is just
+    /// going: HTTP/2 may throw the head of an answer away with a stream that is cut.
+    fn judge_silence(&self, asked: Option<Asked>, manner: &Manner, what: &str) {
+        let Some(Asked { credential, before }) = asked else {
+            self.tally.wrong(what.to_owned());
+            return;
+        };
+        let stays = before != Standing::Changing && before == self.standing(credential);
+        let stays_in_force = stays && matches!(before, Standing::InForce(_));
+        match credential.means {
+            Means::Certificate if !stays_in_force => self.tally.count("handshakes refused"),
+            _ if !stays && manner.version == Version::Http2 => {
+                self.tally.count("answers cut with their credential");
             }
-            Some(Asked { credential, before }) => {
+            _ => {
                 let name = credential.name();
                 self.tally
-                    .wrong(format!("{what}, to {name}, which was {before:?}"));
+                    .wrong(format!("{what}, to {name}, which was {before:?}; {manner:?}"));
             }
-            None => self.tally.wrong(what.to_owned()),
         }
     }
 
