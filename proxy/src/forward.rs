@@ -4,7 +4,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue, Request, Response, Uri};
+use http::{HeaderMap, HeaderValue, Response};
 use thiserror::Error;
 
 use crate::admit::Admission;
@@ -17,7 +17,7 @@ use crate::stream::Plan;
 use crate::stream::events::EventStream;
 use crate::stream::late::Late;
 use crate::stream::reading::Reading;
-use crate::upstream::{Content, Upstream, UpstreamError};
+use crate::upstream::{Content, Upload, Upstream, UpstreamError};
 
 /// Why there is no answer. What the upstream's address is, the client isn't told.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
@@ -54,8 +54,10 @@ pub async fn forward(
     plan: Plan,
 ) -> Result<Response<Answer>, Rejection> {
     let limit = payload.limit();
-    let host = upstream.host_header().clone();
-    let request = rebuild(&admission, host, headers, payload, forwarded, plan);
+    let host = upstream.host_header();
+    let request = rebuild(&admission, host, &headers, payload, &forwarded, plan);
+    // A stream holds on to nothing of what was received.
+    drop((headers, forwarded));
     let Some(interval) = plan.heartbeat() else {
         let sent = unless_cut(&admission, pin!(upstream.send(request))).await?;
         return answer(admission, limit, plan, sent);
@@ -126,20 +128,16 @@ fn begin_without_upstream(
 
 fn rebuild(
     admission: &Admission,
-    host: HeaderValue,
-    headers: HeaderMap,
+    host: &HeaderValue,
+    received: &HeaderMap,
     payload: Payload,
-    forwarded: Forwarded,
+    forwarded: &Forwarded,
     plan: Plan,
-) -> Request<RequestBody> {
+) -> Upload {
     let target = admission.target();
-    let reading = Reading::of(plan);
-    let body = RequestBody::client(payload, admission.in_flight(), reading);
-    let mut request = Request::new(body);
-    *request.method_mut() = target.method().clone();
-    *request.uri_mut() = Uri::from(target.path_and_query().clone());
-    *request.headers_mut() = headers::for_upstream(headers, host, forwarded);
-    request
+    let body = RequestBody::client(payload, admission.in_flight(), Reading::of(plan));
+    let fields = headers::for_upstream(received, host, forwarded);
+    Upload::new(target.method(), target.path_and_query(), fields, body)
 }
 
 /// What an error of the upstream's is to the client.

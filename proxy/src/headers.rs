@@ -10,18 +10,23 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::trace::X_REQUEST_ID;
+
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 const PROXY_AUTHENTICATE: HeaderName = HeaderName::from_static("proxy-authenticate");
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
-const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+static REQUEST_ID: HeaderName = X_REQUEST_ID;
+static X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
 /// Who called, for the upstream.
 #[derive(Debug)]
 pub struct Forwarded {
+    /// What its log may call the request.
+    pub request_id: HeaderValue,
     /// The client's address.
     pub address: HeaderValue,
     /// `http` or `https`.
@@ -30,29 +35,37 @@ pub struct Forwarded {
     pub host: Option<HeaderValue>,
 }
 
-/// The headers of the forwarded request: those received, without what may not cross. `host` is the upstream's own.
-pub fn for_upstream(received: HeaderMap, host: HeaderValue, forwarded: Forwarded) -> HeaderMap {
-    let mut headers = received;
-    let named = connection_options(&headers);
-    let crosses = |name: &HeaderName| is_forwarded(name) && !names(&named, name);
-    let kept_back = headers.keys().filter(|name| !crosses(name) && **name != HOST);
-    for name in kept_back.cloned().collect::<Vec<_>>() {
-        headers.remove(name);
-    }
-    headers.insert(HOST, host);
-    headers.insert(X_REAL_IP, forwarded.address.clone());
-    headers.insert(X_FORWARDED_FOR, forwarded.address);
-    headers.insert(X_FORWARDED_PROTO, forwarded.protocol);
-    if let Some(host) = forwarded.host {
-        headers.insert(X_FORWARDED_HOST, host);
-    }
-    headers
+/// The headers of the forwarded request: those received, without what may not cross. `host` is the upstream's own. How
+/// the body is framed is said where it is sent.
+pub fn for_upstream<'request>(
+    received: &'request HeaderMap,
+    host: &'request HeaderValue,
+    forwarded: &'request Forwarded,
+) -> impl Iterator<Item = (&'request HeaderName, &'request HeaderValue)> {
+    let Forwarded {
+        request_id,
+        address,
+        protocol,
+        host: asked_for,
+    } = forwarded;
+    let named = connection_options(received);
+    let crosses = move |name: &HeaderName| is_forwarded(name) && *name != REQUEST_ID && !names(&named, name);
+    let own = [
+        (&HOST, host),
+        (&REQUEST_ID, request_id),
+        (&X_REAL_IP, address),
+        (&X_FORWARDED_FOR, address),
+        (&X_FORWARDED_PROTO, protocol),
+    ];
+    let asked_for = asked_for.iter().map(|host| (&X_FORWARDED_HOST, host));
+    own.into_iter()
+        .chain(asked_for)
+        .chain(received.iter().filter(move |(name, _)| crosses(name)))
 }
 
 /// What Ollama and the APIs that it speaks read from a request, what describes its body, and what traces it.
-/// `Content-Length` and `Transfer-Encoding` are the framing that hyper has checked and writes anew.
 pub fn is_forwarded(name: &HeaderName) -> bool {
-    static EXACT: [HeaderName; 15] = [
+    static EXACT: [HeaderName; 13] = [
         ACCEPT,
         ACCEPT_ENCODING,
         ACCEPT_LANGUAGE,
@@ -60,13 +73,11 @@ pub fn is_forwarded(name: &HeaderName) -> bool {
         CONTENT_DISPOSITION,
         CONTENT_ENCODING,
         CONTENT_LANGUAGE,
-        CONTENT_LENGTH,
         CONTENT_TYPE,
         IF_MODIFIED_SINCE,
         IF_NONE_MATCH,
         PRAGMA,
         RANGE,
-        TRANSFER_ENCODING,
         USER_AGENT,
     ];
     const BY_NAME: [&str; 4] = ["x-request-id", "traceparent", "tracestate", "idempotency-key"];
@@ -130,11 +141,7 @@ fn options(value: &HeaderValue) -> impl Iterator<Item = &str> {
         .filter(|option| !option.is_empty())
 }
 
-/// Framing can't be named away: a body without its length would be read as the next request.
 fn names(connection: &[HeaderValue], name: &HeaderName) -> bool {
-    if *name == CONTENT_LENGTH || *name == TRANSFER_ENCODING {
-        return false;
-    }
     connection
         .iter()
         .flat_map(options)
@@ -158,17 +165,28 @@ mod tests {
 
     fn forwarded() -> Forwarded {
         Forwarded {
+            request_id: HeaderValue::from_static("an-id"),
             address: HeaderValue::from_static("192.0.2.1"),
             protocol: HeaderValue::from_static("http"),
             host: Some(HeaderValue::from_static("ollama.example")),
         }
     }
 
+    /// What is sent for what was received.
+    fn sent(received: &[(&str, &str)]) -> HeaderMap {
+        let host = HeaderValue::from_static("localhost:11434");
+        let (received, forwarded) = (headers(received), forwarded());
+        let mut sent = HeaderMap::new();
+        for (name, value) in for_upstream(&received, &host, &forwarded) {
+            sent.append(name, value.clone());
+        }
+        sent
+    }
+
     #[test]
     fn a_request_header_crosses_or_not() {
         let cases: &[(&str, bool)] = &[
             ("content-type", true),
-            ("content-length", true),
             ("content-encoding", true),
             ("accept", true),
             ("user-agent", true),
@@ -176,8 +194,10 @@ mod tests {
             ("anthropic-beta", true),
             ("openai-organization", true),
             ("x-stainless-retry-count", true),
-            ("x-request-id", true),
             ("traceparent", true),
+            ("content-length", false),
+            ("transfer-encoding", false),
+            ("x-request-id", false),
             ("authorization", false),
             ("x-ollama-token", false),
             ("x-api-key", false),
@@ -205,41 +225,32 @@ mod tests {
             ("connection", false),
         ];
         for (name, crosses) in cases {
-            let sent = for_upstream(
-                headers(&[(name, "1")]),
-                HeaderValue::from_static("localhost:11434"),
-                forwarded(),
-            );
-            assert_eq!(sent.contains_key(*name), *crosses, "{name}");
+            let sent = sent(&[(name, "1")]);
+            let received = sent.get_all(*name).iter().any(|value| value == "1");
+            assert_eq!(received, *crosses, "{name}");
         }
     }
 
     #[test]
     fn identity_is_written_afresh() {
-        let received = headers(&[
+        let sent = sent(&[
             ("host", "evil"),
             ("x-forwarded-for", "203.0.113.9"),
             ("x-forwarded-proto", "https"),
             ("x-real-ip", "203.0.113.9"),
-            (
-                "connection",
-                "x-forwarded-for, x-real-ip, host, content-length, accept",
-            ),
-            ("content-length", "3"),
+            ("connection", "x-forwarded-for, x-real-ip, host, accept"),
             ("accept", "text/plain"),
             ("x-request-id", "one"),
             ("x-request-id", "two"),
         ]);
-        let sent = for_upstream(received, HeaderValue::from_static("localhost:11434"), forwarded());
         let expected = [
             ("host", vec!["localhost:11434"]),
             ("x-forwarded-for", vec!["192.0.2.1"]),
             ("x-real-ip", vec!["192.0.2.1"]),
             ("x-forwarded-proto", vec!["http"]),
             ("x-forwarded-host", vec!["ollama.example"]),
-            ("content-length", vec!["3"]),
             ("accept", vec![]),
-            ("x-request-id", vec!["one", "two"]),
+            ("x-request-id", vec!["an-id"]),
         ];
         for (name, values) in expected {
             let seen: Vec<_> = sent

@@ -104,9 +104,16 @@ impl Peer {
     }
 
     /// What the upstream is told of a client: `address` is its own, which may be behind a proxy that is this peer.
-    pub fn forwarded(&self, address: ClientAddress, rules: &AddressRules, headers: &HeaderMap) -> Forwarded {
+    pub fn forwarded(
+        &self,
+        address: ClientAddress,
+        rules: &AddressRules,
+        headers: &HeaderMap,
+        request_id: HeaderValue,
+    ) -> Forwarded {
         let address = address.get();
         Forwarded {
+            request_id,
             address: if address == self.address {
                 self.header.clone()
             } else {

@@ -5,7 +5,7 @@ use std::mem;
 use bytes::Bytes;
 use http::header::ORIGIN;
 use http::request::Parts;
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
 use hyper::body::Incoming;
 use jiff::Timestamp;
@@ -81,8 +81,7 @@ async fn judge(proxy: &Proxy, peer: &Peer, request: Request<Incoming>) -> Respon
     let shape = Shape::of(head.uri.path());
     let id = proxy.accounting().request_ids.of(&head.headers);
     record.note_trace(&id, trace_id(&head.headers));
-    head.headers.insert(X_REQUEST_ID, id.clone());
-    match serve(proxy, peer, shape, &mut head, body, &mut record).await {
+    match serve(proxy, peer, shape, &mut head, &id, body, &mut record).await {
         Ok(mut response) => {
             response.headers_mut().insert(X_REQUEST_ID, id);
             record.note_answer(&response);
@@ -116,6 +115,7 @@ async fn serve(
     peer: &Peer,
     shape: Shape,
     head: &mut Parts,
+    id: &HeaderValue,
     body: Incoming,
     record: &mut Record,
 ) -> Result<Response<Answer>, Rejection> {
@@ -141,7 +141,7 @@ async fn serve(
     .await?;
     let admission = admit(permit, slot, &in_force, proxy.requests(), || proxy.in_force())?;
     let upstream = proxy.route(&admission);
-    let forwarded = peer.forwarded(address, &in_force.addresses, &head.headers);
+    let forwarded = peer.forwarded(address, &in_force.addresses, &head.headers, id.clone());
     let plan = Plan::of(
         &in_force.config.streams,
         admission.target().route(),

@@ -19,18 +19,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use std::{io, net::IpAddr};
 
-use http::{HeaderValue, Request, Response};
+use http::{HeaderValue, Response};
 use thiserror::Error;
 use tokio::net::TcpStream;
 use url::{Host, Url};
 
 pub use self::content::Content;
+pub use self::upload::Upload;
 
 use self::chunked::ChunkError;
 use self::connection::Connection;
 use self::head::HeadError;
-use self::upload::Upload;
-use crate::body::RequestBody;
 
 /// How long an unused connection is kept.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -124,12 +123,8 @@ impl Upstream {
     ///
     /// # Errors
     /// No connection, or the exchange broke.
-    pub async fn send(
-        self: &Arc<Self>,
-        request: Request<RequestBody>,
-    ) -> Result<Response<Content>, UpstreamError> {
-        let method = request.method().clone();
-        let mut upload = Upload::new(request);
+    pub async fn send(self: &Arc<Self>, mut upload: Upload) -> Result<Response<Content>, UpstreamError> {
+        let method = upload.method().clone();
         loop {
             let (mut connection, reused) = match self.take_idle() {
                 Some(connection) => (connection, true),

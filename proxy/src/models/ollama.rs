@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::header::{CONTENT_TYPE, HOST};
-use http::{HeaderValue, Method, Request, StatusCode, Uri};
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Method, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -16,7 +17,7 @@ use tokio::time::timeout;
 
 use crate::body::RequestBody;
 use crate::config::Model;
-use crate::upstream::{Content, Upstream, UpstreamError};
+use crate::upstream::{Content, Upload, Upstream, UpstreamError};
 
 /// How long a question may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -174,15 +175,10 @@ impl Ollama {
         limit: Duration,
     ) -> Result<Content, OllamaError> {
         let body = body.map(ToString::to_string).unwrap_or_default();
-        let mut request = Request::new(RequestBody::own(body));
-        *request.method_mut() = method;
-        *request.uri_mut() = Uri::from_static(path);
-        request
-            .headers_mut()
-            .insert(HOST, self.upstream.host_header().clone());
-        request
-            .headers_mut()
-            .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let json = HeaderValue::from_static("application/json");
+        let fields = [(&HOST, self.upstream.host_header()), (&CONTENT_TYPE, &json)];
+        let target = PathAndQuery::from_static(path);
+        let request = Upload::new(&method, &target, fields, RequestBody::own(body));
         let sent = timeout(limit, self.upstream.send(request))
             .await
             .map_err(|_| OllamaError::Timeout)?;

@@ -6,9 +6,8 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderName, Request};
+use http::{HeaderName, HeaderValue, Method};
 use http_body::Body;
 use tokio::io::AsyncWrite;
 use tokio::net::TcpStream;
@@ -27,7 +26,8 @@ const LAST_CHUNK_END: &[u8] = b"\r\n0\r\n\r\n";
 
 /// A request, and how much of it is written.
 #[derive(Debug)]
-pub(super) struct Upload {
+pub struct Upload {
+    method: Method,
     /// The head, and what frames the body's pieces.
     text: Vec<u8>,
     /// How much of the text is written.
@@ -52,22 +52,45 @@ enum Framing {
 }
 
 impl Upload {
-    /// A request of HTTP/1.1. How its body is framed is said here, whatever the fields say.
-    pub(super) fn new(request: Request<RequestBody>) -> Self {
-        let (head, body) = request.into_parts();
+    /// A request of HTTP/1.1. The fields say nothing of how its body is framed: that follows from the body.
+    pub fn new<'fields>(
+        method: &Method,
+        target: &PathAndQuery,
+        fields: impl IntoIterator<Item = (&'fields HeaderName, &'fields HeaderValue)>,
+        body: RequestBody,
+    ) -> Self {
         let framing = body.size_hint().exact().map_or(Framing::Chunked, Framing::Length);
         let body = Some(body).filter(|_| !matches!(framing, Framing::Length(0)));
+        let mut text = Vec::with_capacity(MOST_HEADS);
+        for part in [method.as_str(), " ", target.as_str(), " HTTP/1.1\r\n"] {
+            text.extend_from_slice(part.as_bytes());
+        }
+        for (name, value) in fields {
+            add_field(&mut text, name, value.as_bytes());
+        }
+        match framing {
+            Framing::Length(0) if method.is_safe() => {}
+            Framing::Length(length) => add_field(&mut text, &CONTENT_LENGTH, length.to_string().as_bytes()),
+            Framing::Chunked => add_field(&mut text, &TRANSFER_ENCODING, b"chunked"),
+        }
+        text.extend_from_slice(b"\r\n");
         Self {
-            text: text(&head, &framing),
+            text,
             written: 0,
             piece: Bytes::new(),
             tail: &[],
-            may_repeat: body.is_none() && head.method.is_safe(),
+            may_repeat: body.is_none() && method.is_safe(),
             body,
             framing,
             has_begun: false,
             has_waited: false,
+            method: method.clone(),
         }
+    }
+
+    /// What is asked for decides whether the response has a body.
+    pub(super) const fn method(&self) -> &Method {
+        &self.method
     }
 
     /// The same once more, on another connection. None where the upstream may have begun to do what it says (RFC 9110,
@@ -193,26 +216,6 @@ impl Upload {
         self.tail = &self.tail[length - of_text - of_piece..];
         Poll::Ready(Ok(()))
     }
-}
-
-fn text(head: &Parts, framing: &Framing) -> Vec<u8> {
-    let mut text = Vec::with_capacity(MOST_HEADS);
-    let target = head.uri.path_and_query().map_or("/", PathAndQuery::as_str);
-    for part in [head.method.as_str(), " ", target, " HTTP/1.1\r\n"] {
-        text.extend_from_slice(part.as_bytes());
-    }
-    for (name, value) in &head.headers {
-        if *name != CONTENT_LENGTH && *name != TRANSFER_ENCODING {
-            add_field(&mut text, name, value.as_bytes());
-        }
-    }
-    match framing {
-        Framing::Length(0) if head.method.is_safe() => {}
-        Framing::Length(length) => add_field(&mut text, &CONTENT_LENGTH, length.to_string().as_bytes()),
-        Framing::Chunked => add_field(&mut text, &TRANSFER_ENCODING, b"chunked"),
-    }
-    text.extend_from_slice(b"\r\n");
-    text
 }
 
 fn add_field(text: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
