@@ -41,6 +41,8 @@ impl Kubernetes {
     pub const TOKEN_FILE: &str = "token";
     /// Name of the authorities' file in it.
     pub const CA_FILE: &str = "ca.crt";
+    /// With the ten seconds for which the API server itself remembers a token whoever is deleted is gone within a minute.
+    pub const DEFAULT_CACHE_SECONDS: u32 = 45;
     /// As long, whoever is deleted is still let in.
     pub const MOST_CACHE_SECONDS: u32 = 60;
 
@@ -72,6 +74,6 @@ impl Kubernetes {
     }
 
     const fn default_cache_seconds() -> u32 {
-        Self::MOST_CACHE_SECONDS
+        Self::DEFAULT_CACHE_SECONDS
     }
 }

@@ -56,12 +56,13 @@ impl Requirement {
 mod tests {
     use http::{HeaderMap, HeaderName, HeaderValue};
 
-    use super::super::presented::presented;
+    use super::super::presented::{Token, presented};
     use super::*;
 
     const BASIC: (&str, &str) = ("authorization", "Basic YTpi");
     const BEARER: (&str, &str) = ("authorization", "Bearer sk-1");
     const KEY: (&str, &str) = ("x-api-key", "sk-1");
+    const ACCOUNT: (&str, &str) = ("authorization", "Bearer eyJ.e30.");
 
     fn check(
         requirement: &Requirement,
@@ -71,7 +72,8 @@ mod tests {
             .iter()
             .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
             .collect();
-        requirement.check(&presented(&headers, |_| None)?)
+        let kind = |shown: &[u8]| shown.starts_with(b"eyJ").then_some(Token::OfServiceAccount);
+        requirement.check(&presented(&headers, kind)?)
     }
 
     #[test]
@@ -81,6 +83,7 @@ mod tests {
         let one = Requirement::One;
         let key = Requirement::Each(vec![Means::ApiKeys]);
         let both = Requirement::Each(vec![Means::Basic, Means::ApiKeys]);
+        let account = Requirement::Each(vec![Means::Kubernetes, Means::ApiKeys]);
         type Pairs<'a> = &'a [(&'static str, &'static str)];
         let cases: &[(&str, &Requirement, Pairs<'_>, Result<(), Unauthenticated>)] = &[
             ("one: none", &one, &[], Err(Missing)),
@@ -96,6 +99,9 @@ mod tests {
             ("both: a key alone", &both, &[KEY], Err(Incomplete)),
             ("both: a key alone, twice", &both, &[BEARER, KEY], Err(Incomplete)),
             ("both: both", &both, &[BASIC, KEY], Ok(())),
+            ("an account and a key: both", &account, &[ACCOUNT, KEY], Ok(())),
+            ("an account and a key: the account alone", &account, &[ACCOUNT], Err(Incomplete)),
+            ("an account and a key: the key alone", &account, &[BEARER, KEY], Err(Incomplete)),
         ];
         for (name, requirement, pairs, expected) in cases {
             assert_eq!(check(requirement, pairs), *expected, "{name}");

@@ -148,7 +148,7 @@ fn check_explains_and_finds_faults() {
     let secret = files.write("secret", &"s".repeat(32));
     let issuers = format!(
         "jwt: [{{issuer: gateway, audiences: [ollama], algorithms: [HS256], keys: {{path: {secret}}}}}, \
-         {{issuer: 'https://idp.example', audiences: [ollama]}}]"
+         {{issuer: 'https://idp.example', audiences: [ollama]}}], kubernetes: {{audiences: [ollama, llm]}}"
     );
     let config = |keys: &str| {
         files.write(
@@ -170,6 +170,7 @@ fn check_explains_and_finds_faults() {
         "apiKeys: 2 clients",
         "jwt: tokens of gateway, by keys in a file",
         "jwt: tokens of https://idp.example, by keys from https://idp.example/.well-known/openid-configuration",
+        "kubernetes: service account tokens for ollama or llm, by the word of the API server of its own cluster",
         "alice, group team-*: Manage; models user/*; from 10.1.0.0/16; until 2030-01-01T00:00:00Z",
         "everyone else: Inference, Read",
         "10.0.0.0/8",

@@ -62,6 +62,8 @@ fn what_cant_be_checked_is_told_apart_from_what_is_wrong() {
     let known = token(&idp, "known");
     server.let_pass(&known, ALICE);
     assert_eq!(ask(&proxy, &known).status, 200);
+    server.fail(Fault::HangsUp);
+    assert_eq!(ask(&proxy, &known).status, 200, "what was said counts on");
     let review = r#"{"kind":"TokenReview","apiVersion":"authentication.k8s.io/v1","status":true}"#;
     let cases = [
         (Fault::HangsUp, "no answer from http://127.0.0.1", false),
@@ -90,15 +92,17 @@ fn what_cant_be_checked_is_told_apart_from_what_is_wrong() {
         assert_eq!(answer.header("retry-after"), Some("1"), "{fault:?}");
         assert!(answer.body.contains("can't be checked now"), "{}", answer.body);
         assert_eq!(backend.heads().len(), before, "{fault:?}: something has arrived");
-        let status = proxy.status()["kubernetes"].clone();
-        let said = status["error"].as_str().unwrap();
-        assert!(said.contains(error), "{fault:?}: {said}");
-        assert_eq!(status["forbidden"] == json!(true), forbidden, "{fault:?}");
-        assert_eq!(ask(&proxy, &known).status, 200, "its word counts on: {fault:?}");
+        within(SOON, error, || {
+            let status = proxy.status()["kubernetes"].clone();
+            let said = status["error"].to_string();
+            said.contains(error) && (status["forbidden"] == json!(true)) == forbidden
+        });
     }
     server.fail(None);
     assert_eq!(ask(&proxy, &token(&idp, "wrong")).status, 401);
-    assert_eq!(proxy.status()["kubernetes"]["error"], json!(null));
+    within(SOON, "it is asked again", || {
+        proxy.status()["kubernetes"]["error"].is_null()
+    });
     let metrics = proxy.admin("/metrics").body;
     let count = cases.len();
     assert!(
@@ -144,10 +148,13 @@ fn what_the_proxy_itself_lacks_is_named() {
             None => fs::remove_file(proxy.path("own-token")).unwrap(),
         }
         assert_eq!(ask(&proxy, &token(&idp, name)).status, 503, "{name}");
-        let said = proxy.status()["kubernetes"]["error"].to_string();
-        assert!(said.contains(error), "{name}: {said}");
+        within(SOON, error, || {
+            let said = proxy.status()["kubernetes"]["error"].to_string();
+            said.contains(error)
+        });
     }
-    assert_eq!(server.asked(), ["own-token"], "at the start, and not again");
+    let asked = server.asked();
+    assert!(asked.iter().all(|asked| asked == "own-token"), "{asked:?}");
 
     fs::write(proxy.path("own-token"), "own-token").unwrap();
     assert_eq!(
@@ -273,20 +280,19 @@ fn a_flood_of_made_up_tokens_neither_reaches_the_api_server_nor_keeps_anybody_ou
     let asked = server.asked();
     let flood = asked
         .iter()
-        .filter(|asked| ![&alice, &bob].contains(asked))
+        .filter(|&asked| ![&alice, &bob].contains(&asked) && asked != "own-token")
         .count();
     assert!(flood <= most, "{flood} questions, of {most} at most");
 }
 
 #[test]
 fn a_refused_token_is_remembered_for_a_while() {
-    const TIMES: usize = 50;
+    const TIMES: usize = 10;
     let (idp, backend, server) = (Issuer::new("a"), Backend::start(), FakeApiServer::start());
     let proxy = start(&backend, &server, "");
     let (early, start) = (token(&idp, "early"), Instant::now());
-    for _ in 0..TIMES {
-        assert_eq!(ask(&proxy, &early).status, 401);
-    }
+    let ask_often = || (0..TIMES).for_each(|_| assert_eq!(ask(&proxy, &early).status, 401));
+    thread::scope(|scope| (0..TIMES).for_each(|_| drop(scope.spawn(ask_often))));
     let most = 1 + start.elapsed().as_secs() as usize / 5;
     let asked = server.asked_about(&early);
     assert!(
@@ -301,9 +307,9 @@ fn a_refused_token_is_remembered_for_a_while() {
     for _ in 0..TIMES {
         assert_eq!(ask(&proxy, &early).status, 200);
     }
-    let most = asked + start.elapsed().as_secs() as usize / 60;
+    let most = asked + start.elapsed().as_secs() as usize / 45;
     assert!(
         server.asked_about(&early) <= most,
-        "what is let pass counts for a minute"
+        "what is let pass counts for 45 seconds"
     );
 }

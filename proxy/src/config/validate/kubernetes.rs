@@ -166,6 +166,6 @@ mod tests {
         let read: Kubernetes = serde_yaml::from_str("audiences: [ollama]").unwrap();
         assert_eq!(read, in_cluster());
         let written = serde_yaml::to_string(&read).unwrap();
-        assert_eq!(written, "audiences:\n- ollama\ncacheSeconds: 60\n");
+        assert_eq!(written, "audiences:\n- ollama\ncacheSeconds: 45\n");
     }
 }

@@ -24,7 +24,7 @@ use crate::https::{self, HttpsClient, causes};
 use crate::jwt;
 
 /// How long an answer may take, from the connect to its last byte.
-pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
 /// Most bytes of an answer. It repeats the question, a token of which has at most 8 KiB.
 const MOST_BYTES: usize = 64 * 1024;
 /// Where reviews are created, below the server's address.

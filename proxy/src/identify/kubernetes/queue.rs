@@ -17,7 +17,7 @@ const AT_ONCE: usize = 8;
 /// How many wait.
 const PLACES: usize = 256;
 /// How long one waits at most.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The queue.
 #[derive(Clone, Default)]

@@ -200,10 +200,11 @@ impl Reviewer {
         turn: Turn,
         answer: oneshot::Sender<Result<Option<Arc<Account>>, Unauthenticated>>,
     ) {
+        let until = Timestamp::now() + Duration::from_secs(self.config.cache_seconds.into());
         let outcome = self.server.review(&asked.token).await;
         self.note(outcome.as_ref().err());
         let outcome = match outcome {
-            Ok(Some(told)) => Ok(Some(self.accept(&asked, told).await)),
+            Ok(Some(told)) => Ok(Some(self.accept(&asked, told, until).await)),
             Ok(None) => {
                 self.refuse(asked.tag).await;
                 Ok(None)
@@ -220,8 +221,7 @@ impl Reviewer {
     }
 
     /// Remembers who was let pass.
-    async fn accept(&self, asked: &Asked, told: ServiceAccount) -> Arc<Account> {
-        let until = Timestamp::now() + Duration::from_secs(self.config.cache_seconds.into());
+    async fn accept(&self, asked: &Asked, told: ServiceAccount, until: Timestamp) -> Arc<Account> {
         if let Some(known) = self.accounts.get(&asked.tag).await {
             if known.told == told {
                 known.renew(until);
