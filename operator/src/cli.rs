@@ -102,6 +102,10 @@ pub struct PlanOptions {
     /// rotation then takes the kubelet's own minute, and the status says Unverified.
     #[arg(long, env = "CORRAL_SECRETS", value_enum, default_value_t = SecretsMode::Read)]
     pub secrets: SecretsMode,
+    /// The ClusterRole by which Pods may create TokenReviews, for the command in the status of an OllamaService with
+    /// auth.kubernetes whose ServiceAccount lacks that right.
+    #[arg(long, env = "CORRAL_TOKEN_REVIEWER_ROLE", value_name = "NAME")]
+    pub token_reviewer_role: Option<String>,
     /// Namespace of the operator's own Pod. Its operator Pods, and no others, may reach the proxies' admin port.
     #[arg(long, env = "CORRAL_POD_NAMESPACE", value_name = "NAMESPACE")]
     pub pod_namespace: Option<String>,

@@ -25,9 +25,10 @@ pub use exposure::{
 pub use spec::{
     ApiKeysAuth, Auth, Autoscaling, AutoscalingTarget, BasicAuth, ClaimVolume, ClientCertificatesAuth,
     ConfigMapVolume, Disruption, EmptyVolume, EphemeralStorage, Gpu, GpuClaim, GpuVendor, Image, JwtAuth,
-    Keda, KedaAuthentication, KedaTrigger, KvCacheType, Model, Network, NetworkTls, OllamaKeysAuth,
-    OllamaService, OllamaServiceSpec, PodMount, PodTemplate, PodVolume, PullPolicy, Resources, Retention,
-    Runtime, SecretRef, SecretVolume, Sidecar, Storage, TopologySpread, UpgradePolicy, WhenUnsatisfiable,
+    Keda, KedaAuthentication, KedaTrigger, KubernetesAuth, KvCacheType, Model, Network, NetworkTls,
+    OllamaKeysAuth, OllamaService, OllamaServiceSpec, PodMount, PodTemplate, PodVolume, PullPolicy,
+    Resources, Retention, Runtime, SecretRef, SecretVolume, Sidecar, Storage, TopologySpread, UpgradePolicy,
+    WhenUnsatisfiable,
 };
 pub use status::{CredentialsStatus, ModelStatus, OllamaServiceStatus, SecretStatus};
 

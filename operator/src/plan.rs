@@ -44,6 +44,8 @@ pub struct Plan {
     pub sources: Vec<Source>,
     /// The Secret with the certificate, where clients speak HTTPS.
     pub tls_secret: Option<String>,
+    /// What lets the proxies ask the API server whose tokens are, where they have to: a command for an administrator.
+    pub token_reviewer_binding: Option<String>,
     /// SHA-256 of the proxy's configuration, as a proxy that has it in force reports it.
     pub configuration_digest: String,
 }
@@ -103,6 +105,10 @@ pub fn plan(service: &OllamaService, options: &PlanOptions) -> Result<Plan, Plan
         upgrade_policy: prepared.spec.upgrade_policy,
         configuration_digest: configuration.digest,
         tls_secret: prepared.tls_secret.map(str::to_owned),
+        token_reviewer_binding: network::token_reviewer_binding(
+            &prepared,
+            options.token_reviewer_role.as_deref(),
+        ),
         sources: prepared.sources,
     })
 }

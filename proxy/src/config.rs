@@ -159,12 +159,12 @@ pub struct Tls {
 }])))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AccessRule {
-    /// Names of clients; `*` stands for any characters, as in `ci-*`.
+    /// Names of clients; `*` stands for any characters, as in `ci-*` or `system:serviceaccount:ml:*`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 1024)))]
     pub clients: Vec<String>,
     /// Names of groups, with `*` as in `clients`: the rule is also about each client that has one of them by its token
-    /// (`groupsClaim`).
+    /// (`groupsClaim`, or those of a service account).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 1024)))]
     pub groups: Vec<String>,

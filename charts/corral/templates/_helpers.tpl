@@ -34,6 +34,11 @@ app.kubernetes.io/part-of: corral
 {{- end }}
 {{- end }}
 
+{{/* The ClusterRole that may create TokenReviews. */}}
+{{- define "corral.tokenReviewerRole" -}}
+{{- printf "%s-token-reviewer" (include "corral.fullname" .) }}
+{{- end }}
+
 {{/* The reference of an image: `include "corral.image" (dict "image" … "tag" DEFAULT)`. */}}
 {{- define "corral.image" -}}
 {{- $tag := default .tag .image.tag }}

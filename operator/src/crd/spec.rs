@@ -21,7 +21,9 @@ use serde::{Deserialize, Serialize};
 use super::exposure::ServiceExposure;
 use super::status::OllamaServiceStatus;
 
-pub use auth::{ApiKeysAuth, Auth, BasicAuth, ClientCertificatesAuth, JwtAuth, OllamaKeysAuth, SecretRef};
+pub use auth::{
+    ApiKeysAuth, Auth, BasicAuth, ClientCertificatesAuth, JwtAuth, KubernetesAuth, OllamaKeysAuth, SecretRef,
+};
 pub use gpu::{Gpu, GpuClaim, GpuVendor, Resources};
 pub use image::{Image, PullPolicy};
 pub use models::Model;

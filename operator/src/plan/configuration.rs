@@ -13,7 +13,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use sha2::{Digest, Sha256};
 
 use super::Prepared;
-use super::credentials::{Source, issuers};
+use super::credentials::{Source, api_server, issuers};
 use super::limits;
 use super::names::metadata;
 use super::pod::TERMINATION_GRACE_SECONDS;
@@ -87,6 +87,7 @@ fn credentials(prepared: &Prepared<'_>) -> Credentials {
     let auth = prepared.spec.auth.as_ref();
     let mut credentials = Credentials {
         jwt: issuers(auth),
+        kubernetes: api_server(auth),
         anonymous: auth.and_then(|auth| auth.anonymous.clone()),
         require: auth.map_or(Require::Any, |auth| auth.require),
         ..Credentials::default()

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use corral_proxy::config::{CredentialSource, JwtAlgorithm, JwtIssuer, paths};
+use corral_proxy::config::{CredentialSource, JwtAlgorithm, JwtIssuer, Kubernetes, paths};
 use corral_proxy::credentials::CredentialKind;
 use corral_proxy::status::SourceStatus;
 use k8s_openapi::ByteString;
@@ -13,7 +13,7 @@ use k8s_openapi::api::core::v1::Secret;
 use super::Prepared;
 use super::names::{credentials_name, digest_key_name, metadata};
 use crate::cli::SecretsMode;
-use crate::crd::{Auth, JwtAuth, OllamaService, SecretRef};
+use crate::crd::{Auth, JwtAuth, KubernetesAuth, OllamaService, SecretRef};
 
 /// The entry of a generated Secret of credentials: the one client's name.
 pub const GENERATED_ENTRY: &str = "default";
@@ -46,14 +46,15 @@ impl Source {
     }
 }
 
-/// The sources of an OllamaService: none only where callers need no credential, or where the keys of tokens are
-/// fetched.
+/// The sources of an OllamaService: none only where callers need no credential, where the keys of tokens are fetched, or
+/// where the API server knows whose they are.
 pub(super) fn sources(instance: &str, auth: Option<&Auth>) -> Vec<Source> {
     let Some(Auth {
         basic,
         api_keys,
         ollama_keys,
         jwt,
+        kubernetes: _,
         client_certificates,
         anonymous: _,
         require: _,
@@ -103,6 +104,12 @@ pub(super) fn sources(instance: &str, auth: Option<&Auth>) -> Vec<Source> {
 /// The issuers of tokens as the proxy is told of them.
 pub(super) fn issuers(auth: Option<&Auth>) -> Vec<JwtIssuer> {
     auth.iter().flat_map(|auth| &auth.jwt).map(issuer).collect()
+}
+
+/// The API server that the proxy asks about service account tokens: that of its own cluster.
+pub(super) fn api_server(auth: Option<&Auth>) -> Option<Kubernetes> {
+    let KubernetesAuth { audiences } = auth?.kubernetes.as_ref()?;
+    Some(Kubernetes::in_cluster(audiences.clone()))
 }
 
 fn issuer(auth: &JwtAuth) -> JwtIssuer {

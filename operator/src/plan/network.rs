@@ -20,6 +20,32 @@ pub(super) fn service_account(prepared: &Prepared<'_>) -> ServiceAccount {
     }
 }
 
+/// The ClusterRole by which Pods may have tokens reviewed, where nobody has named one.
+const TOKEN_REVIEWER: &str = "corral-token-reviewer";
+
+/// What an administrator types so that the proxies may ask the API server whose tokens are, where they have to. The operator
+/// may not do it: it would need the right to give rights.
+pub(super) fn token_reviewer_binding(prepared: &Prepared<'_>, role: Option<&str>) -> Option<String> {
+    prepared.spec.auth.as_ref()?.kubernetes.as_ref()?;
+    let Prepared { name, namespace, .. } = prepared;
+    let bind = |role: &str| {
+        format!(
+            "kubectl create clusterrolebinding {role}-{namespace}-{name} --clusterrole={role} \
+             --serviceaccount={namespace}:{name}"
+        )
+    };
+    Some(role.map_or_else(
+        || {
+            format!(
+                "kubectl create clusterrole {TOKEN_REVIEWER} --verb=create \
+                 --resource=tokenreviews.authentication.k8s.io; {}",
+                bind(TOKEN_REVIEWER)
+            )
+        },
+        bind,
+    ))
+}
+
 /// Anyone may reach the proxy, which knows the client's address and answers one that is not allowed with a reason; behind
 /// address translation a NetworkPolicy would compare the wrong one, and drop without a word. The admin port is for the
 /// operator and for those who collect metrics; nothing else has a port.

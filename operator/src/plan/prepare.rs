@@ -3,7 +3,7 @@
 //! The CustomResourceDefinition refuses the same things first; here they are caught where an older definition is installed
 //! or a file is rendered without a cluster.
 
-use corral_proxy::config::validate::{check_issuer, unmeetable};
+use corral_proxy::config::validate::{audiences_problem, check_issuer, unmeetable};
 use corral_proxy::config::{self, Require};
 use corral_proxy::credentials::CredentialKind;
 use ipnet::IpNet;
@@ -240,10 +240,15 @@ fn check_environment(spec: &OllamaServiceSpec, problems: &mut Vec<String>) {
 fn check_auth(spec: &OllamaServiceSpec, sources: &[Source], problems: &mut Vec<String>) {
     let anonymous = spec.auth.as_ref().is_some_and(|auth| auth.anonymous.is_some());
     let issuers = issuers(spec.auth.as_ref());
-    if sources.is_empty() && issuers.is_empty() && !anonymous {
+    let kubernetes = spec.auth.as_ref().and_then(|auth| auth.kubernetes.as_ref());
+    if sources.is_empty() && issuers.is_empty() && kubernetes.is_none() && !anonymous {
         problems.push(
-            "spec.auth: at least one of basic, apiKeys, ollamaKeys, jwt or clientCertificates".to_owned(),
+            "spec.auth: at least one of basic, apiKeys, ollamaKeys, jwt, kubernetes or clientCertificates"
+                .to_owned(),
         );
+    }
+    if let Some(problem) = kubernetes.and_then(|kubernetes| audiences_problem(&kubernetes.audiences)) {
+        problems.push(format!("spec.auth.kubernetes.audiences: {problem}"));
     }
     for (index, issuer) in issuers.iter().enumerate() {
         if let Err((field, problem)) = check_issuer(issuer) {

@@ -25,6 +25,9 @@ pub(super) fn synced(service: &OllamaService, known: &Known<'_>) -> Verdict {
     if let Some(lacking) = lacking_keys(known.replicas) {
         return lacking;
     }
+    if let Some(lacking) = lacking_reviews(known) {
+        return lacking;
+    }
     if known.secrets.contains(&SecretState::Unread) {
         return unverified(known, namespace);
     }
@@ -126,6 +129,26 @@ fn lacking_keys(replicas: &[Replica]) -> Option<Verdict> {
     })
 }
 
+/// An API server that says of no token whose it is.
+fn lacking_reviews(known: &Known<'_>) -> Option<Verdict> {
+    known.replicas.iter().find_map(|replica| {
+        let server = replica.answer.as_ref().ok()?.kubernetes.as_ref()?;
+        let error = server.error.as_ref()?;
+        let pod = &replica.pod;
+        let (reason, remedy) = match &known.plan.token_reviewer_binding {
+            Some(binding) if server.forbidden => {
+                ("TokenReviewsForbidden", format!("; let an administrator allow it: {binding}"))
+            }
+            _ => ("TokenReviewsFailing", String::new()),
+        };
+        let message = format!(
+            "The proxy in Pod {pod} can't have service account tokens reviewed, and until then they let nobody new in: \
+             {error}{remedy}"
+        );
+        Some(Verdict::no(reason, message))
+    })
+}
+
 /// Without a look at the Secrets the proxies' own words are all that there is.
 fn unverified(known: &Known<'_>, namespace: &str) -> Verdict {
     let reported = known.replicas.iter().find_map(|replica| {
@@ -185,6 +208,17 @@ fn who_is_let_in(service: &OllamaService, known: &Known<'_>) -> String {
         parts.push(format!(
             "tokens of {} by the keys that it publishes",
             issuer.issuer
+        ));
+    }
+    if let Some(kubernetes) = service
+        .spec
+        .auth
+        .as_ref()
+        .and_then(|auth| auth.kubernetes.as_ref())
+    {
+        parts.push(format!(
+            "service accounts of this cluster by tokens for {}",
+            kubernetes.audiences.join(" or ")
         ));
     }
     if !secrets.is_empty() {

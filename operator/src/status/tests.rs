@@ -13,6 +13,7 @@ use crate::plan::plan;
 
 mod conditions;
 mod gpu;
+mod reviews;
 mod scale;
 
 const CONFIGURATION: &str = "the configuration's digest";

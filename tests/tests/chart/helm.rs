@@ -18,7 +18,7 @@ pub(crate) struct Mode {
     pub(crate) values: &'static [&'static str],
 }
 
-pub(crate) const MODES: [Mode; 3] = [
+pub(crate) const MODES: [Mode; 4] = [
     Mode {
         name: "cluster",
         values: &[],
@@ -36,6 +36,14 @@ pub(crate) const MODES: [Mode; 3] = [
     Mode {
         name: "no-secrets",
         values: &["rbac.secrets=none"],
+    },
+    Mode {
+        name: "token-reviewer",
+        values: &[
+            "rbac.tokenReviewer.create=true",
+            "rbac.tokenReviewer.services[0].namespace=team-a",
+            "rbac.tokenReviewer.services[0].name=chat",
+        ],
     },
 ];
 

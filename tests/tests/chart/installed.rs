@@ -99,8 +99,10 @@ async fn create_namespace(client: &Client, name: &str) {
         .unwrap();
 }
 
-/// Whether the operator may do something, in each mode.
+/// Whether somebody may do something, in each mode.
 struct Permission {
+    /// A ServiceAccount, as NAMESPACE:NAME.
+    who: &'static str,
     verb: &'static str,
     group: &'static str,
     resource: &'static str,
@@ -109,26 +111,35 @@ struct Permission {
     granted_in: &'static [&'static str],
 }
 
-const EVERY_MODE: &[&str] = &["cluster", "namespaces", "no-secrets"];
+/// The operator's own.
+const OPERATOR: &str = "corral-system:corral";
+
+const EVERY_MODE: &[&str] = &["cluster", "namespaces", "no-secrets", "token-reviewer"];
 
 #[rustfmt::skip]
 const PERMISSIONS: &[Permission] = &[
-    Permission { verb: "watch", group: "corral.dev", resource: "ollamaservices", namespace: "team-a", granted_in: EVERY_MODE },
-    Permission { verb: "watch", group: "corral.dev", resource: "ollamaservices", namespace: "elsewhere", granted_in: &["cluster", "no-secrets"] },
-    Permission { verb: "patch", group: "corral.dev", resource: "ollamaservices", namespace: "team-a", granted_in: &[] },
-    Permission { verb: "patch", group: "apps", resource: "deployments", namespace: "team-b", granted_in: EVERY_MODE },
-    Permission { verb: "patch", group: "apps", resource: "deployments", namespace: NAMESPACE, granted_in: &["cluster", "no-secrets"] },
-    Permission { verb: "get", group: "", resource: "secrets", namespace: "team-a", granted_in: &["cluster", "namespaces"] },
-    Permission { verb: "get", group: "", resource: "secrets", namespace: "elsewhere", granted_in: &["cluster"] },
-    Permission { verb: "delete", group: "", resource: "secrets", namespace: "team-a", granted_in: &[] },
-    Permission { verb: "create", group: "", resource: "pods", namespace: "team-a", granted_in: &[] },
-    Permission { verb: "patch", group: "coordination.k8s.io", resource: "leases", namespace: NAMESPACE, granted_in: EVERY_MODE },
-    Permission { verb: "patch", group: "coordination.k8s.io", resource: "leases", namespace: "team-a", granted_in: &[] },
-    Permission { verb: "create", group: "rbac.authorization.k8s.io", resource: "roles", namespace: "team-a", granted_in: &[] },
+    Permission { who: OPERATOR, verb: "watch", group: "corral.dev", resource: "ollamaservices", namespace: "team-a", granted_in: EVERY_MODE },
+    Permission { who: OPERATOR, verb: "watch", group: "corral.dev", resource: "ollamaservices", namespace: "elsewhere", granted_in: &["cluster", "no-secrets", "token-reviewer"] },
+    Permission { who: OPERATOR, verb: "patch", group: "corral.dev", resource: "ollamaservices", namespace: "team-a", granted_in: &[] },
+    Permission { who: OPERATOR, verb: "patch", group: "apps", resource: "deployments", namespace: "team-b", granted_in: EVERY_MODE },
+    Permission { who: OPERATOR, verb: "patch", group: "apps", resource: "deployments", namespace: NAMESPACE, granted_in: &["cluster", "no-secrets", "token-reviewer"] },
+    Permission { who: OPERATOR, verb: "get", group: "", resource: "secrets", namespace: "team-a", granted_in: &["cluster", "namespaces", "token-reviewer"] },
+    Permission { who: OPERATOR, verb: "get", group: "", resource: "secrets", namespace: "elsewhere", granted_in: &["cluster", "token-reviewer"] },
+    Permission { who: OPERATOR, verb: "delete", group: "", resource: "secrets", namespace: "team-a", granted_in: &[] },
+    Permission { who: OPERATOR, verb: "create", group: "", resource: "pods", namespace: "team-a", granted_in: &[] },
+    Permission { who: OPERATOR, verb: "patch", group: "coordination.k8s.io", resource: "leases", namespace: NAMESPACE, granted_in: EVERY_MODE },
+    Permission { who: OPERATOR, verb: "patch", group: "coordination.k8s.io", resource: "leases", namespace: "team-a", granted_in: &[] },
+    Permission { who: OPERATOR, verb: "create", group: "rbac.authorization.k8s.io", resource: "roles", namespace: "team-a", granted_in: &[] },
+    Permission { who: OPERATOR, verb: "create", group: "rbac.authorization.k8s.io", resource: "clusterrolebindings", namespace: "", granted_in: &[] },
+    Permission { who: OPERATOR, verb: "create", group: "authentication.k8s.io", resource: "tokenreviews", namespace: "", granted_in: &[] },
+    Permission { who: "team-a:chat", verb: "create", group: "authentication.k8s.io", resource: "tokenreviews", namespace: "", granted_in: &["token-reviewer"] },
+    Permission { who: "team-b:chat", verb: "create", group: "authentication.k8s.io", resource: "tokenreviews", namespace: "", granted_in: &[] },
+    Permission { who: "team-a:chat", verb: "create", group: "authorization.k8s.io", resource: "subjectaccessreviews", namespace: "", granted_in: &[] },
 ];
 
 async fn check_permissions(client: &Client, mode: &Mode) {
     for Permission {
+        who,
         verb,
         group,
         resource,
@@ -138,7 +149,7 @@ async fn check_permissions(client: &Client, mode: &Mode) {
     {
         let review = SubjectAccessReview {
             spec: SubjectAccessReviewSpec {
-                user: Some(format!("system:serviceaccount:{NAMESPACE}:corral")),
+                user: Some(format!("system:serviceaccount:{who}")),
                 resource_attributes: Some(ResourceAttributes {
                     verb: Some((*verb).into()),
                     group: Some((*group).into()),
@@ -155,7 +166,10 @@ async fn check_permissions(client: &Client, mode: &Mode) {
             .await
             .unwrap();
         let allowed = answer.status.unwrap().allowed;
-        let name = format!("{}: may {verb} {group}/{resource} in {namespace}", mode.name);
+        let name = format!(
+            "{}: {who} may {verb} {group}/{resource} in {namespace}",
+            mode.name
+        );
         assert_eq!(allowed, granted_in.contains(&mode.name), "{name}");
     }
 }

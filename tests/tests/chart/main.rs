@@ -105,6 +105,16 @@ fn the_schema_refuses_what_is_not_a_value() {
             "value must be one of 'read', 'none'",
         ),
         (
+            "a service without its namespace",
+            "rbac.tokenReviewer.services[0].name=x",
+            "missing property 'namespace'",
+        ),
+        (
+            "services without the role that they are to have",
+            "rbac.tokenReviewer.services[0].name=x,rbac.tokenReviewer.services[0].namespace=y",
+            "rbac.tokenReviewer.services needs rbac.tokenReviewer.create",
+        ),
+        (
             "a tag in the repository",
             "images.operator.repository=registry/x:1",
             "'registry/x:1' does not match pattern",

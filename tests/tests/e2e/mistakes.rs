@@ -155,7 +155,7 @@ pub(crate) async fn an_invalid_spec_is_refused_with_a_reason(fixture: &Fixture) 
         (
             "no means of auth",
             json!({"auth": {}}),
-            &["auth needs at least one of basic, apiKeys, ollamaKeys, jwt or clientCertificates"],
+            &["auth needs at least one of basic, apiKeys, ollamaKeys, jwt, kubernetes or clientCertificates"],
         ),
         (
             "negative replicas",

@@ -25,11 +25,11 @@ async fn a_wrong_spec_is_refused_with_words_that_help() {
         ),
         (
             json!({"auth": {}}),
-            "auth needs at least one of basic, apiKeys, ollamaKeys, jwt or clientCertificates",
+            "auth needs at least one of basic, apiKeys, ollamaKeys, jwt, kubernetes or clientCertificates",
         ),
         (
             json!({"auth": {"require": "All"}}),
-            "auth needs at least one of basic, apiKeys, ollamaKeys, jwt or clientCertificates",
+            "auth needs at least one of basic, apiKeys, ollamaKeys, jwt, kubernetes or clientCertificates",
         ),
         (
             json!({"auth": {"clientCertificates": {"secretRef": {"name": "a"}}}}),
@@ -89,6 +89,18 @@ async fn a_wrong_spec_is_refused_with_words_that_help() {
                 {"issuer": "a", "audiences": ["c"], "secretRef": {"name": "a"}},
             ]}}),
             "Duplicate value",
+        ),
+        (
+            json!({"auth": {"kubernetes": {"audiences": []}}}),
+            "spec.auth.kubernetes.audiences in body should have at least 1 items",
+        ),
+        (
+            json!({"auth": {"kubernetes": {"audiences": ["two words"]}}}),
+            "spec.auth.kubernetes.audiences[0]",
+        ),
+        (
+            json!({"auth": {"kubernetes": {"audiences": ["ollama", "https://kubernetes.default.svc"]}}}),
+            "audiences must not name the API server itself",
         ),
         (
             json!({"auth": {"basic": {"secretRef": {}}}}),

@@ -213,9 +213,7 @@ pub(crate) async fn eventually<T, F: Future<Output = Result<T, String>>>(
 
 pub(crate) async fn start(kubeconfig: &Path, arguments: &[&str]) -> Child {
     static PROGRAM: OnceCell<PathBuf> = OnceCell::const_new();
-    let program = PROGRAM
-        .get_or_init(|| async { tokio::task::spawn_blocking(compile).await.unwrap() })
-        .await;
+    let program = PROGRAM.get_or_init(|| program("corral-operator")).await;
     let mut operator = Command::new(program);
     operator
         .args(["run", "--metrics-listen=127.0.0.1:0"])
@@ -227,13 +225,18 @@ pub(crate) async fn start(kubeconfig: &Path, arguments: &[&str]) -> Child {
     operator.spawn().unwrap()
 }
 
-fn compile() -> PathBuf {
+/// The binary of one of our packages, as it is now.
+pub(crate) async fn program(package: &'static str) -> PathBuf {
+    tokio::task::spawn_blocking(|| compile(package)).await.unwrap()
+}
+
+fn compile(package: &str) -> PathBuf {
     let mut cargo = std::process::Command::new(env!("CARGO"));
     cargo.args([
         "build",
         "--locked",
         "-p",
-        "corral-operator",
+        package,
         "--message-format=json-render-diagnostics",
     ]);
     let messages = command::output(&mut cargo).unwrap();

@@ -14,4 +14,5 @@ mod replica;
 mod rotation;
 mod scale;
 mod storage;
+mod token_reviews;
 mod upgrade;

@@ -52,23 +52,8 @@ impl<'a> Replica<'a> {
             says,
         };
         replica.mount().await;
-        replica.run_at(address).await;
+        run(lab, service, &replica.pod, address).await;
         replica
-    }
-
-    async fn run_at(&self, address: Ipv4Addr) {
-        let deployment = self.lab.api::<Deployment>().get(&self.service).await.unwrap();
-        let labels = deployment.spec.unwrap().template.metadata.unwrap().labels;
-        let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": self.pod, "labels": labels},
-            "spec": {"containers": [{"name": "proxy", "image": "proxy"}]}});
-        let _: Pod = self.lab.apply(&self.pod, pod).await;
-        let status = json!({"status": {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}],
-            "containerStatuses": [{"name": "proxy", "image": "proxy", "imageID": "", "ready": true, "restartCount": 0,
-                "state": {"running": {}}}]}});
-        let pods = self.lab.api::<Pod>();
-        pods.patch_status(&self.pod, &PatchParams::default(), &Patch::Merge(status))
-            .await
-            .unwrap();
     }
 
     /// What the kubelet and the proxy do together: mount what there is now, and put it in force.
@@ -152,8 +137,24 @@ impl<'a> Replica<'a> {
     }
 }
 
+/// Tells the API server of a Pod of a service that runs at this address.
+pub(crate) async fn run(lab: &Lab, service: &str, pod: &str, address: Ipv4Addr) {
+    let deployment = lab.api::<Deployment>().get(service).await.unwrap();
+    let labels = deployment.spec.unwrap().template.metadata.unwrap().labels;
+    let object = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": pod, "labels": labels},
+        "spec": {"containers": [{"name": "proxy", "image": "proxy"}]}});
+    let _: Pod = lab.apply(pod, object).await;
+    let status = json!({"status": {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}],
+        "containerStatuses": [{"name": "proxy", "image": "proxy", "imageID": "", "ready": true, "restartCount": 0,
+            "state": {"running": {}}}]}});
+    let pods = lab.api::<Pod>();
+    pods.patch_status(pod, &PatchParams::default(), &Patch::Merge(status))
+        .await
+        .unwrap();
+}
+
 /// The admin port at an address of the loopback network that nobody else has.
-async fn listen(number: u8) -> (TcpListener, Ipv4Addr) {
+pub(crate) async fn listen(number: u8) -> (TcpListener, Ipv4Addr) {
     let process = std::process::id().to_be_bytes();
     for attempt in 0..250_u8 {
         let address = Ipv4Addr::new(127, process[3].max(1), attempt.wrapping_add(process[2]), number);

@@ -10,8 +10,8 @@ use url::Url;
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("has(self.basic) || has(self.apiKeys) || has(self.ollamaKeys) || has(self.jwt) || has(self.clientCertificates) || has(self.anonymous)")
-        .message("auth needs at least one of basic, apiKeys, ollamaKeys, jwt or clientCertificates; leave auth out and the operator makes an API key for you"),
+    validation = Rule::new("has(self.basic) || has(self.apiKeys) || has(self.ollamaKeys) || has(self.jwt) || has(self.kubernetes) || has(self.clientCertificates) || has(self.anonymous)")
+        .message("auth needs at least one of basic, apiKeys, ollamaKeys, jwt, kubernetes or clientCertificates; leave auth out and the operator makes an API key for you"),
     validation = Rule::new("!has(self.require) || self.require != 'All' || !has(self.anonymous)")
         .message("auth.require can't be All with anonymous, which lets those in who carry no credential; keep one of the two"),
     validation = Rule::new("!has(self.require) || self.require != 'All' || !(has(self.basic) && has(self.ollamaKeys))")
@@ -31,6 +31,10 @@ pub struct Auth {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(min = 1, max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["issuer"]))]
     pub jwt: Vec<JwtAuth>,
+    /// Tokens of the cluster's service accounts, sent as API keys are. The proxies ask the API server whose they are, which
+    /// it must allow the service's own ServiceAccount; while it doesn't, the status says what to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kubernetes: Option<KubernetesAuth>,
     /// Certificates that clients show in the TLS handshake. Needs network.tls.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_certificates: Option<ClientCertificatesAuth>,
@@ -41,7 +45,7 @@ pub struct Auth {
     pub anonymous: Option<Anonymous>,
     /// How many of these means a request must carry a credential for: exactly one (Any), or each of them (All). With All
     /// an API key or a token beside basic or ollamaKeys is sent as x-api-key or X-Ollama-Token, and the client has its name
-    /// by basic, else by ollamaKeys, else by jwt, else by apiKeys, else by clientCertificates.
+    /// by basic, else by ollamaKeys, else by jwt, else by kubernetes, else by apiKeys, else by clientCertificates.
     #[serde(default, skip_serializing_if = "Require::is_any")]
     pub require: Require,
 }
@@ -128,6 +132,21 @@ pub struct JwtAuth {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = JwtIssuer::MOST_LEEWAY_SECONDS))]
     pub leeway_seconds: Option<u32>,
+}
+
+/// Tokens of service accounts.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KubernetesAuth {
+    /// Of these a token must be made for one, as `audience` of a projected serviceAccountToken volume says. Choose a name of
+    /// your own: a token for the API server itself could be used there by whoever sees it on its way here.
+    #[schemars(
+        length(min = 1, max = 32),
+        inner(length(min = 1, max = 253), regex(pattern = r"^[!-~]+$"))
+    )]
+    #[x_kube(validation = Rule::new("!self.exists(audience, audience.startsWith('https://kubernetes.default.svc'))")
+        .message("audiences must not name the API server itself: whoever sees such a token on its way here could use it there; choose a name of your own, such as ollama"))]
+    pub audiences: Vec<String>,
 }
 
 /// Certificates that clients show in the TLS handshake.

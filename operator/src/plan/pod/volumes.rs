@@ -3,10 +3,11 @@
 //! Secrets are mounted as directories and are optional: one that is deleted empties its mount, and the proxy then denies
 //! everybody; it neither keeps what was there nor hinders the Pod's start.
 
-use corral_proxy::config::paths;
+use corral_proxy::config::{Kubernetes, paths};
 use corral_proxy::credentials::CredentialKind;
 use k8s_openapi::api::core::v1::{
-    ConfigMapVolumeSource, EmptyDirVolumeSource, SecretVolumeSource, Volume, VolumeMount,
+    ConfigMapProjection, ConfigMapVolumeSource, EmptyDirVolumeSource, KeyToPath, ProjectedVolumeSource,
+    SecretVolumeSource, ServiceAccountTokenProjection, Volume, VolumeMount, VolumeProjection,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use sha2::{Digest, Sha256};
@@ -42,6 +43,7 @@ pub(super) fn volumes(prepared: &Prepared<'_>) -> Vec<Volume> {
     volumes.extend(overrides::volumes(prepared));
     let mounted = mounted(prepared);
     volumes.extend(mounted.iter().map(|(source, name)| secret(name, &source.secret)));
+    volumes.extend(asks_api_server(prepared).then(api_server));
     volumes.extend(prepared.tls_secret.map(|name| secret("tls", name)));
     if prepared.secrets == SecretsMode::Read {
         volumes.push(secret("digest-key", &digest_key_name(prepared.name)));
@@ -50,7 +52,7 @@ pub(super) fn volumes(prepared: &Prepared<'_>) -> Vec<Volume> {
 }
 
 /// Names of the operator's volumes, beside those of token keys.
-const OWNED: [&str; 11] = [
+const OWNED: [&str; 12] = [
     "models",
     "home",
     "tmp",
@@ -60,9 +62,16 @@ const OWNED: [&str; 11] = [
     "api-keys",
     "ollama-keys",
     "client-certificates",
+    API_SERVER,
     "tls",
     "digest-key",
 ];
+
+/// The volume with what it takes to ask the API server whose a token is.
+const API_SERVER: &str = "kubernetes";
+
+/// For how many seconds the proxy's own token is good; the kubelet renews it when a fifth of them is left.
+const TOKEN_SECONDS: i64 = 3600;
 
 /// How the names of volumes with token keys begin.
 const TOKEN_KEYS: &str = "jwt-";
@@ -100,6 +109,7 @@ pub(super) fn of_proxy(prepared: &Prepared<'_>) -> Vec<VolumeMount> {
         };
         mounts.push(mount(&name, &directory));
     }
+    mounts.extend(asks_api_server(prepared).then(|| mount(API_SERVER, Kubernetes::DIRECTORY)));
     mounts.extend(prepared.tls_secret.map(|_| mount("tls", paths::TLS_DIRECTORY)));
     if prepared.secrets == SecretsMode::Read {
         mounts.push(mount("digest-key", paths::DIGEST_KEY_DIRECTORY));
@@ -131,6 +141,48 @@ fn volume_of(source: &Source) -> String {
             hex::encode(&Sha256::digest(&source.secret)[..4])
         ),
         CredentialKind::ClientCertificates => "client-certificates".to_owned(),
+    }
+}
+
+fn asks_api_server(prepared: &Prepared<'_>) -> bool {
+    let auth = prepared.spec.auth.as_ref();
+    auth.is_some_and(|auth| auth.kubernetes.is_some())
+}
+
+/// What Kubernetes gives a Pod whose token is mounted everywhere; here only the proxy has it.
+fn api_server() -> Volume {
+    let token = ServiceAccountTokenProjection {
+        audience: None,
+        expiration_seconds: Some(TOKEN_SECONDS),
+        path: Kubernetes::TOKEN_FILE.to_owned(),
+    };
+    let authorities = ConfigMapProjection {
+        // Kubernetes keeps it in every namespace.
+        name: "kube-root-ca.crt".to_owned(),
+        items: Some(vec![KeyToPath {
+            key: "ca.crt".to_owned(),
+            path: Kubernetes::CA_FILE.to_owned(),
+            mode: None,
+        }]),
+        optional: None,
+    };
+    let sources = vec![
+        VolumeProjection {
+            service_account_token: Some(token),
+            ..VolumeProjection::default()
+        },
+        VolumeProjection {
+            config_map: Some(authorities),
+            ..VolumeProjection::default()
+        },
+    ];
+    Volume {
+        name: API_SERVER.to_owned(),
+        projected: Some(ProjectedVolumeSource {
+            default_mode: Some(MODE),
+            sources: Some(sources),
+        }),
+        ..Volume::default()
     }
 }
 
