@@ -135,8 +135,8 @@ each request wants two reads and two writes, as of the bare forwarder.
 | front | memory of a stream |
 |---|---|
 {idle}
-hyper has 8 KiB to read into for each of the two connections, and tokio's channel to the one to Ollama room for 32
-requests, some 10 kB, of which a stream needs one: the bare forwarder's memory, most of corral-proxy's.
+hyper has 8 KiB to read into for each connection, and tokio's channel from its server to its client room for 32 requests,
+some 10 kB. corral-proxy has hyper only before it: what comes from Ollama is read into the stack and moves on.
 
 ## Alone
 | front | start to first connection | memory then |
