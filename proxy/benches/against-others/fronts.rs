@@ -10,13 +10,15 @@ use std::ffi::OsStr;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail, ensure};
+use aws_lc_rs::hmac;
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use serde_json::json;
 
 use crate::machine;
 
@@ -27,6 +29,10 @@ pub(crate) const KEY: &str = "a-key-of-the-benchmark-alone-2c3f0d";
 /// The benchmark's user, and the password.
 pub(crate) const USER: &str = "bench";
 pub(crate) const PASSWORD: &str = "a-password-of-the-benchmark-alone";
+
+/// Whose tokens are taken, signed with the benchmark's key, and for whom they are.
+pub(crate) const ISSUER: &str = "https://issuer.example";
+pub(crate) const AUDIENCE: &str = "ollama";
 
 /// How long a front may take until it answers.
 const START_LIMIT: Duration = Duration::from_secs(20);
@@ -54,6 +60,8 @@ enum Clients {
     WithKey,
     /// The benchmark's user and password.
     WithPassword,
+    /// A token of the benchmark's issuer.
+    WithToken,
 }
 
 /// How a front is run.
@@ -94,7 +102,7 @@ impl<'a> Place<'a> {
 pub(crate) type Start = fn(&Place<'_>) -> Result<Front>;
 
 /// All of them: first what asks for no credential, then rivals that do, then corral-proxy.
-pub(crate) const ALL: [Start; 10] = [
+pub(crate) const ALL: [Start; 11] = [
     Front::none,
     forwarder::start,
     nginx::open,
@@ -105,6 +113,7 @@ pub(crate) const ALL: [Start; 10] = [
     caddy::bcrypt,
     Corral::api_key,
     Corral::password,
+    Corral::token,
 ];
 
 /// Those that are compared in all that isn't a small request: the direct way, the fronts that ask for no credential, and
@@ -158,6 +167,7 @@ impl Front {
             authorization: match clients {
                 Clients::Anybody | Clients::WithKey => bearer(),
                 Clients::WithPassword => basic(),
+                Clients::WithToken => token()?,
             },
             asks_for_credentials: !matches!(clients, Clients::Anybody),
             started_in: Duration::ZERO,
@@ -208,6 +218,20 @@ fn bearer() -> String {
 
 fn basic() -> String {
     format!("Basic {}", STANDARD.encode(format!("{USER}:{PASSWORD}")))
+}
+
+/// A JSON Web Token of the benchmark's issuer, for a day.
+fn token() -> Result<String> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+    let claims = json!({"iss": ISSUER, "aud": AUDIENCE, "sub": USER, "exp": now + 24 * 3600});
+    let [header, claims] =
+        [json!({"alg": "HS256"}), claims].map(|part| URL_SAFE_NO_PAD.encode(part.to_string()));
+    let message = format!("{header}.{claims}");
+    let signature = hmac::sign(
+        &hmac::Key::new(hmac::HMAC_SHA256, KEY.as_bytes()),
+        message.as_bytes(),
+    );
+    Ok(format!("Bearer {message}.{}", URL_SAFE_NO_PAD.encode(signature)))
 }
 
 /// A port of 127.0.0.1 that was free a moment ago.

@@ -150,7 +150,7 @@ impl Ground {
 }
 
 /// The bare forwarder first: the others are compared with it.
-const INSTRUCTIONS: [Start; 3] = [forwarder::start, Corral::api_key, Corral::password];
+const INSTRUCTIONS: [Start; 4] = [forwarder::start, Corral::api_key, Corral::password, Corral::token];
 const FOOTPRINTS: [Start; 4] = [forwarder::start, nginx::open, haproxy::open, Corral::api_key];
 
 fn instructions_of(runtime: &Runtime, place: &Place<'_>) -> Result<Vec<(String, f64)>> {

@@ -1,10 +1,14 @@
-//! The proxy as `cargo bench` has built it, with everything on: access rules, metrics, an access log to a file.
+//! The proxy as `cargo bench` has built it, with everything on: all means of identification that it is asked for, access
+//! rules, metrics, an access log to a file.
 
 use std::fs::{self, File};
 
 use anyhow::Result;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::json;
 
-use super::{Clients, Front, KEY, PASSWORD, Place, USER, free_address};
+use super::{AUDIENCE, Clients, Front, ISSUER, KEY, PASSWORD, Place, USER, free_address};
 
 /// The proxy's program.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_corral-proxy");
@@ -37,13 +41,26 @@ impl Corral {
         Self::start(place, &format!("bcrypt cost {COST}"), &Clients::WithPassword)
     }
 
+    /// Its clients send JSON Web Tokens.
+    pub(crate) fn token(place: &Place<'_>) -> Result<Front> {
+        Self::start(place, "JWT", &Clients::WithToken)
+    }
+
     fn start(place: &Place<'_>, what: &str, clients: &Clients) -> Result<Front> {
         let address = free_address()?;
-        let [keys, users, configuration] =
-            [KEYS_FILE, "corral-users", "corral.yaml"].map(|name| place.folder.join(name));
+        let [keys, users, issuer, configuration] =
+            [KEYS_FILE, "corral-users", "corral-issuer.json", "corral.yaml"]
+                .map(|name| place.folder.join(name));
         fs::write(&keys, format!("{USER}:{KEY}\n"))?;
         fs::write(&users, format!("{USER}:{}\n", bcrypt::hash(PASSWORD, COST)?))?;
-        fs::write(&configuration, CONFIGURATION)?;
+        let secret = URL_SAFE_NO_PAD.encode(KEY);
+        let jwks = json!({"keys": [{"kty": "oct", "alg": "HS256", "k": secret}]});
+        fs::write(&issuer, jwks.to_string())?;
+        let issuers = format!(
+            "credentials: {{jwt: [{{issuer: '{ISSUER}', audiences: [{AUDIENCE}], keys: {{path: {}}}}}]}}",
+            issuer.display()
+        );
+        fs::write(&configuration, format!("{issuers}\n{CONFIGURATION}"))?;
         let mut command = place.command(PROGRAM);
         command
             .args(["--listen", &address.to_string()])
