@@ -57,7 +57,7 @@ impl Corral {
         let jwks = json!({"keys": [{"kty": "oct", "alg": "HS256", "k": secret}]});
         fs::write(&issuer, jwks.to_string())?;
         let issuers = format!(
-            "credentials: {{jwt: [{{issuer: '{ISSUER}', audiences: [{AUDIENCE}], keys: {{path: {}}}}}]}}",
+            "credentials: {{jwt: [{{issuer: '{ISSUER}', audiences: [{AUDIENCE}], algorithms: [HS256], keys: {{path: {}}}}}]}}",
             issuer.display()
         );
         fs::write(&configuration, format!("{issuers}\n{CONFIGURATION}"))?;
