@@ -8,6 +8,7 @@ use anyhow::{Result, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval, sleep};
 
@@ -52,11 +53,15 @@ pub(crate) fn measure(runtime: &tokio::runtime::Runtime, place: &Place<'_>) -> R
 
 async fn flooded(front: &Front, folder: &Path) -> Result<(f64, Duration)> {
     let address = front.address;
+    let (stop, mut stopped) = oneshot::channel::<()>();
     let flood = tokio::spawn(async move {
         let mut attempts = JoinSet::new();
         let mut pace = interval(Duration::from_secs(1) / PER_SECOND);
         for number in 0_u32.. {
-            pace.tick().await;
+            tokio::select! {
+                _ = &mut stopped => break,
+                _ = pace.tick() => {}
+            }
             let user = if number % 2 == 0 { USER } else { "nobody" };
             let wrong = basic(user, &format!("wrong-{number}"));
             attempts.spawn(async move {
@@ -65,12 +70,15 @@ async fn flooded(front: &Front, folder: &Path) -> Result<(f64, Duration)> {
             });
             while attempts.try_join_next().is_some() {}
         }
+        // The front would wait for connections that nobody closes.
+        attempts.shutdown().await;
     });
     let running = requests::begin(front, folder, SECONDS)?;
     sleep(Duration::from_secs(2)).await;
     let login = first_login(front).await?;
     let rate = tokio::task::spawn_blocking(move || running.finish()).await??;
-    flood.abort();
+    drop(stop);
+    flood.await?;
     Ok((rate, login))
 }
 

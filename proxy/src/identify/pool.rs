@@ -20,6 +20,9 @@ use super::lanes::Lanes;
 use super::presented::NameAndPassword;
 use crate::credentials::User;
 
+/// How long a check waits for its turn before whoever asked is told to come again.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
 /// How much may be checked at once.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
@@ -85,7 +88,15 @@ struct Queue {
 /// A candidate that waits. Dropped, it tells whoever waits for the answer that it was turned away.
 struct Check {
     candidate: Candidate,
+    since: Instant,
     answer: oneshot::Sender<bool>,
+}
+
+impl Check {
+    /// Whether nobody waits for it any more, or has waited for long enough to come again.
+    fn is_over(&self) -> bool {
+        self.answer.is_closed() || self.since.elapsed() > LONGEST_WAIT
+    }
 }
 
 impl fmt::Debug for Check {
@@ -142,12 +153,18 @@ impl Pool {
 
     /// Whether the user's hash is of the password.
     ///
-    /// When all places are taken, one is turned away, as [`Lanes::shed`] has it. A caller who leaves while waiting gives
+    /// When all places are taken, one is turned away, as [`Lanes::shed`] has it; so is who has waited for half a minute. A caller who leaves while waiting gives
     /// up the place; a hash that runs is run to its end, so that callers who come and leave can't start more than the
     /// limit.
     pub(super) async fn verify(&self, asker: Asker, candidate: Candidate) -> Result<bool, Unauthenticated> {
         let (answer, verified) = oneshot::channel();
-        self.shared.enter(asker, Check { candidate, answer });
+        let since = Instant::now();
+        let check = Check {
+            candidate,
+            since,
+            answer,
+        };
+        self.shared.enter(asker, check);
         verified.await.map_err(|_| Unauthenticated::Overloaded)
     }
 }
@@ -185,7 +202,7 @@ impl Shared {
         let mut queue = self.lock();
         let lane = queue.waiting.enter(asker, check, Instant::now());
         if queue.is_full(self.places) {
-            queue.waiting.retain(|check| !check.answer.is_closed());
+            queue.waiting.retain(|check| !check.is_over());
         }
         if queue.is_full(self.places) {
             queue.waiting.shed();
@@ -196,7 +213,11 @@ impl Shared {
     fn work(&self, lane: Lane) {
         give_way(lane);
         while let Some((asker, check)) = self.next(lane) {
-            let Check { candidate, answer } = check;
+            let Check {
+                candidate,
+                since: _,
+                answer,
+            } = check;
             let begin = processor_time();
             // A fault in a library must not cost the thread: whoever asked is turned away.
             let verified = catch_unwind(AssertUnwindSafe(|| candidate.is_right()));
@@ -223,7 +244,7 @@ impl Shared {
                 self.spare.notify_one();
             }
             match next {
-                Some((_, check)) if check.answer.is_closed() => {}
+                Some((_, check)) if check.is_over() => {}
                 Some(next) => {
                     queue.running += 1;
                     self.hashed.inc();
