@@ -29,6 +29,10 @@ use crate::watch::{Guarded, Stores};
 const SETTLED: Duration = Duration::from_secs(600);
 /// The same where Secrets are not watched.
 const UNWATCHED: Duration = Duration::from_secs(60);
+/// The same where proxies ask others, whose answers no watch shows.
+const ASKING: Duration = Duration::from_secs(60);
+/// The same where they have no good answer.
+const UNANSWERED: Duration = Duration::from_secs(5);
 /// How often models that are not there yet are looked at.
 const PULLING: Duration = Duration::from_secs(2);
 
@@ -178,7 +182,12 @@ impl<'a> One<'a> {
             })
             .await?;
         written?;
-        let next = self.next_look(&progress, &nudge, models_wait).await?;
+        let settled = if models_wait {
+            PULLING
+        } else {
+            self.settled(&replicas)
+        };
+        let next = self.next_look(&progress, &nudge, settled).await?;
         Ok((Outcome::Done, Action::requeue(next)))
     }
 
@@ -225,22 +234,29 @@ impl<'a> One<'a> {
         Ok(models_wait)
     }
 
+    /// When to look again where nothing is on its way.
+    fn settled(&self, replicas: &[Replica]) -> Duration {
+        if replicas.iter().any(Replica::lacks_an_answer) {
+            return UNANSWERED;
+        }
+        match self.context.options.secrets {
+            SecretsMode::Read if replicas.iter().any(Replica::asks_others) => ASKING,
+            SecretsMode::Read => SETTLED,
+            SecretsMode::None => UNWATCHED,
+        }
+    }
+
     /// When to look again. A kubelet that was told before it had itself heard of the change is told once more.
     async fn next_look(
         &self,
         progress: &Progress,
         nudge: &str,
-        models_wait: bool,
+        settled: Duration,
     ) -> Result<Duration, ReconcileError> {
         let lag = self
             .context
             .memory
             .lagging(&self.key, !progress.lagging.is_empty());
-        let settled = match self.context.options.secrets {
-            SecretsMode::Read => SETTLED,
-            SecretsMode::None => UNWATCHED,
-        };
-        let settled = if models_wait { PULLING } else { settled };
         match lag {
             Lag::None => Ok(settled),
             Lag::Over(took) => {

@@ -31,6 +31,24 @@ pub struct Replica {
     pub answer: Result<Status, String>,
 }
 
+impl Replica {
+    /// Whether it asks others than us: issuers for their keys, an API server for reviews.
+    pub fn asks_others(&self) -> bool {
+        self.answer
+            .as_ref()
+            .is_ok_and(|status| !status.issuers.is_empty() || status.kubernetes.is_some())
+    }
+
+    /// Whether it has no good answer from one of those.
+    pub fn lacks_an_answer(&self) -> bool {
+        self.answer.as_ref().is_ok_and(|status| {
+            let lacks_keys = status.issuers.iter().any(|issuer| issuer.keys.is_empty());
+            let server = status.kubernetes.as_ref();
+            lacks_keys || server.is_some_and(|server| server.error.is_some())
+        })
+    }
+}
+
 /// Asks proxies.
 #[derive(Clone, Debug)]
 pub struct Asker(Client<HttpConnector, Empty<Bytes>>);

@@ -3,6 +3,7 @@
 //! The cases share a cluster and run one after the other. `cargo test --test e2e -- WORD` runs those with WORD in
 //! their names. Where no node can run, it says why and succeeds.
 
+mod accounts;
 mod clients;
 mod documentation;
 mod fixture;
@@ -39,6 +40,7 @@ const CASES: &[Case] = cases![
     scenarios::ollama_itself_is_out_of_reach,
     scenarios::changing_models_is_not_for_everyone,
     clients::python_libraries_work_with_their_usual_setting,
+    accounts::pods_call_with_the_tokens_of_their_accounts,
     rotation::twenty_edits_are_in_force_on_every_replica,
     operations::nothing_is_written_while_nothing_changes,
     documentation::the_readme_is_true,
