@@ -53,7 +53,14 @@ pub(crate) enum Malformed {
 
 /// Whether a credential has the shape of a token: three parts, the first of which begins as a JSON object does.
 pub(crate) fn has_shape_of_token(credential: &[u8]) -> bool {
-    credential.starts_with(b"eyJ") && credential.iter().filter(|byte| **byte == b'.').count() == 2
+    let mut parts = credential.split(|byte| *byte == b'.');
+    let (Some(header), Some(_), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return false;
+    };
+    // `{"`, as nearly all begin. JSON may have white space before and between (RFC 8259, section 2).
+    header.starts_with(b"eyJ")
+        || decode(header).is_ok_and(|header| header.trim_ascii_start().starts_with(b"{"))
 }
 
 impl<'token> Compact<'token> {
@@ -140,6 +147,35 @@ mod tests {
 
     fn parse(token: &str) -> Result<(JwtAlgorithm, Option<String>), Malformed> {
         Compact::parse(token.as_bytes()).map(|compact| (compact.header.algorithm, compact.header.key_name))
+    }
+
+    #[test]
+    fn a_token_is_told_from_a_key() {
+        let cases = [
+            ("as nearly all are", token(r#"{"alg":"RS256"}"#), true),
+            ("white space within", token("{ \"alg\": \"RS256\" }"), true),
+            (
+                "a line for each member",
+                token("{\r\n  \"alg\": \"RS256\"\r\n}"),
+                true,
+            ),
+            ("white space before", token("\n {\"alg\":\"RS256\"}"), true),
+            ("an empty object", token("{}"), true),
+            ("an array", token("[1]"), false),
+            ("a key with two dots", "sk.live.0123".to_owned(), false),
+            ("a key like a file's name", "corral-key.tar.gz".to_owned(), false),
+            ("two parts", "eyJhbGciOiJSUzI1NiJ9.e30".to_owned(), false),
+            (
+                "five parts, as of what is encrypted",
+                "eyJhbGciOiJkaXIifQ.a.b.c.d".to_owned(),
+                false,
+            ),
+            ("nothing", String::new(), false),
+            ("only dots", "..".to_owned(), false),
+        ];
+        for (name, credential, expected) in cases {
+            assert_eq!(has_shape_of_token(credential.as_bytes()), expected, "{name}");
+        }
     }
 
     #[test]
