@@ -35,7 +35,10 @@ pub(crate) async fn pods_call_with_the_tokens_of_their_accounts(fixture: &Fixtur
     }
     fixture.run(&["delete", "serviceaccount", ACCOUNT])?;
     fixture.curl_until(&url, &["--header", &good], 401, FORGOTTEN)?;
-    fixture.run(&["delete", "ollamaservice", SERVICE, "--wait=false"])?;
+    let selector = format!("--selector=app.kubernetes.io/instance={SERVICE}");
+    fixture.run(&["delete", "ollamaservice", SERVICE])?;
+    // Cases that follow look at which Pods there are.
+    fixture.run(&["wait", "--for=delete", "pod", &selector, "--timeout=120s"])?;
     Ok(())
 }
 
