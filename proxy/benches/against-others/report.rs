@@ -110,10 +110,8 @@ The same request, counted by callgrind; the kernel's part is not in it.
 | front | instructions | of the bare forwarder |
 |---|---|---|
 {instructions}
-Of what corral-proxy adds, a quarter is the access log's line, which a thread of its own writes, and a quarter
-identification: most of that is the key's SHA-256, counted without the processor's own instructions for it, which
-callgrind doesn't know. The headers that cross take about as much; no other step takes more than a tenth. Of the system
-each request wants two reads and two writes, as of the bare forwarder.
+The first request of a connection costs more: its credential is checked then, and known by the same bytes afterwards. Of
+the system each request wants two reads and two writes, as of the bare forwarder.
 
 ## Time to first byte
 `POST /api/generate`, streamed, {SINGLE} a turn, one at a time; from the request to the first byte of the body.
