@@ -33,10 +33,9 @@ pub struct InFlight {
     upload: Upload,
 }
 
-/// How far the request's body is.
+/// What the request's body has come to.
 #[derive(Debug, Default)]
 struct Upload {
-    complete: AtomicBool,
     broken: AtomicBool,
     too_large: AtomicBool,
     stalled: AtomicBool,
@@ -149,11 +148,6 @@ impl InFlight {
         self.received.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// The request's body has been read to its end.
-    pub fn note_upload_complete(&self) {
-        self.upload.complete.store(true, Ordering::Release);
-    }
-
     /// The request's body breaks HTTP's rules, or ends too early.
     pub fn note_upload_broken(&self) {
         self.upload.broken.store(true, Ordering::Release);
@@ -209,11 +203,6 @@ impl Admission {
     /// Bytes of the request's body so far.
     pub fn received(&self) -> u64 {
         self.in_flight.received()
-    }
-
-    /// Whether the request's body has been read to its end.
-    pub fn upload_is_complete(&self) -> bool {
-        self.in_flight.upload.complete.load(Ordering::Acquire)
     }
 
     /// Whether the request's body broke HTTP's rules.

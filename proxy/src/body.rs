@@ -37,15 +37,11 @@ impl RequestBody {
     pub fn client(payload: Payload, in_flight: Arc<InFlight>, reading: Option<Box<Reading>>) -> Self {
         match payload {
             Payload::Streamed(incoming, limit) => {
-                if incoming.is_end_stream() {
-                    in_flight.note_upload_complete();
-                }
                 let limit = usize::try_from(limit).unwrap_or(usize::MAX);
                 Self::Client(Limited::new(incoming, limit), in_flight, reading)
             }
             Payload::Held(bytes, place) => {
                 in_flight.note_received(bytes.len());
-                in_flight.note_upload_complete();
                 let bytes = match reading {
                     Some(mut reading) => reading.pass(bytes, &in_flight),
                     None => bytes,
@@ -124,9 +120,6 @@ fn poll_client(
         Some(Ok(frame)) => in_flight.note_received(frame.data_ref().map_or(0, Bytes::len)),
         Some(Err(error)) => note_error(error, in_flight),
         None => {}
-    }
-    if frame.is_none() || incoming.is_end_stream() {
-        in_flight.note_upload_complete();
     }
     Poll::Ready(frame)
 }
