@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use corral_proxy::config::ADMIN_PORT;
-use corral_proxy::status::Status;
+use corral_proxy::status::{ApiServerStatus, IssuerStatus, Status};
 use futures::{StreamExt, stream};
 use http::{StatusCode, Uri};
 use http_body_util::{BodyExt, Empty, Limited};
@@ -41,11 +41,19 @@ impl Replica {
 
     /// Whether it has no good answer from one of those.
     pub fn lacks_an_answer(&self) -> bool {
-        self.answer.as_ref().is_ok_and(|status| {
-            let lacks_keys = status.issuers.iter().any(|issuer| issuer.keys.is_empty());
-            let server = status.kubernetes.as_ref();
-            lacks_keys || server.is_some_and(|server| server.error.is_some())
-        })
+        self.issuers_without_keys().next().is_some() || self.unanswering_server().is_some()
+    }
+
+    /// The issuers whose tokens let nobody in yet.
+    pub fn issuers_without_keys(&self) -> impl Iterator<Item = &IssuerStatus> {
+        let issuers = self.answer.iter().flat_map(|status| &status.issuers);
+        issuers.filter(|issuer| issuer.keys.is_empty())
+    }
+
+    /// The API server that reviews no token, and why.
+    pub fn unanswering_server(&self) -> Option<(&ApiServerStatus, &str)> {
+        let server = self.answer.as_ref().ok()?.kubernetes.as_ref()?;
+        Some((server, server.error.as_deref()?))
     }
 }
 

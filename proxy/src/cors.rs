@@ -8,12 +8,13 @@ use bytes::Bytes;
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
-    ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, ORIGIN, VARY,
+    ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 
 use crate::config::Cors;
 use crate::headers::is_forwarded;
+use crate::identify::CREDENTIAL_HEADERS;
 use crate::routes::Route;
 
 const EVERY: HeaderValue = HeaderValue::from_static("*");
@@ -117,16 +118,12 @@ fn allowed_headers(headers: &HeaderMap) -> Option<HeaderValue> {
         .filter_map(|list| list.to_str().ok())
         .flat_map(|list| list.split(','))
         .filter_map(|name| HeaderName::from_bytes(name.trim().as_bytes()).ok())
-        .filter(|name| carries_credential(name) || is_forwarded(name))
+        .filter(|name| CREDENTIAL_HEADERS.contains(name) || is_forwarded(name))
         .collect();
     let names: Vec<_> = names.iter().map(HeaderName::as_str).collect();
     HeaderValue::try_from(names.join(", "))
         .ok()
         .filter(|list| !list.is_empty())
-}
-
-fn carries_credential(name: &HeaderName) -> bool {
-    *name == AUTHORIZATION || ["x-api-key", "x-ollama-token"].contains(&name.as_str())
 }
 
 /// An origin, or all those that differ in the first label of their host.

@@ -24,5 +24,5 @@ pub use verifier::Verifier;
 
 pub(crate) use identity::Evidence;
 pub(crate) use kubernetes::{Reviewer, Shown};
-pub(crate) use presented::Token;
+pub(crate) use presented::{CREDENTIAL_HEADERS, Token};
 pub(crate) use requirement::Requirement;

@@ -124,14 +124,13 @@ impl Upstream {
     /// # Errors
     /// No connection, or the exchange broke.
     pub async fn send(self: &Arc<Self>, mut upload: Upload) -> Result<Response<Content>, UpstreamError> {
-        let method = upload.method().clone();
         loop {
             let (mut connection, reused) = match self.take_idle() {
                 Some(connection) => (connection, true),
                 // Boxed: it is rare, and would make each request larger.
                 None => (Box::pin(self.connect()).await?, false),
             };
-            match connection.exchange(upload, &method).await {
+            match connection.exchange(upload).await {
                 Ok(head) => return Ok(Content::after(head, connection, Arc::clone(self))),
                 // The upstream closed the kept connection meanwhile.
                 Err((_, Some(again))) if reused => upload = again,

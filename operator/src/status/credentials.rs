@@ -116,10 +116,8 @@ fn refused_configuration(replicas: &[Replica]) -> Option<Verdict> {
 /// An issuer whose keys can't be fetched. While the last good ones count, nothing is lacking.
 fn lacking_keys(replicas: &[Replica]) -> Option<Verdict> {
     replicas.iter().find_map(|replica| {
-        let issuers = &replica.answer.as_ref().ok()?.issuers;
-        let (issuer, error) = issuers
-            .iter()
-            .filter(|issuer| issuer.keys.is_empty())
+        let (issuer, error) = replica
+            .issuers_without_keys()
             .find_map(|issuer| Some((&issuer.issuer, issuer.error.as_ref()?)))?;
         let message = format!(
             "The proxy in Pod {} has no keys of issuer {issuer}: {error}; until then its tokens let nobody in",
@@ -132,8 +130,7 @@ fn lacking_keys(replicas: &[Replica]) -> Option<Verdict> {
 /// An API server that says of no token whose it is.
 fn lacking_reviews(known: &Known<'_>) -> Option<Verdict> {
     known.replicas.iter().find_map(|replica| {
-        let server = replica.answer.as_ref().ok()?.kubernetes.as_ref()?;
-        let error = server.error.as_ref()?;
+        let (server, error) = replica.unanswering_server()?;
         let pod = &replica.pod;
         let (reason, remedy) = match &known.plan.token_reviewer_binding {
             Some(binding) if server.forbidden => {

@@ -165,11 +165,11 @@ impl NameAndPassword {
 }
 
 /// The headers that a credential may stand in.
-static PLACES: [HeaderName; 3] = [AUTHORIZATION, X_OLLAMA_TOKEN, X_API_KEY];
+pub(crate) static CREDENTIAL_HEADERS: [HeaderName; 3] = [AUTHORIZATION, X_OLLAMA_TOKEN, X_API_KEY];
 
 /// The value of the only such header, and which of them it is.
 pub(super) fn sole_value(headers: &HeaderMap) -> Option<(usize, &[u8])> {
-    let mut values = PLACES.iter().enumerate().flat_map(|(place, name)| {
+    let mut values = CREDENTIAL_HEADERS.iter().enumerate().flat_map(|(place, name)| {
         headers
             .get_all(name)
             .iter()

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CACHE_CONTROL, HeaderMap, HeaderValue, USER_AGENT};
+use http::header::{CACHE_CONTROL, HeaderMap};
 use http::{Request, StatusCode, Uri};
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::Empty;
 use rustls::RootCertStore;
 use thiserror::Error;
 use tokio::time::timeout;
@@ -16,7 +16,7 @@ use super::jwk;
 use super::keys::KeySet;
 use super::problem::KeyProblem;
 use crate::config::KeyAddress;
-use crate::https::{self, HttpsClient, causes};
+use crate::https::{self, HttpsClient};
 
 /// How long an answer may take, from the connect to its last byte.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -113,21 +113,11 @@ impl Fetcher {
             .map_err(|_| failed("no address".into()))?;
         let mut request = Request::new(Empty::new());
         *request.uri_mut() = uri;
-        let headers = request.headers_mut();
-        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        headers.insert(USER_AGENT, HeaderValue::from_static("corral-proxy"));
-        let response = self
-            .0
-            .request(request)
-            .await
-            .map_err(|error| failed(causes(&error)))?;
-        if response.status() != StatusCode::OK {
-            return Err(FetchError::Status(address.to_string(), response.status()));
-        }
-        let (head, body) = response.into_parts();
-        let body = Limited::new(body, MOST_BYTES).collect().await;
-        let body = body.map_err(|error| failed(error.to_string()))?;
-        Ok((head.headers, body.to_bytes()))
+        let refuse = |status| match status {
+            StatusCode::OK => Ok(()),
+            status => Err(FetchError::Status(address.to_string(), status)),
+        };
+        https::ask(&self.0, request, MOST_BYTES, refuse, failed).await
     }
 }
 
@@ -144,6 +134,8 @@ fn lifetime(headers: &HeaderMap) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
 
     #[test]

@@ -56,12 +56,12 @@ impl Connection {
     pub(super) async fn exchange(
         &mut self,
         request: Upload,
-        method: &Method,
     ) -> Result<Head, (ExchangeError, Option<Upload>)> {
+        let method = request.method().clone();
         self.upload = Some(request);
         let head = poll_fn(|context| {
             self.poll_upload(context)?;
-            self.poll_head(method, context)
+            self.poll_head(&method, context)
         })
         .await;
         match head {

@@ -44,6 +44,20 @@ pub(crate) enum Then {
     Close,
 }
 
+/// Serves each connection to a port of its own, on a thread of its own, until the test process ends.
+pub(crate) fn listen(serve: impl Fn(&TcpStream) + Send + Sync + 'static) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let serve = Arc::new(serve);
+    thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let serve = Arc::clone(&serve);
+            thread::spawn(move || serve(&stream));
+        }
+    });
+    address
+}
+
 /// How long the backend waits for what never comes.
 const PATIENCE: Duration = Duration::from_secs(60);
 

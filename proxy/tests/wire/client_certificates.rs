@@ -1,8 +1,7 @@
 //! Clients that show certificates in the handshake: which are taken, and what becomes of them when authorities change.
 
 use std::fs;
-use std::io::{BufReader, Read, Write};
-use std::net::TcpStream;
+use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,14 +9,13 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     date_time_ymd,
 };
-use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::ClientConfig;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tempfile::TempDir;
 
 use crate::backend::Backend;
 use crate::proxy::{Proxy, SOON, get, within};
-use crate::tls::{Pair, Secure, pair, status};
+use crate::tls::{Pair, Secure, client_of, connect, pair, status};
 
 pub(crate) const WITHOUT_KEY: &str = "GET /api/tags HTTP/1.1\r\nHost: ollama\r\n\r\n";
 const GENERATE: &str = "POST /api/generate HTTP/1.1\r\nHost: ollama\r\nContent-Length: 2\r\n\r\n{}";
@@ -104,11 +102,7 @@ impl Guarded {
     }
 
     pub(crate) fn connect(&self, client: &Arc<ClientConfig>) -> Secure {
-        let name = ServerName::try_from("localhost").unwrap();
-        let stream = TcpStream::connect(self.proxy.address).unwrap();
-        stream.set_read_timeout(Some(SOON)).unwrap();
-        let connection = ClientConnection::new(Arc::clone(client), name).unwrap();
-        BufReader::new(StreamOwned::new(connection, stream))
+        connect(self.proxy.address, Arc::clone(client))
     }
 
     /// The status of a request on a connection of its own; none where the handshake is refused.
@@ -119,12 +113,7 @@ impl Guarded {
 
 /// A client that trusts this certificate only and shows that one, or none.
 pub(crate) fn showing(trusted: &Pair, shows: Option<&Certified>) -> Arc<ClientConfig> {
-    let mut roots = RootCertStore::empty();
-    roots.add(trusted.der()).unwrap();
-    let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots);
+    let config = client_of(&[trusted]);
     Arc::new(match shows {
         None => config.with_no_client_auth(),
         Some(Certified { chain, key }) => config

@@ -11,10 +11,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rustls::client::WantsClientCert;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::{ClientConfig, ClientConnection, ConfigBuilder, RootCertStore, StreamOwned};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
@@ -77,14 +78,19 @@ fn start(backend: &Backend, pair: Option<&Pair>) -> (Proxy, TempDir) {
 
 /// A client that trusts only these certificates.
 pub(crate) fn trusting(pairs: &[&Pair]) -> Arc<ClientConfig> {
+    Arc::new(client_of(pairs).with_no_client_auth())
+}
+
+/// The same, before it is said what it shows itself.
+pub(crate) fn client_of(pairs: &[&Pair]) -> ConfigBuilder<ClientConfig, WantsClientCert> {
     let mut roots = RootCertStore::empty();
     for pair in pairs {
         roots.add(pair.der()).unwrap();
     }
-    let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+    ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
-        .unwrap();
-    Arc::new(config.with_root_certificates(roots).with_no_client_auth())
+        .unwrap()
+        .with_root_certificates(roots)
 }
 
 pub(crate) type Secure = BufReader<StreamOwned<ClientConnection, TcpStream>>;

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::command;
 use crate::process::{Launcher, Process};
@@ -38,6 +38,22 @@ impl Kubectl {
         }
         command.args(arguments);
         command
+    }
+
+    /// Does what the status of an OllamaService tells an administrator to do, so that its proxies may ask the API server.
+    ///
+    /// # Errors
+    /// The message tells nothing of the kind, or a command fails.
+    pub fn allow_as_said(&self, message: &str) -> Result<()> {
+        let (_, commands) = message
+            .split_once("let an administrator allow it: ")
+            .with_context(|| format!("no command in: {message}"))?;
+        for command in commands.split("; ") {
+            let words: Vec<_> = command.split_whitespace().collect();
+            ensure!(words.first() == Some(&"kubectl"), "{message}");
+            self.run(&words[1..])?;
+        }
+        Ok(())
     }
 
     /// Runs it and answers with what it prints.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use serde_json::json;
 
 use crate::fixture::{Fixture, NAMESPACE};
@@ -55,15 +55,7 @@ fn allow_as_the_status_says(fixture: &Fixture) -> Result<()> {
         &format!("{condition}.message}}"),
     )?;
     println!("  {message}");
-    let (_, commands) = message
-        .split_once("let an administrator allow it: ")
-        .context("no remedy")?;
-    for command in commands.split("; ") {
-        let words: Vec<_> = command.split_whitespace().collect();
-        ensure!(words.first() == Some(&"kubectl"), "{message}");
-        fixture.kubectl().run(&words[1..])?;
-    }
-    Ok(())
+    fixture.kubectl().allow_as_said(&message)
 }
 
 fn header(fixture: &Fixture, audience: &str) -> Result<String> {

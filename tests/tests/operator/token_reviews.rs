@@ -111,12 +111,7 @@ async fn check_remedy(lab: &Lab, proxy: &Proxy, token: &str) {
         .condition(NAME, "CredentialsSynced", "False", "TokenReviewsForbidden")
         .await;
     let kubectl = Kubectl::new(Some(lab.cluster.kubeconfig())).unwrap();
-    let (_, commands) = message.split_once("let an administrator allow it: ").unwrap();
-    for command in commands.split("; ") {
-        let words: Vec<_> = command.split_whitespace().collect();
-        assert_eq!(words[0], "kubectl", "{message}");
-        kubectl.run(&words[1..]).unwrap();
-    }
+    kubectl.allow_as_said(&message).unwrap();
     eventually("a client is let in", || async {
         match proxy.code(Method::GET, "/api/tags", token).await {
             200 => Ok(()),

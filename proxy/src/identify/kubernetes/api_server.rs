@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, USER_AGENT};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use http::{Request, StatusCode, Uri};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::Full;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 use super::error::ReviewError;
 use super::review::{ServiceAccount, answer, question};
 use crate::config::Kubernetes;
-use crate::https::{self, HttpsClient, causes};
+use crate::https::{self, HttpsClient};
 use crate::jwt;
 
 /// How long an answer may take, from the connect to its last byte.
@@ -99,10 +99,7 @@ impl ApiServer {
             .body(Full::from(body))
             .map_err(|_| ReviewError::NoServer)?;
         let headers = request.headers_mut();
-        let json = HeaderValue::from_static("application/json");
-        headers.insert(ACCEPT, json.clone());
-        headers.insert(CONTENT_TYPE, json);
-        headers.insert(USER_AGENT, HeaderValue::from_static("corral-proxy"));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let mut bearer = HeaderValue::try_from(format!("Bearer {own}")).map_err(|_| ReviewError::File {
             path: self.config.token_file.clone(),
             why: "is no token".to_owned(),
@@ -169,21 +166,15 @@ async fn exchange(
     client: &HttpsClient<Full<Bytes>>,
     request: Request<Full<Bytes>>,
 ) -> Result<Bytes, ReviewError> {
-    let failed = |why: String| ReviewError::NoAnswer(address.to_owned(), why);
-    let response = client
-        .request(request)
-        .await
-        .map_err(|error| failed(causes(&error)))?;
-    let (head, body) = response.into_parts();
-    match head.status {
-        StatusCode::OK | StatusCode::CREATED => {}
-        StatusCode::FORBIDDEN => return Err(ReviewError::Forbidden(address.to_owned())),
-        StatusCode::UNAUTHORIZED => return Err(ReviewError::Unauthorized(address.to_owned())),
-        status => return Err(ReviewError::Status(address.to_owned(), status)),
-    }
-    let body = Limited::new(body, MOST_BYTES).collect().await;
-    let body = body.map_err(|error| failed(error.to_string()))?;
-    Ok(body.to_bytes())
+    let refuse = |status| match status {
+        StatusCode::OK | StatusCode::CREATED => Ok(()),
+        StatusCode::FORBIDDEN => Err(ReviewError::Forbidden(address.to_owned())),
+        StatusCode::UNAUTHORIZED => Err(ReviewError::Unauthorized(address.to_owned())),
+        status => Err(ReviewError::Status(address.to_owned(), status)),
+    };
+    let failed = |why| ReviewError::NoAnswer(address.to_owned(), why);
+    let (_, body) = https::ask(client, request, MOST_BYTES, refuse, failed).await?;
+    Ok(body)
 }
 
 /// The address of the API server that Kubernetes tells its Pods, an IPv6 address without its brackets.

@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
-use std::thread;
 
 use serde_json::{Value, json};
+
+use crate::backend::listen;
 
 /// Runs until the test process ends.
 pub(crate) struct FakeApiServer {
@@ -39,19 +40,13 @@ pub(crate) enum Fault {
 
 impl FakeApiServer {
     pub(crate) fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let server = Self {
-            address: listener.local_addr().unwrap(),
-            shared: Arc::default(),
-        };
-        let shared = Arc::clone(&server.shared);
-        thread::spawn(move || {
-            for stream in listener.incoming().map_while(Result::ok) {
-                let shared = Arc::clone(&shared);
-                thread::spawn(move || serve(&stream, &shared));
-            }
+        let shared = Arc::<Shared>::default();
+        let served = Arc::clone(&shared);
+        let address = listen(move |stream| {
+            // A proxy that hangs up has had enough.
+            let _ = serve(stream, &served);
         });
-        server
+        Self { address, shared }
     }
 
     pub(crate) fn url(&self) -> String {

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
-use std::thread;
+
+use crate::backend::listen;
 
 /// Runs until the test process ends.
 pub(crate) struct Provider {
@@ -21,19 +22,10 @@ struct State {
 
 impl Provider {
     pub(crate) fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let provider = Self {
-            address: listener.local_addr().unwrap(),
-            state: Arc::default(),
-        };
-        let state = Arc::clone(&provider.state);
-        thread::spawn(move || {
-            for stream in listener.incoming().map_while(Result::ok) {
-                let state = Arc::clone(&state);
-                thread::spawn(move || answer(&stream, &state));
-            }
-        });
-        provider
+        let state = Arc::<Mutex<State>>::default();
+        let served = Arc::clone(&state);
+        let address = listen(move |stream| answer(stream, &served));
+        Self { address, state }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
