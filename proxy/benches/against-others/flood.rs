@@ -21,8 +21,8 @@ use crate::statistics::Spread;
 pub(crate) const PER_SECOND: u32 = 100;
 /// Where they come from: not from where the others do.
 const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
-/// How long requests with a key are counted.
-pub(crate) const SECONDS: u32 = 6;
+/// How long requests with a key are counted, from the beginning of the flood: it takes more in the first seconds.
+pub(crate) const SECONDS: u32 = 20;
 /// How often it is measured.
 pub(crate) const ROUNDS: usize = 3;
 

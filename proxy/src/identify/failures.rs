@@ -122,14 +122,14 @@ impl Failures {
         })
     }
 
-    /// All of them together stay under a tenth of the processors.
+    /// All of them together stay under a fifteenth of the processors.
     fn allowance(&self, debtor: Debtor) -> Allowance {
         let processors = f64::from(self.processors);
         let (share, burst) = match debtor {
             Debtor::Name(_) => (0.01, Duration::ZERO),
-            Debtor::Network(_) => (0.01, Duration::from_secs(1)),
+            Debtor::Network(_) => (0.01, Duration::from_millis(500)),
             Debtor::Everyone => (processors / 32.0, Duration::from_secs(4)),
-            Debtor::Spare => (processors / 16.0, Duration::from_secs(1)),
+            Debtor::Spare => (processors / 32.0, Duration::from_millis(250)),
         };
         Allowance { share, burst }
     }

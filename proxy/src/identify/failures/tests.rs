@@ -54,11 +54,11 @@ fn who_failed_lately_waits_and_others_do_not() {
             0,
             Lane::Prompt,
         ),
-        ("a few names at its address", names(5).collect(), 0, Lane::Prompt),
-        ("many names at its address", names(6).collect(), 0, Lane::Spare),
+        ("a few names at its address", names(2).collect(), 0, Lane::Prompt),
+        ("many names at its address", names(3).collect(), 0, Lane::Spare),
         (
             "many names at its address, long ago",
-            names(6).collect(),
+            names(3).collect(),
             20,
             Lane::Prompt,
         ),
@@ -120,10 +120,7 @@ fn a_flood_gets_its_burst_and_its_share() {
         ];
         for (name, flood, share) in cases {
             let [prompt, spare] = wasted(processors, flood);
-            let bounds = [
-                (prompt, *share, 4 * SECOND),
-                (spare, (f64::from(processors) / 16.0).min(1.0), SECOND),
-            ];
+            let bounds = [(prompt, *share, 4 * SECOND), (spare, everyone.min(1.0), SECOND)];
             for (wasted, share, burst) in bounds {
                 let (most, least) = ((3600 * SECOND).mul_f64(share), (3000 * SECOND).mul_f64(share));
                 assert!(
