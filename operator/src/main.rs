@@ -8,7 +8,9 @@ use std::process::ExitCode;
 use clap::Parser;
 use corral_operator::cli::{Cli, Command, LogFormat, RenderOptions, RunOptions};
 use corral_operator::{crd, render, run};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
@@ -40,14 +42,22 @@ async fn run(options: RunOptions) -> Outcome {
 
 /// `RUST_LOG` says what is logged; without it what matters to an operator of the operator.
 fn log(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,kube=warn"));
+    let chosen = std::env::var("RUST_LOG").ok();
+    let chosen = chosen.filter(|chosen| !chosen.is_empty());
+    let chosen: Option<Targets> = chosen.and_then(|chosen| chosen.parse().ok());
+    let usual = || {
+        Targets::new()
+            .with_default(LevelFilter::INFO)
+            .with_target("kube", LevelFilter::WARN)
+    };
+    let filter = chosen.unwrap_or_else(usual);
     let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_max_level(LevelFilter::TRACE)
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal());
     match format {
-        LogFormat::Text => log.init(),
-        LogFormat::Json => log.json().flatten_event(true).init(),
+        LogFormat::Text => log.finish().with(filter).init(),
+        LogFormat::Json => log.json().flatten_event(true).finish().with(filter).init(),
     }
 }
 

@@ -9,7 +9,9 @@ use corral_proxy::config::LogFormat;
 use corral_proxy::config::flags::Flags;
 use corral_proxy::config::load::Loaded;
 use corral_proxy::run::run;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 mod check;
 
@@ -104,14 +106,17 @@ fn serve(flags: Flags, loaded: Loaded) -> Result<ExitCode, String> {
 
 /// Everything but the access log goes to standard error; `CORRAL_LOG` chooses what, as in `corral_proxy=debug`.
 fn start_logging(format: LogFormat) {
-    let filter = EnvFilter::try_from_env("CORRAL_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let chosen = std::env::var("CORRAL_LOG").ok();
+    let chosen = chosen.filter(|chosen| !chosen.is_empty());
+    let chosen: Option<Targets> = chosen.and_then(|chosen| chosen.parse().ok());
+    let filter = chosen.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
     let is_terminal = std::io::stderr().is_terminal();
     let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_max_level(LevelFilter::TRACE)
         .with_writer(std::io::stderr)
         .with_ansi(is_terminal);
     match format {
-        LogFormat::Json => builder.json().flatten_event(true).init(),
-        LogFormat::Text => builder.init(),
+        LogFormat::Json => builder.json().flatten_event(true).finish().with(filter).init(),
+        LogFormat::Text => builder.finish().with(filter).init(),
     }
 }
