@@ -144,7 +144,7 @@ async fn serve(
     let forwarded = peer.forwarded(address, &in_force.addresses, &head.headers, id.clone());
     let plan = Plan::of(
         &in_force.config.streams,
-        admission.target().route(),
+        admission.target().events(),
         &head.headers,
     );
     // A stream may last for hours: it must not hold on to what was in force when it began.

@@ -21,6 +21,8 @@ pub struct Route {
     pub class: RouteClass,
     /// What its body says that rules may look at.
     pub content: Content,
+    /// Whether its answers may be streams of events.
+    pub events: Events,
     /// The pattern where it is the path, ready to be forwarded.
     path: OnceLock<PathAndQuery>,
 }
@@ -70,6 +72,17 @@ impl Length {
     }
 }
 
+/// Whether answers may be streams of events (HTML, section 9.2). Ollama's own streams are lines of JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Events {
+    /// Never.
+    None,
+    /// They may.
+    Sent,
+    /// They may, and hold the answer's tokens where the request asks for them (`stream_options.include_usage`).
+    SentWithUsage,
+}
+
 const fn exact(methods: &'static str, pattern: &'static str, class: RouteClass) -> Route {
     Route {
         pattern,
@@ -77,6 +90,7 @@ const fn exact(methods: &'static str, pattern: &'static str, class: RouteClass) 
         methods,
         class,
         content: Content::Nothing,
+        events: Events::None,
         path: OnceLock::new(),
     }
 }
@@ -93,6 +107,7 @@ const fn with_parameter(
         methods,
         class,
         content: Content::Nothing,
+        events: Events::None,
         path: OnceLock::new(),
     }
 }
@@ -100,6 +115,11 @@ const fn with_parameter(
 impl Route {
     const fn with(mut self, content: Content) -> Self {
         self.content = content;
+        self
+    }
+
+    const fn sending(mut self, events: Events) -> Self {
+        self.events = events;
         self
     }
 }
@@ -110,10 +130,18 @@ use RouteClass::{Account, Health, Inference, Manage, Read};
 pub static ROUTES: [Route; 32] = [
     exact("POST", "/api/chat", Inference).with(Content::Inference(Field::Messages)),
     exact("POST", "/api/generate", Inference).with(Content::Inference(Field::Prompt)),
-    exact("POST", "/v1/chat/completions", Inference).with(Content::Compatible(Length::MaxTokens)),
-    exact("POST", "/v1/messages", Inference).with(Content::Compatible(Length::MaxTokens)),
-    exact("POST", "/v1/responses", Inference).with(Content::Compatible(Length::MaxOutputTokens)),
-    exact("POST", "/v1/completions", Inference).with(Content::Compatible(Length::MaxTokens)),
+    exact("POST", "/v1/chat/completions", Inference)
+        .with(Content::Compatible(Length::MaxTokens))
+        .sending(Events::SentWithUsage),
+    exact("POST", "/v1/messages", Inference)
+        .with(Content::Compatible(Length::MaxTokens))
+        .sending(Events::Sent),
+    exact("POST", "/v1/responses", Inference)
+        .with(Content::Compatible(Length::MaxOutputTokens))
+        .sending(Events::Sent),
+    exact("POST", "/v1/completions", Inference)
+        .with(Content::Compatible(Length::MaxTokens))
+        .sending(Events::SentWithUsage),
     exact("POST", "/v1/embeddings", Inference).with(Content::Compatible(Length::None)),
     exact("POST", "/api/embed", Inference).with(Content::Inference(Field::Input)),
     exact("POST", "/api/embeddings", Inference).with(Content::Inference(Field::Prompt)),

@@ -18,6 +18,7 @@ use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 
 use crate::config::Streams;
 use crate::headers::media_type;
+use crate::routes::Events;
 
 /// What is done for the stream that a request may ask for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,23 +29,18 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// By route. A body that is encoded can't be looked at.
-    pub fn of(config: &Streams, route: &str, headers: &HeaderMap) -> Self {
+    /// By what the route's answers may be. A body that is encoded can't be looked at.
+    pub fn of(config: &Streams, events: Events, headers: &HeaderMap) -> Self {
         let Streams {
             heartbeat_seconds,
             ask_for_usage,
         } = config;
-        let (has_events, has_options) = match route {
-            "/v1/chat/completions" | "/v1/completions" => (true, true),
-            "/v1/responses" | "/v1/messages" => (true, false),
-            _ => (false, false),
-        };
-        if !has_events || headers.contains_key(CONTENT_ENCODING) {
+        if events == Events::None || headers.contains_key(CONTENT_ENCODING) {
             return Self::default();
         }
         Self {
             heartbeat: heartbeat_seconds.map(|seconds| Duration::from_secs(seconds.into())),
-            asks_for_usage: *ask_for_usage && has_options,
+            asks_for_usage: *ask_for_usage && events == Events::SentWithUsage,
         }
     }
 
@@ -68,8 +64,10 @@ fn is_events(headers: &HeaderMap) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use http::HeaderValue;
+
+    use super::*;
+    use crate::routes::Route;
 
     #[test]
     fn a_plan_is_for_routes_that_stream_events() {
@@ -93,10 +91,11 @@ mod tests {
                 heartbeat,
                 asks_for_usage,
             };
-            assert_eq!(Plan::of(&config, route, &headers), plan, "{route}");
+            let events = Route::find(route).unwrap().events;
+            assert_eq!(Plan::of(&config, events, &headers), plan, "{route}");
         }
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("zstd"));
-        assert!(!Plan::of(&config, "/v1/responses", &headers).is_any(), "encoded");
+        assert!(!Plan::of(&config, Events::Sent, &headers).is_any(), "encoded");
     }
 
     #[test]

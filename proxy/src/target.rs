@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, Method, Version};
 use thiserror::Error;
 
 use crate::config::RouteClass;
-use crate::routes::{Content, Route};
+use crate::routes::{Content, Events, Route};
 
 /// Method and route of a request, as rules see them and as they are forwarded.
 #[derive(Clone, Debug)]
@@ -75,6 +75,11 @@ impl Target {
     /// The route's pattern, for logs and metrics.
     pub const fn route(&self) -> &'static str {
         self.route.pattern
+    }
+
+    /// Whether the route's answers may be streams of events.
+    pub const fn events(&self) -> Events {
+        self.route.events
     }
 
     /// What the route does.
