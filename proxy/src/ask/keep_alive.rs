@@ -9,22 +9,23 @@ use serde::de::{Deserializer, Error, Visitor};
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub(crate) struct KeepAlive(f64);
 
-/// The longest time that Ollama can hold, in seconds: a number beyond it wraps around to a negative time.
+/// The longest time that Ollama can hold, in seconds. What it makes of a number beyond depends on the processor: nothing
+/// at all, or the longest time.
 const LONGEST: f64 = i64::MAX as f64 / 1e9;
 
 impl KeepAlive {
     pub(crate) const SHAPE: &'static str = "seconds as a number, or a time such as \"5m\" or \"1h30m\"";
 
-    /// Whether it is next to nothing, so that the model leaves at once.
+    /// Whether it is, or may be taken for, next to nothing, so that the model leaves at once.
     pub(super) fn is_none(self) -> bool {
-        self.0 < 1.0
+        self.0 < 1.0 || self.0.is_finite() && self.0 >= LONGEST
     }
 
     fn of_seconds(seconds: f64) -> Self {
-        match seconds {
-            negative if negative < 0.0 => Self(f64::INFINITY),
-            long if long >= LONGEST => Self(0.0),
-            seconds => Self(seconds),
+        if seconds < 0.0 {
+            Self(f64::INFINITY)
+        } else {
+            Self(seconds)
         }
     }
 

@@ -85,6 +85,12 @@ fn what_is_over_is_clamped_or_refused() {
         ),
         (
             CHAT,
+            r#"{"keep_alive":1e300,"options":{"num_predict":1}}"#,
+            r#"{"keep_alive":"30m","options":{"num_predict":1}}"#,
+            "`keep_alive` over \"30m\"",
+        ),
+        (
+            CHAT,
             r#"{"keep_alive":1801,"options":{"num_predict":1}}"#,
             r#"{"keep_alive":"30m","options":{"num_predict":1}}"#,
             "`keep_alive` over \"30m\"",

@@ -259,6 +259,50 @@ pub(crate) fn bodies() -> impl Strategy<Value = Vec<u8>> {
     numbered(7, prop_oneof![3 => near, 1 => words(OF_BODIES, 16)])
 }
 
+/// JSON of the fields that have ceilings.
+pub(crate) fn ceilings() -> impl Strategy<Value = Vec<u8>> {
+    const KEYS: &[&str] = &[
+        "\"options\":",
+        "\"options\" : ",
+        "\"keep_alive\":",
+        "\"keep\\u005falive\": ",
+        "\"max_tokens\":",
+        "\"max_completion_tokens\":",
+        "\"max_output_tokens\":",
+        "\"num_predict\":",
+        "\"stream\":",
+    ];
+    const VALUES: &[&str] = &[
+        "256",
+        "257 ",
+        "0",
+        "-1",
+        "0.5",
+        "1e2",
+        "1e300",
+        "18446744073709551616",
+        "null",
+        "true",
+        "[{\"max_tokens\":1}]",
+        "\"10m\"",
+        "\"10m0.1s\"",
+        "\"\\u0031h\"",
+        "\"-1ns\"",
+        "\"5\"",
+        "600",
+        "600.5",
+        "{}",
+        "{ \"num_predict\" : 257, \"num_ctx\":4097}",
+        "{\"num_ctx\":1e9,\"seed\":1.50e+1}",
+        "{\"num_ctx\":4096,\"num_predict\":null}",
+        "{\"num_predict\":-2,\"a\":\"}\"}",
+        "{\"NUM_CTX\":1}",
+        "{\"num_ctx\":1,\"num_ctx\":2}",
+    ];
+    let near = members(KEYS, VALUES).prop_map(String::into_bytes);
+    numbered(4, prop_oneof![3 => near, 1 => words(OF_BODIES, 16)])
+}
+
 /// Streams of documents, with where to cut them.
 pub(crate) fn answers() -> impl Strategy<Value = Vec<u8>> {
     const KEYS: &[&str] = &[

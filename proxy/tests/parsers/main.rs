@@ -16,11 +16,12 @@ use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
 
 use inputs::{
-    answers, bodies, configurations, credential_files, headers, names, responses, targets,
+    answers, bodies, ceilings, configurations, credential_files, headers, names, responses, targets,
     token_keys as key_files, tokens,
 };
 use properties::{
-    answer, body, configuration, credential, credential_file, model, response, target, token, token_keys,
+    answer, body, ceiling, configuration, credential, credential_file, model, response, target, token,
+    token_keys,
 };
 
 proptest! {
@@ -50,6 +51,11 @@ proptest! {
     }
 
     #[test]
+    fn a_body_asks_for_no_more_than_it_may(data in ceilings()) {
+        ceiling::check(&data);
+    }
+
+    #[test]
     fn an_answer_is_counted_the_same_however_it_is_cut(data in answers()) {
         answer::check(&data);
     }
@@ -76,9 +82,9 @@ proptest! {
 
     #[test]
     fn no_bytes_at_all_break_a_parser(data in prop::collection::vec(any::<u8>(), 0..200)) {
-        let properties: [fn(&[u8]); 10] = [
-            target::check, model::check, credential::check, credential_file::check, body::check, answer::check,
-            configuration::check, token::check, token_keys::check, response::check,
+        let properties: [fn(&[u8]); 11] = [
+            target::check, model::check, credential::check, credential_file::check, body::check, ceiling::check,
+            answer::check, configuration::check, token::check, token_keys::check, response::check,
         ];
         for check in properties {
             check(&data);

@@ -4,6 +4,7 @@
 
 pub(crate) mod answer;
 pub(crate) mod body;
+pub(crate) mod ceiling;
 pub(crate) mod configuration;
 pub(crate) mod credential;
 pub(crate) mod credential_file;
