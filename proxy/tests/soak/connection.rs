@@ -35,19 +35,41 @@ pub(crate) enum Version {
     Http2,
 }
 
+/// Who is introduced, and by which version of the PROXY protocol.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Introduced {
+    pub(crate) client: Ipv4Addr,
+    pub(crate) binary: bool,
+}
+
+impl Introduced {
+    /// What the introducer says.
+    fn words(self, to: SocketAddr) -> Vec<u8> {
+        let Self { client, binary } = self;
+        if !binary {
+            return format!("PROXY TCP4 {client} {INTRODUCER} 1 {}\r\n", to.port()).into_bytes();
+        }
+        let (source, own) = (client.octets(), INTRODUCER.octets());
+        let ports = [1_u16.to_be_bytes(), to.port().to_be_bytes()].concat();
+        let addresses = [&source[..], &own[..], &ports].concat();
+        [b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c", &addresses[..]].concat()
+    }
+}
+
 /// How a connection comes, and what it shows.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Manner {
     pub(crate) version: Version,
     /// The client that is introduced, if one is.
-    pub(crate) introduced: Option<Ipv4Addr>,
+    pub(crate) introduced: Option<Introduced>,
     pub(crate) certificate: Option<Credential>,
 }
 
 impl Manner {
     /// Whether its client may not call from where it is.
     pub(crate) fn is_shut_out(&self) -> bool {
-        self.introduced == Some(SHUT_OUT)
+        self.introduced
+            .is_some_and(|introduced| introduced.client == SHUT_OUT)
     }
 }
 
@@ -157,14 +179,13 @@ impl Connection {
     }
 }
 
-async fn connect(address: SocketAddr, introduced: Option<Ipv4Addr>) -> Result<TcpStream, Failure> {
-    let Some(client) = introduced else {
+async fn connect(address: SocketAddr, introduced: Option<Introduced>) -> Result<TcpStream, Failure> {
+    let Some(introduced) = introduced else {
         return Ok(TcpStream::connect(address).await?);
     };
     let socket = TcpSocket::new_v4()?;
     socket.bind((INTRODUCER, 0).into())?;
     let mut stream = socket.connect(address).await?;
-    let introduction = format!("PROXY TCP4 {client} {INTRODUCER} 1 {}\r\n", address.port());
-    stream.write_all(introduction.as_bytes()).await?;
+    stream.write_all(&introduced.words(address)).await?;
     Ok(stream)
 }

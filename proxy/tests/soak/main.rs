@@ -82,6 +82,8 @@ fn expected() -> impl Iterator<Item = &'static str> {
         "handshakes refused",
         "credentials changed",
         "connections of HTTP/2",
+        "connections that a proxy introduced in version 1",
+        "connections that a proxy introduced in version 2",
         "answers that came to their end",
     ])
 }

@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
 
 use crate::backend::BREAKS;
-use crate::connection::{Connection, Manner, SHUT_OUT, Trust, Version, WELCOME};
+use crate::connection::{Connection, Introduced, Manner, SHUT_OUT, Trust, Version, WELCOME};
 use crate::credentials::{Credential, Ledger, MADE_UP, Means, NONE, SHOWN, Standing};
 use crate::seeded::Seeded;
 use crate::tally::Tally;
@@ -62,11 +62,15 @@ impl Worker {
     }
 
     fn manner(&mut self) -> Manner {
-        let introduced = match self.seeded.below(10) {
+        let client = match self.seeded.below(10) {
             0 => Some(SHUT_OUT),
             1 => Some(WELCOME),
             _ => None,
         };
+        let introduced = client.map(|client| Introduced {
+            client,
+            binary: self.seeded.percent(50),
+        });
         let manner = Manner {
             version: if self.seeded.percent(40) {
                 Version::Http2
@@ -83,8 +87,12 @@ impl Worker {
             Version::Http1 => "connections of HTTP/1.1",
             Version::Http2 => "connections of HTTP/2",
         });
-        if introduced.is_some() {
-            self.tally.count("connections that a proxy introduced");
+        if let Some(Introduced { binary, .. }) = introduced {
+            self.tally.count(if binary {
+                "connections that a proxy introduced in version 2"
+            } else {
+                "connections that a proxy introduced in version 1"
+            });
         }
         manner
     }

@@ -5,10 +5,12 @@ use std::sync::Mutex;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde_json::Value;
 
 use crate::backend::{Backend, Exchange, Then};
 use crate::client::Client;
+use crate::http2;
 use crate::proxy::{Proxy, SOON, USER, request, within};
 
 const CONFIG: &str = "log: {format: json}\nstreams: {heartbeatSeconds: 1}\n";
@@ -140,6 +142,47 @@ fn a_silent_stream_beats_before_and_between_its_events() {
         let waited = line["firstByteSeconds"].as_f64().unwrap();
         assert!(waited > 1.0, "{path}: a heartbeat is no answer, {waited} s");
     });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_stream_of_http_2_beats_as_well() {
+    let silent = Silent::start();
+    let proxy = Proxy::configured(&silent.backend, CONFIG);
+    let mut client = http2::client::Client::connect(proxy.address).await;
+    let question = http2::client::request("POST", "/v1/messages", USER);
+    let mut stream = client.begin(question).await;
+    stream
+        .upload
+        .send_data(Bytes::from_static(STREAM.as_bytes()), true)
+        .unwrap();
+    let mut answer = stream.answer().await;
+    assert_eq!(
+        (answer.status, &answer.headers["x-accel-buffering"]),
+        (200, &"no".parse().unwrap())
+    );
+    for _ in 0..2 {
+        assert_eq!(
+            answer.chunk().await,
+            Some(Ok(PING.to_owned())),
+            "before the answer"
+        );
+        let (status, _) = client.exchange(http2::client::get("/nowhere"), "").await;
+        assert_eq!(status, 404, "others on the connection don't wait");
+    }
+    silent.act(|exchange| {
+        exchange.begin("text/event-stream")?;
+        exchange.chunk("data: 1\n\n").map(|()| Then::KeepAlive)
+    });
+    let mut seen = String::new();
+    while !seen.ends_with(&format!("data: 1\n\n{PING}")) {
+        seen += &answer.chunk().await.unwrap().unwrap();
+    }
+    silent.act(|exchange| {
+        exchange.chunk("data: 2\n\n")?;
+        exchange.chunk("").map(|()| Then::KeepAlive)
+    });
+    seen += &answer.rest().await.unwrap();
+    assert_eq!(seen.replace(PING, ""), "data: 1\n\ndata: 2\n\n");
 }
 
 #[test]

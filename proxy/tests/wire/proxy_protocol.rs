@@ -1,13 +1,18 @@
 //! The PROXY protocol: whom it is taken from, and what it says.
 
 use std::fs;
+use std::io::{BufReader, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use rustls::pki_types::ServerName;
+use rustls::{ClientConnection, StreamOwned};
+
 use crate::backend::Backend;
-use crate::client::Client;
+use crate::client::{Client, stream_from};
 use crate::proxy::{Proxy, SOON, get, within};
+use crate::tls::{Pair, Secure, pair, status, trusting};
 
 /// The address that is a proxy's here.
 const BALANCER: &str = "127.0.0.2";
@@ -149,6 +154,54 @@ fn address_rules_are_about_the_client_that_is_introduced() {
         client.send([&v4(source)[..], get("/api/tags").as_bytes()].concat());
         assert_eq!(client.answer().unwrap().status, status, "{source:?}");
     }
+}
+
+/// A handshake with this before it, in one piece or in two.
+fn secure(proxy: &Proxy, own: &Pair, before: &[u8], in_one: bool) -> Secure {
+    let name = ServerName::try_from("localhost").unwrap();
+    let mut connection = ClientConnection::new(trusting(&[own]), name).unwrap();
+    let mut stream = stream_from(BALANCER.parse().unwrap(), proxy.address);
+    stream.set_nodelay(true).unwrap();
+    stream.set_read_timeout(Some(SOON)).unwrap();
+    let mut first = before.to_vec();
+    if in_one {
+        connection.write_tls(&mut first).unwrap();
+    }
+    stream.write_all(&first).unwrap();
+    BufReader::new(StreamOwned::new(connection, stream))
+}
+
+#[test]
+fn the_introduction_stands_before_the_handshake() {
+    let (own, files) = (pair(), tempfile::tempdir().unwrap());
+    let path = |name: &str| files.path().join(name).display().to_string();
+    fs::write(path("crt"), &own.certificate).unwrap();
+    fs::write(path("key"), &own.key).unwrap();
+    let tls = format!("tls: {{certFile: {}, keyFile: {}}}\n", path("crt"), path("key"));
+    let backend = Backend::start();
+    let proxy = Proxy::configured(&backend, &format!("{CONFIG}{tls}"));
+    let line = "PROXY TCP4 192.0.2.7 10.0.0.1 1 2\r\n";
+    for (name, header) in [("1", line.into()), ("2", v4([192, 0, 2, 7]))] {
+        for in_one in [true, false] {
+            let mut client = secure(&proxy, &own, &header, in_one);
+            assert_eq!(status(&mut client, &claiming()).unwrap(), 200, "{name} {in_one}");
+            let head = backend.heads().pop().unwrap();
+            for expected in ["x-forwarded-for: 192.0.2.7", "x-forwarded-proto: https"] {
+                assert!(head.contains(&format!("\r\n{expected}\r\n")), "{name}: {head}");
+            }
+            let late = status(&mut client, &format!("{line}{}", claiming())).ok();
+            assert!(
+                late.is_none_or(|status| status == 400),
+                "{name}: within TLS it is no introduction"
+            );
+        }
+    }
+    let arrived = backend.lines().len();
+    assert!(
+        status(&mut secure(&proxy, &own, b"", true), &claiming()).is_err(),
+        "nobody is introduced"
+    );
+    assert_eq!(backend.lines().len(), arrived);
 }
 
 /// Ended when dropped.
