@@ -1,6 +1,7 @@
 //! What is kept of a request: one line in the access log and a few numbers, at its end, however it ends.
 
 mod audit;
+mod entry;
 mod json;
 mod line;
 pub mod log;
@@ -9,7 +10,7 @@ mod method;
 use std::mem;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use http::{HeaderValue, Method, Response, StatusCode};
 use jiff::Timestamp;
@@ -21,10 +22,10 @@ use crate::config::RouteClass;
 use crate::identify::Identity;
 use crate::metrics::{Kind, Metrics};
 use crate::models::name::CanonicalName;
-use crate::status::Means;
 use crate::target::Target;
 use crate::trace::RequestIds;
 use crate::usage::{Charge, Meter, Usage};
+pub use entry::{Entry, Outcome};
 use log::AccessLog;
 use method::OTHER;
 
@@ -39,109 +40,6 @@ pub struct Accounting {
     pub request_ids: RequestIds,
 }
 
-/// How a request ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Outcome {
-    /// The response was sent to its end.
-    Complete,
-    /// The proxy refused it, for this reason.
-    Refused(&'static str),
-    /// The client left before the end.
-    ClientLeft,
-    /// The upstream left before the end.
-    UpstreamLeft,
-    /// The proxy cut it: the client may no longer have it.
-    Cut,
-}
-
-impl Outcome {
-    /// The name, in log and metrics.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Complete => "complete",
-            Self::Refused(_) => "refused",
-            Self::ClientLeft => "client_left",
-            Self::UpstreamLeft => "upstream_left",
-            Self::Cut => "cut",
-        }
-    }
-
-    /// Why it was refused.
-    pub const fn reason(self) -> Option<&'static str> {
-        if let Self::Refused(reason) = self {
-            Some(reason)
-        } else {
-            None
-        }
-    }
-}
-
-/// What the log says of a request. Never a credential, never a query.
-#[derive(Clone, Debug)]
-pub struct Entry {
-    /// When the request's head was read.
-    pub time: Timestamp,
-    /// Who asked; none before that is known.
-    pub client: Option<Arc<str>>,
-    /// How it showed who it is.
-    pub means: Option<Means>,
-    /// From where.
-    pub address: IpAddr,
-    /// A standard method, or `OTHER`.
-    pub method: &'static str,
-    /// The route's pattern; none where there is no such route.
-    pub route: Option<&'static str>,
-    /// What the route does.
-    pub class: Option<RouteClass>,
-    /// The response's status; none where the client left before.
-    pub status: Option<StatusCode>,
-    /// How it ended.
-    pub outcome: Outcome,
-    /// Bytes of the request's body.
-    pub received: u64,
-    /// Bytes of the response's body.
-    pub sent: u64,
-    /// From the request's head to the first byte of the response's body.
-    pub first_byte: Option<Duration>,
-    /// From the request's head to the end.
-    pub duration: Duration,
-    /// The model that answered, in the shortest form of its name.
-    pub model: Option<Arc<str>>,
-    /// The tokens that the answer took; none where they can't be counted.
-    pub usage: Option<Usage>,
-    /// The request's id; none where the head can't be read.
-    pub request_id: Option<HeaderValue>,
-    /// The trace that it belongs to, if it says so.
-    pub trace_id: Option<Box<str>>,
-    /// The models that the request's body names, where an audit log wants to know.
-    pub asked: Vec<CanonicalName>,
-}
-
-impl Entry {
-    const fn begin(time: Timestamp, method: &'static str, address: IpAddr) -> Self {
-        Self {
-            time,
-            client: None,
-            means: None,
-            address,
-            method,
-            route: None,
-            class: None,
-            status: None,
-            outcome: Outcome::ClientLeft,
-            received: 0,
-            sent: 0,
-            first_byte: None,
-            duration: Duration::ZERO,
-            model: None,
-            usage: None,
-            request_id: None,
-            trace_id: None,
-            asked: Vec::new(),
-        }
-    }
-}
-
 /// A request that is being accounted for. Dropped, it is written.
 #[derive(Debug)]
 pub struct Record {
@@ -153,6 +51,8 @@ pub struct Record {
     meter: Option<Box<Meter>>,
     pace: Option<Pace>,
     charge: Option<Box<dyn Charge>>,
+    /// What metrics call the client.
+    label: Option<Arc<str>>,
 }
 
 impl Accounting {
@@ -179,6 +79,7 @@ impl Accounting {
             meter: None,
             pace: None,
             charge: None,
+            label: None,
         }
     }
 }
@@ -206,6 +107,7 @@ impl Record {
     pub fn note_identity(&mut self, identity: &Identity) {
         self.entry.client = Some(Arc::clone(identity.name()));
         self.entry.means = Some(identity.means());
+        self.label = Some(identity.label());
     }
 
     /// What is asked for.
@@ -313,7 +215,7 @@ impl Record {
         let tokens = &metrics.tokens;
         let model = self.model();
         let route = self.entry.route.unwrap_or_default();
-        let answer = tokens.answer(metrics.client(&self.entry), route, model.as_ref());
+        let answer = tokens.answer(self.label.clone(), route, model.as_ref());
         tokens.note_first_chunk(&answer, now - self.started);
         Pace {
             last: now,
@@ -350,7 +252,7 @@ impl Drop for Record {
         if let Some(charge) = self.charge.take() {
             charge.charge(self.entry.usage.unwrap_or_default());
         }
-        self.accounting.metrics.record(&self.entry);
+        self.accounting.metrics.record(self.label.take(), &self.entry);
         let Entry {
             time,
             method,
@@ -363,20 +265,15 @@ impl Drop for Record {
 }
 
 impl Metrics {
-    fn record(&self, entry: &Entry) {
+    fn record(&self, client: Option<Arc<str>>, entry: &Entry) {
         self.in_flight.dec();
-        let client = self.client(entry);
         let kind = Kind::of(client.clone(), entry);
         self.count(kind, entry.duration, entry.first_byte);
         if let Some(usage) = entry.usage {
             let route = entry.route.unwrap_or_default();
             let answer = self.tokens.answer(client, route, entry.model.as_ref());
-            self.tokens.count(&answer, usage);
+            self.tokens.count(answer, usage);
         }
-    }
-
-    fn client(&self, entry: &Entry) -> Option<Arc<str>> {
-        Some(self.client_label(entry.client.as_ref()?, entry.means?))
     }
 }
 

@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use corral_proxy::config::flags::Flags;
 use corral_proxy::config::load::Loaded;
 use corral_proxy::config::{
-    AccessRule, Ceilings, ClientLimits, Config, Kubernetes, Network, OnExcess, Require, RouteClass, State,
+    AccessRule, Ceilings, ClientLimits, Config, JwtIssuer, Kubernetes, Network, OnExcess, Require,
+    RouteClass, State,
 };
 use corral_proxy::credentials::CredentialSet;
 use corral_proxy::status::{Means, SourceStatus};
@@ -58,6 +59,7 @@ pub(crate) fn files_of_flags(flags: &Flags, loaded: &Loaded) -> Result<(), Strin
         (Means::Basic, flags.htpasswd.is_some()),
         (Means::ApiKeys, flags.api_keys.is_some()),
         (Means::OllamaKeys, flags.ollama_keys.is_some()),
+        (Means::ClientCertificates, flags.client_ca.is_some()),
     ];
     let sources = CredentialSet::load(&config.credentials, digest_key.as_ref()).sources();
     match sources
@@ -91,7 +93,7 @@ fn explain(config: &Config, sources: &[SourceStatus], certificate: &Certificate)
         let _ = writeln!(text, "state        {}", directory.display());
     }
     for source in sources {
-        let state = explain_source(source);
+        let state = explain_source(config, source);
         let _ = writeln!(text, "credentials  {}: {state}", source.means.name());
     }
     for issuer in &config.credentials.jwt {
@@ -154,7 +156,7 @@ fn explain(config: &Config, sources: &[SourceStatus], certificate: &Certificate)
 }
 
 /// Whom it lets in. A file of keys or authorities names no clients: their tokens and certificates do.
-fn explain_source(source: &SourceStatus) -> String {
+fn explain_source(config: &Config, source: &SourceStatus) -> String {
     if source.error.is_some() {
         return "wrong".to_owned();
     }
@@ -162,10 +164,15 @@ fn explain_source(source: &SourceStatus) -> String {
         Means::Basic | Means::ApiKeys | Means::OllamaKeys | Means::Kubernetes | Means::Anonymous => {
             format!("{} clients", source.clients)
         }
-        Means::Jwt => format!(
-            "tokens of {}, by keys in a file",
-            source.issuer.as_deref().unwrap_or_default()
-        ),
+        Means::Jwt => {
+            let issuer = source.issuer.as_deref().unwrap_or_default();
+            let fetched = |known: &JwtIssuer| known.issuer == issuer && known.ca.is_some();
+            if config.credentials.jwt.iter().any(fetched) {
+                format!("whom an authority in the bundle has certified is believed to be {issuer}")
+            } else {
+                format!("tokens of {issuer}, by keys in a file")
+            }
+        }
         Means::ClientCertificates => "whom an authority in the bundle has certified".to_owned(),
     }
 }

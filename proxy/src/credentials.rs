@@ -14,6 +14,7 @@ mod error;
 mod hash;
 mod htpasswd;
 mod kind;
+mod known;
 mod lines;
 mod owners;
 mod parse;
@@ -28,6 +29,7 @@ pub use set::CredentialSet;
 
 pub(crate) use authorities::{Authorities, Certificates};
 pub(crate) use authorized_keys::{ENCODED_LENGTH, decode_key};
-pub(crate) use client::{Client, CredentialId};
+pub(crate) use client::{Client, CredentialId, OTHERS};
+pub(crate) use known::KnownClients;
 pub(crate) use parse::check_name;
 pub(crate) use set::{Key, User};

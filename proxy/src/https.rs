@@ -24,7 +24,7 @@ pub(crate) type HttpsClient<B> = Client<HttpsConnector<HttpConnector>, B>;
 ///
 /// # Errors
 /// TLS can't be set up.
-pub(crate) fn client<B>(roots: RootCertStore) -> Result<HttpsClient<B>, rustls::Error>
+pub(crate) fn client<B>(roots: impl Into<Arc<RootCertStore>>) -> Result<HttpsClient<B>, rustls::Error>
 where
     B: Body<Data = Bytes> + Send,
 {

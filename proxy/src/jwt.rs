@@ -7,7 +7,6 @@
 
 mod algorithm;
 mod claims;
-mod clients;
 mod compact;
 mod fetch;
 mod issuers;
@@ -25,11 +24,10 @@ pub use keep::keep_published;
 pub use problem::KeyProblem;
 
 pub(crate) use claims::{ClaimError, Unverified};
-pub(crate) use clients::Clients;
 pub(crate) use compact::has_shape_of_token;
 pub(crate) use issuers::{Issuers, TokenRefused, Verified};
 pub(crate) use keys::{KeyList, KeySet};
-pub(crate) use published::Published;
+pub(crate) use published::{Published, Trusted};
 
 /// What a token says of itself, with nothing of it verified.
 ///
@@ -37,7 +35,7 @@ pub(crate) use published::Published;
 /// It is none, or doesn't say for whom it is and when it ends.
 pub(crate) fn unverified(token: &[u8]) -> Result<Unverified, TokenRefused> {
     let token = compact::Compact::parse(token)?;
-    Ok(Unverified::read(&token.payload)?)
+    Ok(Unverified::read(&token)?)
 }
 
 #[cfg(test)]

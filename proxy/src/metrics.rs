@@ -1,13 +1,17 @@
 //! The numbers of `/metrics`, in the OpenMetrics text format. What OpenTelemetry's semantic conventions have a name for
 //! has that name and its labels, all else begins with `corral_proxy_`. Labels are bounded: clients, routes and reasons
 //! come from the configuration, the credentials and our own lists. Of what others name, models and the clients of their
-//! own tokens and certificates, only so many are told apart.
+//! own tokens and certificates, only so many are told apart; and a client that is gone gives its series back.
 
+mod found;
+mod gone;
 mod names;
 mod series;
 mod tokens;
 
+use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Instant;
 
 use jiff::Timestamp;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -21,10 +25,11 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::credentials::CredentialSet;
 use crate::identify::HashingLoad;
-use crate::status::{ClientStatus, Means};
-use names::Names;
-use series::AllSeries;
+use crate::status::ClientStatus;
+use found::Found;
+use gone::Gone;
 pub use series::Kind;
+use series::Series;
 pub use tokens::{Answer, Tokens};
 
 /// Labels of a request.
@@ -90,21 +95,27 @@ pub struct DurationLabels {
     pub http_response_status_code: u16,
 }
 
+/// Labels of a question to the API server about a service account token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ReviewLabels {
+    /// What came of it.
+    pub outcome: &'static str,
+}
+
+/// Questions to the API server about service account tokens (TokenReview), by what came of them.
+pub type TokenReviews = Family<ReviewLabels, Counter>;
+
 type Histograms<Labels> = Family<Labels, Histogram, fn() -> Histogram>;
 
 /// What metrics of our own begin with.
 const PREFIX: &str = "corral_proxy";
 
-/// An issuer of tokens, or an authority, may name any number of people.
-const MOST_CLIENTS_NAMED_ELSEWHERE: usize = 1000;
-
 /// All numbers.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    series: AllSeries,
-    /// Clients that no file of credentials names.
-    named_elsewhere: Names,
+    series: Found<Kind, Series>,
+    gone: Gone,
     requests: Family<RequestLabels, Counter>,
     outcomes: Family<OutcomeLabels, Counter>,
     durations: Histograms<DurationLabels>,
@@ -129,14 +140,29 @@ pub struct Metrics {
     pub tokens: Tokens,
     passwords_waiting: Gauge,
     passwords_being_hashed: Gauge,
+    token_reviews: TokenReviews,
 }
 
 impl Default for Metrics {
     fn default() -> Self {
+        Self::with(TokenReviews::default())
+    }
+}
+
+/// From a cached answer to a long generation, in seconds.
+fn durations() -> Histogram {
+    Histogram::new([
+        0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0,
+    ])
+}
+
+impl Metrics {
+    /// All at nothing but those that are counted elsewhere.
+    pub fn with(token_reviews: TokenReviews) -> Self {
         let mut metrics = Self {
             registry: Registry::default(),
-            series: AllSeries::default(),
-            named_elsewhere: Names::up_to(MOST_CLIENTS_NAMED_ELSEWHERE),
+            series: Found::default(),
+            gone: Gone::default(),
             requests: Family::default(),
             outcomes: Family::default(),
             durations: Family::new_with_constructor(durations),
@@ -153,21 +179,13 @@ impl Default for Metrics {
             tokens: Tokens::default(),
             passwords_waiting: Gauge::default(),
             passwords_being_hashed: Gauge::default(),
+            token_reviews,
         };
         metrics.register_conventional();
         metrics.register();
         metrics
     }
-}
 
-/// From a cached answer to a long generation, in seconds.
-fn durations() -> Histogram {
-    Histogram::new([
-        0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0,
-    ])
-}
-
-impl Metrics {
     /// What OpenTelemetry's semantic conventions have a name for.
     fn register_conventional(&mut self) {
         let Self {
@@ -238,6 +256,7 @@ impl Metrics {
             passwords_hashed,
             passwords_waiting,
             passwords_being_hashed,
+            token_reviews,
             log_dropped,
             ..
         } = self;
@@ -280,6 +299,11 @@ impl Metrics {
             passwords_being_hashed.clone(),
         );
         registry.register(
+            "token_reviews",
+            "Questions to the API server about service account tokens, by what came of them",
+            token_reviews.clone(),
+        );
+        registry.register(
             "access_log_lines_dropped",
             "Lines of the access log that were lost",
             log_dropped.clone(),
@@ -288,12 +312,23 @@ impl Metrics {
         registry.register("build", "The proxy's version", build);
     }
 
-    /// The label of a client that has shown who it is by these means.
-    pub(crate) fn client_label(&self, name: &Arc<str>, means: Means) -> Arc<str> {
-        match means {
-            Means::Jwt | Means::Kubernetes | Means::ClientCertificates => self.named_elsewhere.label(name),
-            Means::Basic | Means::ApiKeys | Means::OllamaKeys | Means::Anonymous => Arc::clone(name),
+    /// Gives back the series of clients that have not been among the known ones for a while.
+    pub(crate) fn forget_gone(&self, known: &HashSet<Arc<str>>, now: Instant) {
+        let counted = self.series.parts(|kind| kind.client.clone()).into_iter();
+        let gone = self
+            .gone
+            .for_good(counted.chain(self.tokens.clients()), known, now);
+        if gone.is_empty() {
+            return;
         }
+        let is_gone = |client: Option<&Arc<str>>| client.is_some_and(|client| gone.contains(client));
+        self.series.forget(
+            |kind| is_gone(kind.client.as_ref()),
+            |kind| {
+                self.requests.remove(&kind.into());
+            },
+        );
+        self.tokens.forget(is_gone);
     }
 
     /// All of them with those of the credentials in force and of the hashing of passwords, as
@@ -334,7 +369,48 @@ impl Metrics {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::usage::Usage;
+
+    #[test]
+    fn a_client_that_is_gone_gives_its_series_back() {
+        let metrics = Metrics::default();
+        let count = |client: &str| {
+            let client = Some(client.into());
+            let answer = metrics.tokens.answer(client.clone(), "/api/chat", None);
+            metrics.tokens.count(answer, Usage::default());
+            for outcome in ["complete", "cut"] {
+                let kind = Kind {
+                    client: client.clone(),
+                    method: "POST",
+                    route: "/api/chat",
+                    class: "Inference",
+                    code: 200,
+                    outcome,
+                    reason: "",
+                };
+                metrics.count(kind, Duration::ZERO, None);
+            }
+        };
+        ["alice", "bob", "other"].into_iter().for_each(count);
+        let series = |client: &str| {
+            let text = metrics.encode(&CredentialSet::default(), HashingLoad::default());
+            let label = format!("client=\"{client}\"");
+            text.lines().filter(|line| line.contains(&label)).count()
+        };
+        let (known, begin) = (HashSet::from(["alice".into()]), Instant::now());
+        metrics.forget_gone(&known, begin);
+        assert_eq!(series("bob"), 3, "not at once");
+        metrics.forget_gone(&known, begin + Duration::from_secs(3600));
+        assert_eq!([series("alice"), series("bob"), series("other")], [3, 0, 3]);
+        count("bob");
+        let text = metrics.encode(&CredentialSet::default(), HashingLoad::default());
+        let line =
+            r#"corral_proxy_requests_total{client="bob",route="/api/chat",class="Inference",code="200"} 2"#;
+        assert!(text.contains(line), "it counts anew: {text}");
+    }
 
     #[test]
     fn an_unknown_client_is_the_empty_one() {

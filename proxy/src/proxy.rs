@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::sync::Arc;
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
@@ -61,7 +62,7 @@ impl Proxy {
     /// # Errors
     /// The system has no thread or no random numbers.
     pub fn new(first: InForce, sink: impl Write + Send + 'static) -> Result<Self, SetupError> {
-        let metrics = Arc::new(Metrics::default());
+        let metrics = Arc::new(Metrics::with(first.credentials.token_reviews().clone()));
         let config = &first.config.log;
         let log =
             AccessLog::start(sink, config, metrics.log_dropped.clone()).map_err(SetupError::AccessLog)?;
@@ -190,6 +191,12 @@ impl Proxy {
         }
     }
 
+    /// Forgets the numbers of clients that are known no longer.
+    pub fn forget_gone(&self, now: Instant) {
+        let known = self.in_force().credentials.client_names();
+        self.accounting.metrics.forget_gone(&known, now);
+    }
+
     /// Tells when another snapshot is in force.
     pub fn swaps(&self) -> watch::Receiver<u64> {
         self.swaps.subscribe()
@@ -236,6 +243,7 @@ impl Proxy {
                 error: in_force.error.clone(),
             },
             certificate: self.tls.as_ref().map(|_| in_force.certificate.status()),
+            require: in_force.config.credentials.require,
             credentials: in_force.credentials.sources(),
             issuers: in_force.credentials.issuer_statuses(),
             kubernetes: in_force.credentials.api_server_status(),

@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use thiserror::Error;
@@ -26,6 +26,9 @@ use crate::{admin, models, reload};
 
 /// How often is looked whether a client's access has ended.
 const EXPIRY_LOOK: Duration = Duration::from_secs(1);
+
+/// How often the numbers of clients that are gone are looked for.
+const GONE_LOOK: Duration = Duration::from_secs(60);
 
 /// How much of the day's use a process that is killed takes with it.
 const SAVE_PAUSE: Duration = Duration::from_secs(10);
@@ -96,6 +99,7 @@ async fn serve(flags: Flags, loaded: Loaded) -> Result<(), RunError> {
     tokio::spawn(keep_reviewed(Arc::clone(&proxy)));
     tokio::spawn(models::keep_ready(Arc::clone(&proxy)));
     tokio::spawn(end_expired(Arc::clone(&proxy)));
+    tokio::spawn(forget_gone(Arc::clone(&proxy)));
     serve_until_end(&proxy, listener, &mut end).await;
     if let Some(keeper) = keeper {
         keeper.save(proxy.limiter(), Moment::now());
@@ -128,6 +132,14 @@ async fn end_expired(proxy: Arc<Proxy>) -> Infallible {
         let now = Timestamp::now();
         proxy.end_expired(looked, now);
         looked = now;
+    }
+}
+
+/// Forgets the numbers of clients that are gone, for ever.
+async fn forget_gone(proxy: Arc<Proxy>) -> Infallible {
+    loop {
+        tokio::time::sleep(GONE_LOOK).await;
+        proxy.forget_gone(Instant::now());
     }
 }
 

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{AccessRule, Ceilings, ClientLimits};
+use crate::config::{AccessRule, Ceilings, ClientLimits, Require};
 
 /// The answer of `/status`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +20,9 @@ pub struct Status {
     /// The certificate that clients see; none without TLS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate: Option<CertificateStatus>,
+    /// Whether clients show themselves by one of the means or by all of them.
+    #[serde(default)]
+    pub require: Require,
     /// One for each configured means, and for JSON Web Tokens one for each issuer whose keys stand in files.
     pub credentials: Vec<SourceStatus>,
     /// Every issuer of JSON Web Tokens.
@@ -28,7 +31,8 @@ pub struct Status {
     /// The API server that is asked about service account tokens; none where they aren't taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kubernetes: Option<ApiServerStatus>,
-    /// Every client that has a credential, by name, and among them whoever comes without one, where that is allowed.
+    /// Every client that has a credential, by name, and among them whoever comes without one, where that is allowed. Of
+    /// those that tokens and certificates name, the ones that have come.
     pub clients: Vec<ClientStatus>,
     /// What clients may use, by the rules that limit it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

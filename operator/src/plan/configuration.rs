@@ -102,7 +102,7 @@ fn credentials(prepared: &Prepared<'_>) -> Credentials {
             CredentialKind::ApiKeys => credentials.api_keys = Some(source(paths::API_KEYS_DIRECTORY)),
             CredentialKind::OllamaKeys => credentials.ollama_keys = Some(ollama_keys(prepared, key.clone())),
             // Among the issuers, which have keys in other places too.
-            CredentialKind::TokenKeys => {}
+            CredentialKind::TokenKeys | CredentialKind::IssuerAuthorities => {}
             CredentialKind::ClientCertificates => {
                 credentials.client_certificates = Some(client_certificates(prepared, key.clone()));
             }

@@ -27,7 +27,7 @@ pub struct Source {
     pub secret: String,
     /// The entry that is the credential file, where one is named.
     pub key: Option<String>,
-    /// Whose keys it holds, where it holds those of tokens.
+    /// Whose keys it holds, or the authorities of whose address, where it holds such.
     pub issuer: Option<JwtIssuer>,
     /// No `auth` was given: the Secret is the operator's to make.
     pub generated: bool,
@@ -84,10 +84,14 @@ pub(super) fn sources(instance: &str, auth: Option<&Auth>) -> Vec<Source> {
     let ollama_keys = ollama_keys
         .iter()
         .map(|keys| source(CredentialKind::OllamaKeys, &keys.secret_ref));
-    let token_keys = jwt.iter().filter_map(|auth| {
-        Some(Source {
+    let of_issuers = jwt.iter().flat_map(|auth| {
+        let keys = auth.secret_ref.iter();
+        let keys = keys.map(|keys| source(CredentialKind::TokenKeys, keys));
+        let authorities = auth.ca_secret_ref.iter();
+        let authorities = authorities.map(|secret| source(CredentialKind::IssuerAuthorities, secret));
+        keys.chain(authorities).map(|source| Source {
             issuer: Some(issuer(auth)),
-            ..source(CredentialKind::TokenKeys, auth.secret_ref.as_ref()?)
+            ..source
         })
     });
     let client_certificates = client_certificates
@@ -96,7 +100,7 @@ pub(super) fn sources(instance: &str, auth: Option<&Auth>) -> Vec<Source> {
     basic
         .chain(api_keys)
         .chain(ollama_keys)
-        .chain(token_keys)
+        .chain(of_issuers)
         .chain(client_certificates)
         .collect()
 }
@@ -118,6 +122,7 @@ fn issuer(auth: &JwtAuth) -> JwtIssuer {
         audiences,
         secret_ref,
         jwks_uri,
+        ca_secret_ref,
         insecure,
         algorithms,
         client_claim,
@@ -127,13 +132,9 @@ fn issuer(auth: &JwtAuth) -> JwtIssuer {
     JwtIssuer {
         issuer: issuer.clone(),
         audiences: audiences.clone(),
-        keys: secret_ref
-            .as_ref()
-            .map(|SecretRef { name, key }| CredentialSource {
-                path: Path::new(paths::JWT_DIRECTORY).join(name),
-                key: key.clone(),
-            }),
+        keys: secret_ref.as_ref().map(mounted),
         jwks_uri: jwks_uri.clone(),
+        ca: ca_secret_ref.as_ref().map(mounted),
         insecure: *insecure,
         algorithms: algorithms.clone().unwrap_or_else(JwtAlgorithm::with_key_pair),
         client_claim: client_claim
@@ -141,6 +142,14 @@ fn issuer(auth: &JwtAuth) -> JwtIssuer {
             .unwrap_or_else(|| JwtIssuer::DEFAULT_CLIENT_CLAIM.to_owned()),
         groups_claim: groups_claim.clone(),
         leeway_seconds: leeway_seconds.unwrap_or(JwtIssuer::DEFAULT_LEEWAY_SECONDS),
+    }
+}
+
+/// A Secret of an issuer as the proxy finds it.
+fn mounted(SecretRef { name, key }: &SecretRef) -> CredentialSource {
+    CredentialSource {
+        path: Path::new(paths::JWT_DIRECTORY).join(name),
+        key: key.clone(),
     }
 }
 

@@ -73,7 +73,9 @@ fn missing(source: &Source, namespace: &str) -> String {
             entry.unwrap_or("authorized_keys")
         ),
         CredentialKind::TokenKeys => format!("--from-file={}=JWKS-OR-PEM-FILE", entry.unwrap_or("keys")),
-        CredentialKind::ClientCertificates => format!("--from-file={}=CA-FILE", entry.unwrap_or("ca.crt")),
+        CredentialKind::IssuerAuthorities | CredentialKind::ClientCertificates => {
+            format!("--from-file={}=CA-FILE", entry.unwrap_or("ca.crt"))
+        }
     };
     format!(
         "Secret {name} is missing, and nobody is let in by {}; make it: kubectl -n {namespace} create secret generic {name} \
@@ -87,7 +89,7 @@ fn words_for(kind: CredentialKind) -> &'static str {
         CredentialKind::Basic => "user and password",
         CredentialKind::ApiKeys => "API key",
         CredentialKind::OllamaKeys => "signature of the ollama CLI",
-        CredentialKind::TokenKeys => "JSON Web Token",
+        CredentialKind::TokenKeys | CredentialKind::IssuerAuthorities => "JSON Web Token",
         CredentialKind::ClientCertificates => "client certificate",
     }
 }

@@ -1,5 +1,6 @@
 //! Named cases: what is known, and what the conditions then say.
 
+use corral_proxy::config::Require;
 use corral_proxy::status::{
     CertificateStatus, ConfigurationStatus, Means, ModelState, ModelStatus, SourceStatus, Status,
 };
@@ -65,6 +66,7 @@ fn replica(change: impl FnOnce(&mut Status)) -> Replica {
         version: String::new(),
         ready: true,
         draining: false,
+        require: Require::Any,
         configuration: ConfigurationStatus {
             digest: Some(CONFIGURATION.to_owned()),
             loaded_at: NOW,

@@ -93,11 +93,11 @@ impl Credentials {
     /// Every file or directory that is read.
     pub fn paths(&self) -> Vec<PathBuf> {
         let sources = self.sources().into_iter().map(|(_, source)| source.path);
-        let keys = self
+        let issuers = self
             .jwt
             .iter()
-            .filter_map(|issuer| Some(issuer.keys.as_ref()?.path.clone()));
-        sources.chain(keys).collect()
+            .flat_map(|issuer| issuer.keys.iter().chain(&issuer.ca));
+        sources.chain(issuers.map(|source| source.path.clone())).collect()
     }
 }
 

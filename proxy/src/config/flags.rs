@@ -8,7 +8,9 @@ use clap::Args;
 use ipnet::IpNet;
 use url::Url;
 
-use super::{Config, CredentialSource, OllamaKeys, State, Tls, validate};
+use super::{
+    CertificateName, ClientCertificates, Config, CredentialSource, OllamaKeys, State, Tls, validate,
+};
 
 /// What the command line or the environment says.
 #[derive(Args, Clone, Debug, Default)]
@@ -32,6 +34,10 @@ pub struct Flags {
     /// Edits come into force without a restart.
     #[arg(long, env = "CORRAL_OLLAMA_KEYS", value_name = "FILE", global = true)]
     pub ollama_keys: Option<PathBuf>,
+    /// Authorities (PEM) whose certificates clients may show, each named by its common name; needs --tls-cert. Edits come
+    /// into force without a restart.
+    #[arg(long, env = "CORRAL_CLIENT_CA", value_name = "FILE", global = true)]
+    pub client_ca: Option<PathBuf>,
     /// Certificate chain for HTTPS (PEM); needs --tls-key. A renewed one comes into force without a restart.
     #[arg(long, env = "CORRAL_TLS_CERT", value_name = "FILE", global = true)]
     pub tls_cert: Option<PathBuf>,
@@ -86,10 +92,24 @@ impl Flags {
             .as_ref()
             .map(ollama_keys)
             .or(config.credentials.ollama_keys);
+        config.credentials.client_certificates =
+            self.client_certificates(config.credentials.client_certificates);
         if !self.allow_cidrs.is_empty() {
             config.network.allowed_cidrs.clone_from(&self.allow_cidrs);
         }
         config
+    }
+
+    /// The flag says where the authorities are; which name of a certificate counts, the configuration may say.
+    fn client_certificates(&self, file: Option<ClientCertificates>) -> Option<ClientCertificates> {
+        let Some(path) = &self.client_ca else {
+            return file;
+        };
+        Some(ClientCertificates {
+            path: path.clone(),
+            key: None,
+            name: file.map_or(CertificateName::default(), |file| file.name),
+        })
     }
 
     /// One of the two flags alone leaves the other file to the configuration; where that has none, it is found missing.

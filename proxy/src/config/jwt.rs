@@ -21,6 +21,10 @@ pub struct JwtIssuer {
     /// `/.well-known/openid-configuration` says where (OpenID Connect Discovery 1.0).
     #[serde(default, rename = "jwksURI", skip_serializing_if = "Option::is_none")]
     pub jwks_uri: Option<Url>,
+    /// The authorities that certify the https addresses of its document and keys: a file of certificates in PEM, or a
+    /// directory as Kubernetes mounts a Secret, of which the entry `ca.crt` or `key` counts. Mozilla's without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<CredentialSource>,
     /// Fetch its keys without TLS from elsewhere than this machine: whoever is on the way can then let in whom they like.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub insecure: bool,

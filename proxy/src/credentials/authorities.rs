@@ -1,4 +1,5 @@
-//! Authorities whose certificates clients may show in the TLS handshake (RFC 5280; RFC 8446, section 4.4.2).
+//! Authorities in files: those whose certificates clients may show in the TLS handshake (RFC 5280; RFC 8446, section
+//! 4.4.2), and those that certify the addresses of issuers.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,14 +14,20 @@ use rustls::server::danger::ClientCertVerifier;
 use super::{CredentialError, Problem};
 use crate::config::{CertificateName, ClientCertificates};
 
-/// A bundle of authorities, well formed.
+/// A bundle of authorities, well formed and with at least one in it.
+pub(super) struct Bundle {
+    certificates: Vec<CertificateDer<'static>>,
+    roots: RootCertStore,
+}
+
+/// The bundle of those that certify clients.
 pub(super) struct ParsedAuthorities {
     certificates: Vec<CertificateDer<'static>>,
     verifier: Arc<dyn ClientCertVerifier>,
 }
 
 /// Parses a bundle in PEM. One certificate that can't be read is enough to refuse all.
-pub(super) fn parse_bundle(entry: &str, content: &[u8]) -> Result<ParsedAuthorities, CredentialError> {
+pub(super) fn parse_bundle(entry: &str, content: &[u8]) -> Result<Bundle, CredentialError> {
     let wrong = |problem| CredentialError::Entry {
         entry: entry.to_owned(),
         problem,
@@ -34,16 +41,35 @@ pub(super) fn parse_bundle(entry: &str, content: &[u8]) -> Result<ParsedAuthorit
             .add(certificate.clone())
             .map_err(|_| wrong(Problem::Authority { number }))?;
     }
-    // No certificate at all is what it doesn't build with.
-    let verifier =
-        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::new(aws_lc_rs::default_provider()))
-            .allow_unauthenticated()
-            .build()
-            .map_err(|_| wrong(Problem::NoAuthority))?;
+    if roots.is_empty() {
+        return Err(wrong(Problem::NoAuthority));
+    }
+    Ok(Bundle { certificates, roots })
+}
+
+/// Parses the bundle of those that certify clients.
+pub(super) fn parse_for_clients(entry: &str, content: &[u8]) -> Result<ParsedAuthorities, CredentialError> {
+    let Bundle { certificates, roots } = parse_bundle(entry, content)?;
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+        .allow_unauthenticated()
+        .build();
+    // It builds with any authority at all.
+    let verifier = verifier.map_err(|_| CredentialError::Entry {
+        entry: entry.to_owned(),
+        problem: Problem::NoAuthority,
+    })?;
     Ok(ParsedAuthorities {
         certificates,
         verifier,
     })
+}
+
+impl Bundle {
+    /// What TLS trusts that trusts them alone.
+    pub(super) fn into_roots(self) -> RootCertStore {
+        self.roots
+    }
 }
 
 /// What is asked of certificates that clients show.

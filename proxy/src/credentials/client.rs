@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use aws_lc_rs::digest::{SHA256, SHA256_OUTPUT_LEN, digest};
 use jiff::Timestamp;
@@ -28,6 +28,9 @@ impl fmt::Debug for CredentialId {
     }
 }
 
+/// What metrics call all clients that aren't told apart.
+pub(crate) const OTHERS: &str = "other";
+
 /// A client that is let in.
 #[derive(Debug)]
 pub(crate) struct Client {
@@ -37,6 +40,8 @@ pub(crate) struct Client {
     pub(super) unnamed: bool,
     /// Outlives the snapshot, as long as the client is known.
     pub(super) last_used: LastUsed,
+    /// Too many have come for each to have numbers of its own.
+    among_others: AtomicBool,
 }
 
 impl Client {
@@ -47,6 +52,16 @@ impl Client {
             means,
             unnamed: false,
             last_used: LastUsed::default(),
+            among_others: AtomicBool::new(false),
+        }
+    }
+
+    /// A client of a file, with what is known of it.
+    pub(super) fn listed(name: Arc<str>, means: Means, unnamed: bool, last_used: LastUsed) -> Self {
+        Self {
+            unnamed,
+            last_used,
+            ..Self::new(name, means)
         }
     }
 
@@ -55,6 +70,20 @@ impl Client {
         match previous {
             Some(previous) if *previous.name == *name => Arc::clone(previous),
             _ => Arc::new(Self::new(name.into(), Means::Anonymous)),
+        }
+    }
+
+    /// From now on it isn't told apart.
+    pub(super) fn count_among_others(&self) {
+        self.among_others.store(true, Ordering::Relaxed);
+    }
+
+    /// What metrics call it.
+    pub(crate) fn label(&self) -> Arc<str> {
+        if self.among_others.load(Ordering::Relaxed) {
+            OTHERS.into()
+        } else {
+            Arc::clone(&self.name)
         }
     }
 
@@ -78,15 +107,20 @@ pub(super) struct LastUsed(Arc<AtomicI64>);
 
 impl LastUsed {
     /// Writes once a second at most, so that processors don't fight for the cache line.
-    fn set(&self, now: Timestamp) {
+    pub(super) fn set(&self, now: Timestamp) {
         let second = now.as_second();
         if self.0.load(Ordering::Relaxed) != second {
             self.0.store(second, Ordering::Relaxed);
         }
     }
 
+    /// In seconds since 1970; 0 is never.
+    pub(super) fn second(&self) -> i64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
     fn get(&self) -> Option<Timestamp> {
-        let second = self.0.load(Ordering::Relaxed);
+        let second = self.second();
         (second != 0)
             .then(|| Timestamp::from_second(second).ok())
             .flatten()

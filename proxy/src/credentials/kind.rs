@@ -13,6 +13,8 @@ pub enum CredentialKind {
     OllamaKeys,
     /// Keys by which the tokens of an issuer are checked.
     TokenKeys,
+    /// Authorities that certify the addresses from which the keys of an issuer are fetched.
+    IssuerAuthorities,
     /// Authorities whose certificates clients may show.
     ClientCertificates,
 }
@@ -24,7 +26,7 @@ impl CredentialKind {
             Self::Basic => Means::Basic,
             Self::ApiKeys => Means::ApiKeys,
             Self::OllamaKeys => Means::OllamaKeys,
-            Self::TokenKeys => Means::Jwt,
+            Self::TokenKeys | Self::IssuerAuthorities => Means::Jwt,
             Self::ClientCertificates => Means::ClientCertificates,
         }
     }

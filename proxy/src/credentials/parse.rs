@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::authorities::{ParsedAuthorities, parse_bundle};
+use rustls::RootCertStore;
+
+use super::authorities::{ParsedAuthorities, parse_bundle, parse_for_clients};
 use super::htpasswd::{ParsedUser, parse_basic_auth, parse_htpasswd};
 use super::owners::ParsedKey;
 use super::{CredentialError, CredentialKind, Problem, api_keys, authorized_keys};
@@ -32,6 +34,7 @@ pub(super) enum ParsedCredentials {
     ApiKeys(Vec<ParsedKey>),
     OllamaKeys(Vec<ParsedKey>),
     TokenKeys(KeySet),
+    IssuerAuthorities(RootCertStore),
     ClientCertificates(ParsedAuthorities),
 }
 
@@ -44,7 +47,9 @@ impl Parsed {
                 keys.iter().map(|key| &*key.client).collect()
             }
             // Who they are stands in what they show.
-            ParsedCredentials::TokenKeys(_) | ParsedCredentials::ClientCertificates(_) => BTreeSet::new(),
+            ParsedCredentials::TokenKeys(_)
+            | ParsedCredentials::IssuerAuthorities(_)
+            | ParsedCredentials::ClientCertificates(_) => BTreeSet::new(),
         }
     }
 
@@ -63,7 +68,11 @@ impl ParsedCredentials {
             Self::TokenKeys(keys) => keys
                 .check_algorithms(algorithms)
                 .map_err(|problem| CredentialError::Together(problem.into())),
-            Self::Basic(_) | Self::ApiKeys(_) | Self::OllamaKeys(_) | Self::ClientCertificates(_) => Ok(()),
+            Self::Basic(_)
+            | Self::ApiKeys(_)
+            | Self::OllamaKeys(_)
+            | Self::IssuerAuthorities(_)
+            | Self::ClientCertificates(_) => Ok(()),
         }
     }
 }
@@ -81,9 +90,13 @@ pub fn parse(kind: CredentialKind, key: Option<&str>, entries: &Entries) -> Resu
         CredentialKind::ApiKeys => ParsedCredentials::ApiKeys(parse_api_keys(key, entries)?),
         CredentialKind::OllamaKeys => ParsedCredentials::OllamaKeys(parse_ollama_keys(key, entries)?),
         CredentialKind::TokenKeys => ParsedCredentials::TokenKeys(parse_token_keys(key, entries)?),
+        CredentialKind::IssuerAuthorities => {
+            let key = key.unwrap_or(DEFAULT_AUTHORITIES_KEY);
+            ParsedCredentials::IssuerAuthorities(parse_bundle(key, file(key, entries)?)?.into_roots())
+        }
         CredentialKind::ClientCertificates => {
             let key = key.unwrap_or(DEFAULT_AUTHORITIES_KEY);
-            ParsedCredentials::ClientCertificates(parse_bundle(key, file(key, entries)?)?)
+            ParsedCredentials::ClientCertificates(parse_for_clients(key, file(key, entries)?)?)
         }
     };
     Ok(Parsed { credentials })

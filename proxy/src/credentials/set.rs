@@ -4,17 +4,19 @@ mod keys;
 mod source;
 mod users;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::parse::ParsedCredentials;
-use super::{Certificates, Client, CredentialId, CredentialKind};
-use crate::config::{CredentialSource, Credentials, JwtIssuer};
+use super::{Certificates, Client, CredentialId, CredentialKind, KnownClients};
+use crate::config::{CredentialSource, Credentials, JwtIssuer, Kubernetes};
 use crate::digest::DigestKey;
 use crate::identify::{ClientCertificate, Evidence, Identity, Requirement, Reviewer, Token, Unauthenticated};
-use crate::jwt::{Issuers, KeySet, Published, has_shape_of_token};
-use crate::status::{ApiServerStatus, ClientStatus, IssuerStatus, SourceStatus};
+use crate::jwt::{Issuers, KeySet, Published, Trusted, has_shape_of_token};
+use crate::metrics::TokenReviews;
+use crate::status::{ApiServerStatus, ClientStatus, IssuerStatus, Means, SourceStatus};
 
 pub(crate) use keys::Key;
 pub(crate) use users::User;
@@ -39,6 +41,10 @@ pub struct CredentialSet {
     /// Who knows service accounts, where their tokens are taken.
     reviewer: Option<Arc<Reviewer>>,
     requirement: Requirement,
+    /// The clients that no file lists.
+    known: Arc<KnownClients>,
+    /// What came of questions to API servers.
+    reviews: TokenReviews,
 }
 
 impl CredentialSet {
@@ -57,13 +63,15 @@ impl CredentialSet {
             anonymous: anonymous
                 .map(|anonymous| Client::anonymous(&anonymous.client, self.anonymous.as_ref())),
             clock_skew: ollama_keys.map_or(0, |keys| keys.clock_skew_seconds),
-            issuers: Issuers::following(&self.issuers),
+            issuers: Issuers::naming(Arc::clone(&self.known)),
             reviewer: credentials
                 .kubernetes
                 .as_ref()
-                .map(|kubernetes| Reviewer::following(self.reviewer.as_ref(), kubernetes)),
+                .map(|kubernetes| self.next_reviewer(kubernetes)),
             certificates: Certificates::new(credentials.client_certificates.as_ref()),
             requirement: Requirement::new(credentials),
+            known: Arc::clone(&self.known),
+            reviews: self.reviews.clone(),
             ..Self::default()
         };
         for (kind, source) in credentials.sources() {
@@ -73,6 +81,10 @@ impl CredentialSet {
             next.add_issuer(issuer, digest_key, self);
         }
         next
+    }
+
+    fn next_reviewer(&self, kubernetes: &Kubernetes) -> Arc<Reviewer> {
+        Reviewer::following(self.reviewer.as_ref(), kubernetes, &self.known, &self.reviews)
     }
 
     fn add(
@@ -92,21 +104,45 @@ impl CredentialSet {
     }
 
     fn add_issuer(&mut self, issuer: &JwtIssuer, digest_key: Option<&DigestKey>, previous: &Self) {
-        const KIND: CredentialKind = CredentialKind::TokenKeys;
         if let Some(address) = issuer.key_address() {
-            return self.issuers.add_published(issuer, address, &previous.issuers);
+            let trusted = match &issuer.ca {
+                None => Trusted::Mozilla,
+                Some(source) => {
+                    let kind = CredentialKind::IssuerAuthorities;
+                    match self.read_of_issuer(issuer, kind, source, digest_key, previous) {
+                        Some(ParsedCredentials::IssuerAuthorities(roots)) => Trusted::only(roots),
+                        _ => Trusted::Nobody,
+                    }
+                }
+            };
+            self.issuers
+                .add_published(issuer, address, trusted, &previous.issuers);
+        } else if let Some(source) = &issuer.keys {
+            let kind = CredentialKind::TokenKeys;
+            let keys = match self.read_of_issuer(issuer, kind, source, digest_key, previous) {
+                Some(ParsedCredentials::TokenKeys(keys)) => keys,
+                _ => KeySet::default(),
+            };
+            self.issuers.add(issuer, keys);
         }
-        let Some(source) = &issuer.keys else { return };
-        let mut loaded = Loaded::of(KIND, source, digest_key);
+    }
+
+    /// What the one file of an issuer's holds; none where it is wrong.
+    fn read_of_issuer(
+        &mut self,
+        issuer: &JwtIssuer,
+        kind: CredentialKind,
+        source: &CredentialSource,
+        digest_key: Option<&DigestKey>,
+        previous: &Self,
+    ) -> Option<ParsedCredentials> {
+        let mut loaded = Loaded::of(kind, source, digest_key);
         loaded.check_algorithms(&source.path, &issuer.algorithms);
-        let keys = match loaded.credentials.take() {
-            Some(ParsedCredentials::TokenKeys(keys)) => keys,
-            _ => KeySet::default(),
-        };
-        self.issuers.add(issuer, keys);
+        let credentials = loaded.credentials.take();
         let name = Some(issuer.issuer.as_str());
         self.sources
-            .push(loaded.into_source(KIND, name, Vec::new(), previous.source(KIND, name)));
+            .push(loaded.into_source(kind, name, Vec::new(), previous.source(kind, name)));
+        credentials
     }
 
     fn put(&mut self, credentials: ParsedCredentials, previous: &Self) -> Vec<Arc<Client>> {
@@ -124,7 +160,7 @@ impl CredentialSet {
                 self.ollama_keys.clients()
             }
             // Those of an issuer have their own way, for they name no clients.
-            ParsedCredentials::TokenKeys(_) => Vec::new(),
+            ParsedCredentials::TokenKeys(_) | ParsedCredentials::IssuerAuthorities(_) => Vec::new(),
             ParsedCredentials::ClientCertificates(parsed) => {
                 self.certificates.trust(parsed, &previous.certificates);
                 Vec::new()
@@ -157,20 +193,39 @@ impl CredentialSet {
         self.reviewer.as_ref().map(|reviewer| reviewer.status())
     }
 
-    /// For `/status`: every client that is let in, once for each means, by name. Of those that tokens name, the ones that
-    /// have come.
+    /// For `/status`: every client that is let in, once for each means, by name. Of those that tokens and certificates
+    /// name, the ones that have come.
     pub fn clients(&self) -> Vec<ClientStatus> {
+        let known = self.known.statuses().into_iter();
         let mut clients: Vec<_> = self
-            .sources
-            .iter()
-            .flat_map(|source| &source.clients)
-            .chain(&self.anonymous)
+            .listed_clients()
             .map(|client| client.status())
-            .chain(self.issuers.clients())
-            .chain(self.reviewer.iter().flat_map(|reviewer| reviewer.clients()))
+            .chain(known.filter(|client| self.takes(client.means)))
             .collect();
         clients.sort_by(|one, other| (&one.name, one.means).cmp(&(&other.name, other.means)));
         clients
+    }
+
+    /// Clients of files, and whoever comes without a credential.
+    fn listed_clients(&self) -> impl Iterator<Item = &Arc<Client>> {
+        let listed = self.sources.iter().flat_map(|source| &source.clients);
+        listed.chain(&self.anonymous)
+    }
+
+    /// Whether clients that no file lists may show themselves by these means.
+    const fn takes(&self, means: Means) -> bool {
+        match means {
+            Means::Jwt => !self.issuers.is_empty(),
+            Means::Kubernetes => self.reviewer.is_some(),
+            Means::ClientCertificates => !matches!(self.certificates, Certificates::Ignored),
+            Means::Basic | Means::ApiKeys | Means::OllamaKeys | Means::Anonymous => false,
+        }
+    }
+
+    /// The names of all clients whose numbers are kept.
+    pub(crate) fn client_names(&self) -> HashSet<Arc<str>> {
+        let listed = self.listed_clients().map(|client| Arc::clone(&client.name));
+        listed.chain(self.known.names()).collect()
     }
 
     /// Whether the very credentials that were shown are still there, still the same clients', and still enough.
@@ -204,7 +259,9 @@ impl CredentialSet {
             CredentialKind::ApiKeys => self.api_keys.holds(client, credential),
             CredentialKind::OllamaKeys => self.ollama_keys.holds(client, credential),
             // Nobody shows those: what is shown is a token or a certificate.
-            CredentialKind::TokenKeys | CredentialKind::ClientCertificates => false,
+            CredentialKind::TokenKeys
+            | CredentialKind::IssuerAuthorities
+            | CredentialKind::ClientCertificates => false,
         }
     }
 
@@ -220,7 +277,7 @@ impl CredentialSet {
         now: Timestamp,
     ) -> Result<Arc<Client>, Unauthenticated> {
         let authorities = self.certificates.authorities();
-        certificate.client(authorities.ok_or(Unauthenticated::Unknown)?, now)
+        certificate.client(authorities.ok_or(Unauthenticated::Unknown)?, &self.known, now)
     }
 
     /// Whoever comes without a credential, where that is allowed.
@@ -276,6 +333,11 @@ impl CredentialSet {
     /// Who knows service accounts, where their tokens are taken.
     pub(crate) const fn reviewer(&self) -> Option<&Arc<Reviewer>> {
         self.reviewer.as_ref()
+    }
+
+    /// What came of questions to API servers.
+    pub(crate) const fn token_reviews(&self) -> &TokenReviews {
+        &self.reviews
     }
 
     /// The issuers of tokens.

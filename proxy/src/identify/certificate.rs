@@ -15,7 +15,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::Unauthenticated;
 use crate::config::CertificateName;
-use crate::credentials::{Authorities, Client, check_name};
+use crate::credentials::{Authorities, Client, KnownClients, check_name};
 use crate::status::Means;
 
 /// What a client has shown: its own certificate first, then those that lead to its authority.
@@ -41,10 +41,11 @@ impl ClientCertificate {
         }
     }
 
-    /// Whose it is, by these authorities and at this time.
+    /// Whose it is, by these authorities and at this time, among these clients.
     pub(crate) fn client(
         &self,
         authorities: &Arc<Authorities>,
+        clients: &KnownClients,
         now: Timestamp,
     ) -> Result<Arc<Client>, Unauthenticated> {
         let accepted = self
@@ -54,7 +55,7 @@ impl ClientCertificate {
         let accepted = match accepted {
             Some(accepted) => accepted,
             None => {
-                let accepted = Arc::new(self.accept(authorities)?);
+                let accepted = Arc::new(self.accept(authorities, clients, now)?);
                 self.accepted.store(Some(Arc::clone(&accepted)));
                 accepted
             }
@@ -66,7 +67,12 @@ impl ClientCertificate {
         }
     }
 
-    fn accept(&self, authorities: &Arc<Authorities>) -> Result<Accepted, Unauthenticated> {
+    fn accept(
+        &self,
+        authorities: &Arc<Authorities>,
+        clients: &KnownClients,
+        now: Timestamp,
+    ) -> Result<Accepted, Unauthenticated> {
         if !authorities.have_certified(&self.chain) {
             return Err(Unauthenticated::Unknown);
         }
@@ -74,7 +80,7 @@ impl ClientCertificate {
         let name = name(own, authorities.name()).ok_or(Unauthenticated::Malformed)?;
         Ok(Accepted {
             by: Arc::clone(authorities),
-            client: Arc::new(Client::new(name.into(), Means::ClientCertificates)),
+            client: clients.get(&name.into(), Means::ClientCertificates, now),
             until: end(&self.chain).ok_or(Unauthenticated::Malformed)?,
         })
     }

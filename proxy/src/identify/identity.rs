@@ -71,13 +71,11 @@ impl Evidence {
         }
     }
 
-    fn name(&self) -> &Arc<str> {
+    fn client(&self) -> &Client {
         match self {
-            Self::Stored { client, .. } | Self::Certificate { client, .. } | Self::None { client } => {
-                &client.name
-            }
-            Self::Token(token) => &token.client.name,
-            Self::ServiceAccount(shown) => &shown.client().name,
+            Self::Stored { client, .. } | Self::Certificate { client, .. } | Self::None { client } => client,
+            Self::Token(token) => &token.client,
+            Self::ServiceAccount(shown) => shown.client(),
         }
     }
 
@@ -99,16 +97,6 @@ impl Evidence {
             Self::ServiceAccount(shown) => Some(shown.groups()),
         }
     }
-
-    fn touch(&self) {
-        match self {
-            Self::Stored { client, .. } | Self::Certificate { client, .. } | Self::None { client } => {
-                client.touch();
-            }
-            Self::Token(token) => token.client.touch(),
-            Self::ServiceAccount(shown) => shown.client().touch(),
-        }
-    }
 }
 
 impl Identity {
@@ -121,14 +109,18 @@ impl Identity {
             first: checks.next().ok_or(Unauthenticated::Missing)??,
             further: checks.collect::<Result<_, _>>()?,
         };
-        identity.evidence().for_each(Evidence::touch);
+        identity.touch();
         Ok(identity)
     }
 
     /// The same caller, with another request.
     pub(super) fn again(&self) -> Self {
-        self.evidence().for_each(Evidence::touch);
+        self.touch();
         self.clone()
+    }
+
+    fn touch(&self) {
+        self.evidence().for_each(|evidence| evidence.client().touch());
     }
 
     /// What was shown, if that is one thing.
@@ -136,9 +128,14 @@ impl Identity {
         self.further.is_empty().then_some(&self.first)
     }
 
-    /// The client's name, as access rules, log and metrics use it.
+    /// The client's name, as access rules and log use it.
     pub fn name(&self) -> &Arc<str> {
-        self.first.name()
+        &self.first.client().name
+    }
+
+    /// What metrics call the client: its name, if it is told apart from others.
+    pub fn label(&self) -> Arc<str> {
+        self.first.client().label()
     }
 
     /// The groups that its token gives it, whatever names it; none without a token. Of two tokens the first that gives any

@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 use thiserror::Error;
 
-use super::json::{Object, parse_object};
+use super::compact::Compact;
+use super::json::Object;
 use super::keys::Signed;
 use crate::config::JwtIssuer;
 use crate::credentials::{LONGEST_NAME, check_name};
@@ -76,9 +77,12 @@ pub(crate) enum ClaimError {
 }
 
 /// Whose token it says it is, to find the keys by which that is checked.
-pub(super) fn claimed_issuer(payload: &[u8]) -> Result<String, ClaimError> {
-    let claims = parse_object(payload).map_err(|_| ClaimError::Payload)?;
-    text(&claims, "iss").map(str::to_owned)
+pub(super) fn claimed_issuer<'token>(token: &'token Compact<'_>) -> Result<&'token str, ClaimError> {
+    text(claims(token)?, "iss")
+}
+
+fn claims<'token>(token: &'token Compact<'_>) -> Result<&'token Object, ClaimError> {
+    token.claims().ok_or(ClaimError::Payload)
 }
 
 /// What a token says whose issuer we have no keys of: to be believed once somebody who has them says so.
@@ -91,11 +95,11 @@ pub(crate) struct Unverified {
 }
 
 impl Unverified {
-    pub(super) fn read(payload: &[u8]) -> Result<Self, ClaimError> {
-        let claims = parse_object(payload).map_err(|_| ClaimError::Payload)?;
+    pub(super) fn read(token: &Compact<'_>) -> Result<Self, ClaimError> {
+        let claims = claims(token)?;
         Ok(Self {
-            audience: audience(&claims)?,
-            expires: end(&claims)?,
+            audience: audience(claims)?,
+            expires: end(claims)?,
         })
     }
 }
@@ -107,6 +111,7 @@ impl Policy {
             audiences,
             keys: _,
             jwks_uri: _,
+            ca: _,
             insecure: _,
             algorithms: _,
             client_claim,
@@ -123,22 +128,22 @@ impl Policy {
     }
 
     /// Judges what a token says.
-    pub(super) fn judge(&self, token: &Signed<'_>, now: Timestamp) -> Result<Accepted, ClaimError> {
-        let claims = parse_object(token.payload()).map_err(|_| ClaimError::Payload)?;
-        if text(&claims, "iss")? != self.issuer {
+    pub(super) fn judge(&self, signed: &Signed<'_>, now: Timestamp) -> Result<Accepted, ClaimError> {
+        let claims = claims(signed.token())?;
+        if text(claims, "iss")? != self.issuer {
             return Err(ClaimError::Issuer);
         }
-        let audience = audience(&claims)?;
+        let audience = audience(claims)?;
         if !self.is_for_us(&audience) {
             return Err(ClaimError::Audience);
         }
-        let expires = self.judge_times(&claims, now.as_second())?;
-        let client = self.client.find(&claims).and_then(Value::as_str);
+        let expires = self.judge_times(claims, now.as_second())?;
+        let client = self.client.find(claims).and_then(Value::as_str);
         let client = client.filter(|name| check_name(name).is_ok());
         Ok(Accepted {
             client: client.ok_or(ClaimError::Client)?.into(),
             named_by: self.client.clone(),
-            groups: self.groups(&claims)?,
+            groups: self.groups(claims)?,
             grouped_by: self.groups.clone(),
             audience,
             expires,

@@ -1,5 +1,7 @@
 //! The compact form of a signed token (RFC 7515, section 7.1), taken apart. Nothing in it is believed yet.
 
+use std::cell::OnceCell;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
@@ -21,6 +23,7 @@ pub(super) struct Compact<'token> {
     pub(super) signed: &'token [u8],
     pub(super) payload: Vec<u8>,
     pub(super) signature: Vec<u8>,
+    claims: OnceCell<Option<Object>>,
 }
 
 /// What the header says, as far as anyone asks.
@@ -81,7 +84,14 @@ impl<'token> Compact<'token> {
             signed: &token[..second],
             payload: decode(&token[first + 1..second])?,
             signature: decode(&token[second + 1..])?,
+            claims: OnceCell::new(),
         })
+    }
+
+    /// What the payload says, parsed once; none where it isn't a JSON object with each name once.
+    pub(super) fn claims(&self) -> Option<&Object> {
+        let parse = || parse_object(&self.payload).ok();
+        self.claims.get_or_init(parse).as_ref()
     }
 }
 

@@ -1,5 +1,7 @@
 //! Fetches what an issuer publishes: its keys, and where they are (OpenID Connect Discovery 1.0, section 4).
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -27,8 +29,12 @@ const USUAL_LIFETIME: Duration = Duration::from_secs(10 * 60);
 /// Least and most that an issuer can say.
 const LIFETIMES: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(60 * 60));
 
-/// The client that fetches keys: trusts Mozilla's authorities and follows no redirect.
-pub struct Fetcher(HttpsClient<Empty<Bytes>>);
+/// The client that fetches keys. It follows no redirect.
+pub struct Fetcher {
+    client: HttpsClient<Empty<Bytes>>,
+    /// What it trusts.
+    roots: Arc<RootCertStore>,
+}
 
 /// A set of keys that was fetched.
 pub(super) struct Fetched {
@@ -41,6 +47,8 @@ pub(super) struct Fetched {
 /// Why there are no keys. Names addresses, never what an answer holds.
 #[derive(Debug, Error)]
 pub(super) enum FetchError {
+    #[error("{0} isn't asked while it can't be read which authorities certify it")]
+    NoAuthorities(String),
     #[error("no answer from {0}: {1}")]
     NoAnswer(String, String),
     #[error("no whole answer from {0} within {time} s", time = TIMEOUT.as_secs())]
@@ -58,15 +66,28 @@ pub(super) enum FetchError {
 }
 
 impl Fetcher {
-    /// Makes one.
+    /// One that trusts the authorities that Mozilla trusts.
     ///
     /// # Errors
     /// TLS can't be set up.
     pub fn new() -> Result<Self, rustls::Error> {
-        let roots = RootCertStore {
+        Self::trusting(RootCertStore {
             roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-        };
-        https::client(roots).map(Self)
+        })
+    }
+
+    /// One that trusts these authorities alone.
+    pub(super) fn trusting(roots: RootCertStore) -> Result<Self, rustls::Error> {
+        let roots = Arc::new(roots);
+        Ok(Self {
+            client: https::client(Arc::clone(&roots))?,
+            roots,
+        })
+    }
+
+    /// Whether it would trust the same addresses as the other.
+    pub(super) fn trusts_the_same(&self, other: &Self) -> bool {
+        self.roots.roots == other.roots.roots
     }
 
     /// The keys that an issuer publishes now.
@@ -117,7 +138,13 @@ impl Fetcher {
             StatusCode::OK => Ok(()),
             status => Err(FetchError::Status(address.to_string(), status)),
         };
-        https::ask(&self.0, request, MOST_BYTES, refuse, failed).await
+        https::ask(&self.client, request, MOST_BYTES, refuse, failed).await
+    }
+}
+
+impl fmt::Debug for Fetcher {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Fetcher({} authorities)", self.roots.len())
     }
 }
 

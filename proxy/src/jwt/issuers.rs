@@ -6,20 +6,19 @@ use jiff::Timestamp;
 use thiserror::Error;
 
 use super::claims::{Accepted, ClaimError, Policy, claimed_issuer};
-use super::clients::Clients;
 use super::compact::{Compact, Malformed};
 use super::keys::{KeySet, NotSigned};
-use super::published::Published;
+use super::published::{Published, Trusted};
 use crate::config::{JwtAlgorithm, JwtIssuer, KeyAddress};
-use crate::credentials::{Client, CredentialId};
+use crate::credentials::{Client, CredentialId, KnownClients};
 use crate::identify::Unauthenticated;
-use crate::status::{ClientStatus, IssuerStatus, KeyStatus, Means};
+use crate::status::{IssuerStatus, KeyStatus, Means};
 
 /// Every issuer in force. It never changes; a reload makes another.
 #[derive(Debug, Default)]
 pub(crate) struct Issuers {
     all: Vec<Issuer>,
-    clients: Arc<Clients>,
+    clients: Arc<KnownClients>,
 }
 
 /// An issuer in force.
@@ -98,11 +97,11 @@ impl TokenRefused {
 }
 
 impl Issuers {
-    /// None yet, for clients that are known from `previous`.
-    pub(crate) fn following(previous: &Self) -> Self {
+    /// None yet; their tokens name these clients.
+    pub(crate) const fn naming(clients: Arc<KnownClients>) -> Self {
         Self {
             all: Vec::new(),
-            clients: Arc::clone(&previous.clients),
+            clients,
         }
     }
 
@@ -111,14 +110,19 @@ impl Issuers {
         self.trust(issuer, Keys::Read(Arc::new(keys)));
     }
 
-    /// Trusts an issuer with the keys that it publishes at an address: those that are known from `previous`, until others
-    /// are fetched.
-    pub(crate) fn add_published(&mut self, issuer: &JwtIssuer, address: KeyAddress, previous: &Self) {
+    /// Trusts an issuer with the keys that it publishes at an address, certified by these: those that are known from
+    /// `previous`, until others are fetched.
+    pub(crate) fn add_published(
+        &mut self,
+        issuer: &JwtIssuer,
+        address: KeyAddress,
+        trusted: Trusted,
+        previous: &Self,
+    ) {
         let known = previous.published();
         let mut known = known.into_iter();
-        let published = known
-            .find(|published| published.issuer == issuer.issuer && published.address == address)
-            .unwrap_or_else(|| Arc::new(Published::new(issuer, address)));
+        let known = known.find(|known| known.issuer == issuer.issuer && known.address == address);
+        let published = Published::following(known, issuer, address, trusted);
         self.trust(issuer, Keys::Published(published));
     }
 
@@ -142,9 +146,7 @@ impl Issuers {
     /// Whether a token says that it is of one of them. It may be wrong in all else.
     pub(crate) fn are_named_by(&self, token: &[u8]) -> bool {
         Compact::parse(token)
-            .ok()
-            .and_then(|token| claimed_issuer(&token.payload).ok())
-            .is_some_and(|claimed| self.get(&claimed).is_some())
+            .is_ok_and(|token| claimed_issuer(&token).is_ok_and(|claimed| self.get(claimed).is_some()))
     }
 
     /// Whether there is one at all.
@@ -174,7 +176,7 @@ impl Issuers {
     /// Who publishes the keys of a token.
     fn publisher(&self, token: &[u8]) -> Option<&Published> {
         let token = Compact::parse(token).ok()?;
-        match &self.get(&claimed_issuer(&token.payload).ok()?)?.keys {
+        match &self.get(claimed_issuer(&token).ok()?)?.keys {
             Keys::Read(_) => None,
             Keys::Published(published) => Some(published),
         }
@@ -186,13 +188,13 @@ impl Issuers {
     /// Why it lets nobody in.
     pub(crate) fn verify(&self, token: &[u8], now: Timestamp) -> Result<Verified, TokenRefused> {
         let token = Compact::parse(token)?;
-        let claimed = claimed_issuer(&token.payload)?;
-        let issuer = self.get(&claimed).ok_or(TokenRefused::UnknownIssuer)?;
+        let claimed = claimed_issuer(&token)?;
+        let issuer = self.get(claimed).ok_or(TokenRefused::UnknownIssuer)?;
         let signed = issuer.keys.now().verify(&token, &issuer.algorithms)?;
         let accepted = issuer.policy.judge(&signed, now)?;
         Ok(Verified {
-            client: self.clients.get(&accepted.client, Means::Jwt),
-            issuer: claimed,
+            client: self.clients.get(&accepted.client, Means::Jwt, now),
+            issuer: claimed.to_owned(),
             key: signed.key(),
             algorithm: signed.algorithm(),
             accepted,
@@ -220,11 +222,6 @@ impl Issuers {
     pub(crate) fn has_ended(&self, token: &Verified, now: Timestamp) -> bool {
         self.get(&token.issuer)
             .is_none_or(|issuer| issuer.policy.has_ended(token.accepted.expires, now.as_second()))
-    }
-
-    /// For `/status`: the clients that have come, as many as are remembered.
-    pub(crate) fn clients(&self) -> Vec<ClientStatus> {
-        self.clients.statuses()
     }
 
     /// For `/status`: each issuer with its keys.

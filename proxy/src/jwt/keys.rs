@@ -38,14 +38,15 @@ pub(crate) struct KeySet(Vec<Key>);
 
 /// What an issuer has signed. Only [`KeySet::verify`] makes one.
 pub(super) struct Signed<'token> {
-    payload: &'token [u8],
+    token: &'token Compact<'token>,
     key: CredentialId,
     algorithm: JwtAlgorithm,
 }
 
 impl Signed<'_> {
-    pub(super) const fn payload(&self) -> &[u8] {
-        self.payload
+    /// The token, of which all is true now that the issuer says.
+    pub(super) const fn token(&self) -> &Compact<'_> {
+        self.token
     }
 
     /// By which key.
@@ -184,7 +185,7 @@ impl KeySet {
     /// Why none has.
     pub(super) fn verify<'token>(
         &self,
-        token: &'token Compact<'_>,
+        token: &'token Compact<'token>,
         allowed: &[JwtAlgorithm],
     ) -> Result<Signed<'token>, NotSigned> {
         let algorithm = token.header.algorithm;
@@ -203,7 +204,7 @@ impl KeySet {
             .find(|key| key.has_signed(algorithm, token.signed, &token.signature))
         {
             return Ok(Signed {
-                payload: &token.payload,
+                token,
                 key: key.id,
                 algorithm,
             });

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
+use rustls::RootCertStore;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -23,10 +24,43 @@ const LEAST_PAUSE: Duration = Duration::from_secs(5);
 /// How long a request waits for keys that are being fetched.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Whose word counts for whom an issuer's address belongs to.
+#[derive(Clone, Debug)]
+pub(crate) enum Trusted {
+    /// That of the authorities that Mozilla trusts.
+    Mozilla,
+    /// That of these alone.
+    Only(Arc<Fetcher>),
+    /// Nobody's: it can't be read whose would.
+    Nobody,
+}
+
+impl Trusted {
+    /// These authorities alone.
+    pub(crate) fn only(roots: RootCertStore) -> Self {
+        match Fetcher::trusting(roots) {
+            Ok(fetcher) => Self::Only(Arc::new(fetcher)),
+            Err(error) => {
+                tracing::error!(%error, "can't start TLS for an issuer");
+                Self::Nobody
+            }
+        }
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Mozilla, Self::Mozilla) | (Self::Nobody, Self::Nobody) => true,
+            (Self::Only(one), Self::Only(other)) => one.trusts_the_same(other),
+            _ => false,
+        }
+    }
+}
+
 /// The published keys of one issuer. They outlive a reload.
 pub(crate) struct Published {
     pub(super) issuer: String,
     pub(super) address: KeyAddress,
+    trusted: Trusted,
     keys: ArcSwap<KeySet>,
     state: Mutex<State>,
     asked: Notify,
@@ -42,6 +76,8 @@ pub(super) struct State {
     /// Why the last fetch has failed.
     pub(super) error: Option<String>,
     fetching: bool,
+    /// The keys came from whom others have certified than those that count now.
+    doubtful: bool,
     /// When a fetch ended last.
     tried: Option<Instant>,
     succeeded: Option<Instant>,
@@ -77,20 +113,43 @@ impl State {
 }
 
 impl Published {
-    /// The keys of an issuer that publishes them; none yet.
-    pub(super) fn new(issuer: &JwtIssuer, address: KeyAddress) -> Self {
+    /// The known keys themselves, if nothing has changed. Where others certify the address now they count until it has
+    /// been asked once more, so that no stream is cut that may go on; where nobody does, there are none.
+    pub(super) fn following(
+        known: Option<Arc<Self>>,
+        issuer: &JwtIssuer,
+        address: KeyAddress,
+        trusted: Trusted,
+    ) -> Arc<Self> {
+        let keys = match known {
+            Some(known) if known.trusted.is_same(&trusted) => return known,
+            Some(known) if !matches!(trusted, Trusted::Nobody) => known.keys(),
+            _ => Arc::default(),
+        };
         let state = State {
             refreshed_at: None,
             error: None,
             fetching: false,
+            doubtful: true,
             tried: None,
             succeeded: None,
             due: Instant::now(),
         };
+        Arc::new(Self::new(issuer, address, trusted, keys, state))
+    }
+
+    fn new(
+        issuer: &JwtIssuer,
+        address: KeyAddress,
+        trusted: Trusted,
+        keys: Arc<KeySet>,
+        state: State,
+    ) -> Self {
         Self {
             issuer: issuer.issuer.clone(),
             address,
-            keys: ArcSwap::default(),
+            trusted,
+            keys: ArcSwap::new(keys),
             state: Mutex::new(state),
             asked: Notify::new(),
             fetches: watch::Sender::new(0),
@@ -122,7 +181,7 @@ impl Published {
         matches!(timeout(PATIENCE, fetches.changed()).await, Ok(Ok(())))
     }
 
-    /// Keeps the keys fresh, for ever; `changed` is called when others count.
+    /// Keeps the keys fresh, for ever; `changed` is called when others count. `fetcher` trusts Mozilla's authorities.
     pub(super) async fn keep_fresh(&self, fetcher: &Fetcher, changed: impl Fn()) {
         loop {
             let due = self.lock().due;
@@ -133,12 +192,21 @@ impl Published {
             if !self.lock().begin() {
                 continue;
             }
-            let outcome = fetcher.fetch(&self.issuer, &self.address).await;
+            let outcome = self.fetch(fetcher).await;
             if self.put(outcome) {
                 changed();
             }
             self.fetches.send_modify(|fetches| *fetches += 1);
         }
+    }
+
+    async fn fetch(&self, fetcher: &Fetcher) -> Result<Fetched, FetchError> {
+        let fetcher = match &self.trusted {
+            Trusted::Mozilla => fetcher,
+            Trusted::Only(fetcher) => fetcher,
+            Trusted::Nobody => return Err(FetchError::NoAuthorities(self.address.first().to_string())),
+        };
+        fetcher.fetch(&self.issuer, &self.address).await
     }
 
     /// Puts what was fetched in force; whether the keys are others now.
@@ -168,6 +236,7 @@ impl Published {
             refreshed_at: Some(Timestamp::now()),
             error: problems.first().map(ToString::to_string),
             fetching: false,
+            doubtful: false,
             tried: Some(now),
             succeeded: Some(now),
             // Before they are old, so that no request has to wait for others.
@@ -176,7 +245,8 @@ impl Published {
         Some(keys)
     }
 
-    /// The last good keys stay, for as long as an outage may take.
+    /// The last good keys stay, for as long as an outage may take, unless others than now have certified where they came
+    /// from.
     fn note_failure(&self, error: &FetchError) -> Option<KeySet> {
         let issuer = &self.issuer;
         tracing::warn!(issuer, %error, "an issuer's keys can't be fetched");
@@ -189,7 +259,7 @@ impl Published {
         let is_over = state
             .succeeded
             .is_some_and(|succeeded| now - succeeded > LONGEST_OUTAGE);
-        is_over.then(KeySet::default)
+        (is_over || state.doubtful).then(KeySet::default)
     }
 }
 

@@ -3,8 +3,7 @@
 use std::collections::HashSet;
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// Stands for all further names.
-const OTHER: &str = "other";
+use crate::credentials::OTHERS;
 
 /// The names that have come, up to a limit.
 #[derive(Debug)]
@@ -34,7 +33,7 @@ impl Names {
             known.insert(Arc::clone(name));
             return Arc::clone(name);
         }
-        OTHER.into()
+        OTHERS.into()
     }
 }
 

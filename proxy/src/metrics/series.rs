@@ -1,7 +1,6 @@
-//! The numbers of requests that are alike, found once: labels are compared a single time instead of once for each number.
+//! The numbers of requests that are alike.
 
-use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
@@ -49,40 +48,37 @@ impl Series {
     }
 }
 
-/// The series of every kind that there has been.
-pub(super) type AllSeries = RwLock<HashMap<Kind, Series, foldhash::fast::RandomState>>;
+impl From<&Kind> for RequestLabels {
+    fn from(kind: &Kind) -> Self {
+        Self {
+            client: kind.client.clone(),
+            route: kind.route,
+            class: kind.class,
+            code: kind.code,
+        }
+    }
+}
 
 impl Metrics {
     /// Counts a request of a kind.
     pub(crate) fn count(&self, kind: Kind, duration: Duration, first_byte: Option<Duration>) {
-        let known = self.series.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(series) = known.get(&kind) {
-            return series.count(duration, first_byte);
-        }
-        drop(known);
-        let series = self.find_series(&kind);
-        series.count(duration, first_byte);
-        let mut known = self.series.write().unwrap_or_else(PoisonError::into_inner);
-        known.insert(kind, series);
+        let find = |kind: &Kind| self.find_series(kind);
+        self.series
+            .note(kind, find, |series| series.count(duration, first_byte));
     }
 
     fn find_series(&self, kind: &Kind) -> Series {
         let Kind {
-            client,
+            client: _,
             method,
             route,
             class,
             code,
             outcome,
             reason,
-        } = kind.clone();
+        } = *kind;
         Series {
-            requests: self.requests.get_or_create_owned(&RequestLabels {
-                client,
-                route,
-                class,
-                code,
-            }),
+            requests: self.requests.get_or_create_owned(&kind.into()),
             outcomes: self
                 .outcomes
                 .get_or_create_owned(&OutcomeLabels { outcome, reason }),

@@ -9,6 +9,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use super::found::Found;
 use super::names::Names;
 use crate::usage::Usage;
 
@@ -49,10 +50,18 @@ const MOST_MODELS: usize = 200;
 
 type Paces = Family<PaceLabels, Histogram, fn() -> Histogram>;
 
+/// The tokens of answers that are alike.
+#[derive(Debug)]
+struct Counts {
+    input: Counter,
+    output: Counter,
+}
+
 /// The numbers of models.
 #[derive(Debug)]
 pub struct Tokens {
     models: Names,
+    counts: Found<Answer, Counts>,
     input: Family<Answer, Counter>,
     output: Family<Answer, Counter>,
     first_chunks: Paces,
@@ -63,6 +72,7 @@ impl Default for Tokens {
     fn default() -> Self {
         Self {
             models: Names::up_to(MOST_MODELS),
+            counts: Found::default(),
             input: Family::default(),
             output: Family::default(),
             first_chunks: Family::new_with_constructor(waits),
@@ -89,6 +99,7 @@ impl Tokens {
     pub(super) fn register(&self, registry: &mut Registry) {
         let Self {
             models: _,
+            counts: _,
             input,
             output,
             first_chunks,
@@ -128,14 +139,29 @@ impl Tokens {
     }
 
     /// Counts what an answer took.
-    pub fn count(&self, answer: &Answer, usage: Usage) {
-        let Usage {
-            input,
-            output,
-            estimated: _,
-        } = usage;
-        self.input.get_or_create(answer).inc_by(input);
-        self.output.get_or_create(answer).inc_by(output);
+    pub fn count(&self, answer: Answer, usage: Usage) {
+        let find = |answer: &Answer| Counts {
+            input: self.input.get_or_create_owned(answer),
+            output: self.output.get_or_create_owned(answer),
+        };
+        self.counts.note(answer, find, |counts| {
+            counts.input.inc_by(usage.input);
+            counts.output.inc_by(usage.output);
+        });
+    }
+
+    /// The clients that have numbers here.
+    pub(super) fn clients(&self) -> Vec<Arc<str>> {
+        self.counts.parts(|answer| answer.client.clone())
+    }
+
+    /// Gives back the numbers of clients that are gone.
+    pub(super) fn forget(&self, is_gone: impl Fn(Option<&Arc<str>>) -> bool) {
+        let is_gone = |answer: &Answer| is_gone(answer.client.as_ref());
+        self.counts.forget(is_gone, |answer| {
+            self.input.remove(answer);
+            self.output.remove(answer);
+        });
     }
 
     /// Notes how long the first chunk of a stream took.

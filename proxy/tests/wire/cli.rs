@@ -208,6 +208,11 @@ fn each_flag_is_also_an_environment_variable() {
         ("CORRAL_HTPASSWD", "/nonexistent", "/nonexistent"),
         ("CORRAL_API_KEYS", "/nonexistent", "/nonexistent"),
         ("CORRAL_OLLAMA_KEYS", "/nonexistent", "/nonexistent"),
+        (
+            "CORRAL_CLIENT_CA",
+            "/nonexistent",
+            "credentials.clientCertificates",
+        ),
         ("CORRAL_TLS_CERT", "/nonexistent", "tls.keyFile"),
         ("CORRAL_TLS_KEY", "/nonexistent", "tls.certFile"),
         ("CORRAL_ADMIN_LISTEN", "here", "--admin-listen"),

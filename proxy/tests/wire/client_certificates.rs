@@ -11,10 +11,11 @@ use rcgen::{
 };
 use rustls::ClientConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::backend::Backend;
-use crate::proxy::{Proxy, SOON, get, within};
+use crate::proxy::{Proxy, SOON, corral_proxy, get, within};
 use crate::tls::{Pair, Secure, client_of, connect, pair, status};
 
 pub(crate) const WITHOUT_KEY: &str = "GET /api/tags HTTP/1.1\r\nHost: ollama\r\n\r\n";
@@ -28,8 +29,8 @@ pub(crate) struct Authority {
 
 /// What a client shows, and its key.
 pub(crate) struct Certified {
-    chain: Vec<CertificateDer<'static>>,
-    key: PrivateKeyDer<'static>,
+    pub(crate) chain: Vec<CertificateDer<'static>>,
+    pub(crate) key: PrivateKeyDer<'static>,
 }
 
 type Change = fn(&mut CertificateParams);
@@ -186,6 +187,84 @@ fn s7_a_good_certificate_comes_in_and_no_other() {
             .output()
             .contains("client=\"alice\" means=clientCertificates")
     });
+}
+
+#[test]
+fn s9_who_has_shown_a_certificate_is_seen() {
+    let good = authority("good");
+    let guarded = Guarded::start(&Backend::start(), &[&good]);
+    let clients = || {
+        let status = guarded.proxy.status();
+        let clients = status["clients"].as_array().unwrap().clone();
+        let shown = clients.into_iter();
+        let shown = shown.filter(|client| client["means"] == "clientCertificates");
+        shown.collect::<Vec<_>>()
+    };
+    assert_eq!(clients(), [] as [Value; 0], "nobody has come");
+    for name in ["alice", "bob", "alice"] {
+        let certificate = good.certify(name);
+        assert_eq!(guarded.answers(Some(&certificate), WITHOUT_KEY), Some(200));
+    }
+    let names: Vec<_> = clients().iter().map(|client| client["name"].clone()).collect();
+    assert_eq!(names, ["alice", "bob"]);
+    assert!(clients().iter().all(|client| client["lastUsed"].is_string()));
+    let metrics = guarded.proxy.admin("/metrics").body;
+    for (name, requests) in [("alice", 2), ("bob", 1)] {
+        let line =
+            format!("{{client=\"{name}\",route=\"/api/tags\",class=\"Read\",code=\"200\"}} {requests}\n");
+        assert!(metrics.contains(&line), "{line}{metrics}");
+    }
+}
+
+#[test]
+fn s7_flags_alone_set_it_up() {
+    let (good, own, files) = (authority("good"), pair(), tempfile::tempdir().unwrap());
+    let path = |name: &str| files.path().join(name).display().to_string();
+    fs::write(path("tls.crt"), &own.certificate).unwrap();
+    fs::write(path("tls.key"), &own.key).unwrap();
+    fs::write(path("ca.pem"), &good.pem).unwrap();
+    let (certificate, key, authorities) = (path("tls.crt"), path("tls.key"), path("ca.pem"));
+    let backend = Backend::start();
+    let arguments = [
+        "--tls-cert",
+        &certificate,
+        "--tls-key",
+        &key,
+        "--client-ca",
+        &authorities,
+    ];
+    let proxy = Proxy::with_arguments(&backend, "", &arguments);
+    let answers = |shows: Option<&Certified>| {
+        let mut connection = connect(proxy.address, showing(&own, shows));
+        status(&mut connection, WITHOUT_KEY).ok()
+    };
+    assert_eq!(answers(Some(&good.certify("alice"))), Some(200));
+    assert_eq!(answers(None), Some(401));
+    assert_eq!(answers(Some(&authority("other").certify("alice"))), None);
+
+    let plain = ["--client-ca", &authorities];
+    let missing = [
+        "--tls-cert",
+        &certificate,
+        "--tls-key",
+        &key,
+        "--client-ca",
+        &path("missing"),
+    ];
+    let cases: [(&str, &[&str], &str); 2] = [
+        ("without TLS", &plain, "credentials.clientCertificates: needs tls"),
+        ("a file that isn't there", &missing, "missing: No such file"),
+    ];
+    for (name, arguments, expected) in cases {
+        let output = corral_proxy(arguments).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(
+            (output.status.code(), said.lines().count()),
+            (Some(2), 1),
+            "{name}: {said}"
+        );
+        assert!(said.contains(expected), "{name}: {said}");
+    }
 }
 
 #[test]

@@ -109,6 +109,21 @@ fn what_cant_be_checked_is_told_apart_from_what_is_wrong() {
         metrics.contains(&format!("reason=\"unverifiable\"}} {count}\n")),
         "{metrics}"
     );
+    // Whether it can be asked the proxy has tried out by itself, before and while it failed.
+    let reviews = |outcome: &str| -> Option<usize> {
+        let begin = format!("corral_proxy_token_reviews_total{{outcome=\"{outcome}\"}} ");
+        let line = metrics.lines().find_map(|line| line.strip_prefix(&begin));
+        line.map(|number| number.parse().unwrap())
+    };
+    assert_eq!(
+        (reviews("authenticated"), reviews("refused")),
+        (Some(1), Some(1)),
+        "{metrics}"
+    );
+    assert!(
+        reviews("failed") >= Some(count) && reviews("tried_out") >= Some(1),
+        "{metrics}"
+    );
     let said = [
         proxy.output(),
         proxy.status().to_string(),

@@ -324,7 +324,8 @@ fn the_documentation_lists_the_metrics_that_there_are() {
         exchange.chunk("")?;
         Ok(Then::KeepAlive)
     });
-    let proxy = Proxy::start(&backend);
+    let nowhere = "  kubernetes: {audiences: [ollama], server: \"http://127.0.0.1:1\"}\n";
+    let proxy = Proxy::configured(&backend, nowhere);
     proxy.exchange(request("POST", "/api/chat", USER, "{}"));
     let mut metrics = String::new();
     within(SOON, "each metric has been used", || {

@@ -80,6 +80,12 @@ async fn a_wrong_spec_is_refused_with_words_that_help() {
             "give secretRef or jwksURI, not both",
         ),
         (
+            json!({"auth": {"jwt": [{
+                "issuer": "https://idp.example", "audiences": ["b"], "secretRef": {"name": "a"}, "caSecretRef": {"name": "a"}
+            }]}}),
+            "caSecretRef is for an https address that keys are fetched from",
+        ),
+        (
             json!({"auth": {"jwt": [{"issuer": "https://idp.example", "audiences": ["b"], "algorithms": ["HS256"]}]}}),
             "algorithms must not list HS… without secretRef",
         ),

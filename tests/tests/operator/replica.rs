@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use corral_proxy::config::{ADMIN_PORT, paths};
+use corral_proxy::config::{ADMIN_PORT, Require, paths};
 use corral_proxy::credentials::CredentialKind;
 use corral_proxy::digest::{DigestKey, Entries};
 use corral_proxy::status::{ConfigurationStatus, ModelStatus, SourceStatus, Status};
@@ -81,8 +81,10 @@ impl<'a> Replica<'a> {
         let sources = parsed.credentials.sources().into_iter();
         let sources = sources.map(|(kind, source)| (kind, None, source.path));
         let issuers = parsed.credentials.jwt.into_iter();
-        let issuers = issuers
-            .filter_map(|issuer| Some((CredentialKind::TokenKeys, Some(issuer.issuer), issuer.keys?.path)));
+        let issuers = issuers.filter_map(|issuer| {
+            let source = issuer.keys.or(issuer.ca)?;
+            Some((CredentialKind::TokenKeys, Some(issuer.issuer), source.path))
+        });
         let mut credentials = Vec::new();
         for (kind, issuer, path) in sources.chain(issuers) {
             let mount = mounts
@@ -170,6 +172,7 @@ fn nothing_yet() -> Status {
         version: "test".to_owned(),
         ready: true,
         draining: false,
+        require: Require::Any,
         configuration: ConfigurationStatus {
             digest: None,
             loaded_at: jiff::Timestamp::now(),

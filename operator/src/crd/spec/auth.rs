@@ -88,6 +88,8 @@ pub struct OllamaKeysAuth {
         .message("give secretRef or jwksURI, not both: keys are in a Secret or are fetched"),
     validation = Rule::new("has(self.secretRef) || (has(self.jwksURI) ? self.jwksURI : self.issuer).matches(has(self.insecure) && self.insecure ? '^https?://[^/]' : '^https://[^/]')")
         .message("without secretRef, jwksURI or else issuer must be an https address to fetch keys from; insecure: true allows http"),
+    validation = Rule::new("!has(self.caSecretRef) || (!has(self.secretRef) && (has(self.jwksURI) ? self.jwksURI : self.issuer).startsWith('https://'))")
+        .message("caSecretRef is for an https address that keys are fetched from; leave it out beside secretRef or http"),
     validation = Rule::new("has(self.secretRef) || !has(self.algorithms) || !self.algorithms.exists(algorithm, algorithm.startsWith('HS'))")
         .message("algorithms must not list HS… without secretRef: a secret isn't published"),
 )]
@@ -107,6 +109,10 @@ pub struct JwtAuth {
     #[serde(default, rename = "jwksURI", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", length(min = 1, max = 1024))]
     pub jwks_uri: Option<Url>,
+    /// A Secret with the certificates (PEM) of the authorities that certify the https addresses of the issuer's document and
+    /// keys, under `ca.crt` or under `key`. Without it, the authorities that Mozilla trusts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca_secret_ref: Option<SecretRef>,
     /// Fetch keys by http: whoever is on the way can then let in whom they like.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub insecure: bool,

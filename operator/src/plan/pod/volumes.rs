@@ -51,7 +51,7 @@ pub(super) fn volumes(prepared: &Prepared<'_>) -> Vec<Volume> {
     volumes
 }
 
-/// Names of the operator's volumes, beside those of token keys.
+/// Names of the operator's volumes, beside those of issuers.
 const OWNED: [&str; 12] = [
     "models",
     "home",
@@ -73,12 +73,12 @@ const API_SERVER: &str = "kubernetes";
 /// For how many seconds the proxy's own token is good; the kubelet renews it when a fifth of them is left.
 const TOKEN_SECONDS: i64 = 3600;
 
-/// How the names of volumes with token keys begin.
-const TOKEN_KEYS: &str = "jwt-";
+/// How the names of volumes with what is known of issuers begin.
+const OF_ISSUERS: &str = "jwt-";
 
 /// Whether a volume of that name is, or may come to be, the operator's.
 pub(super) fn is_owned(name: &str) -> bool {
-    OWNED.contains(&name) || name.starts_with(TOKEN_KEYS)
+    OWNED.contains(&name) || name.starts_with(OF_ISSUERS)
 }
 
 pub(super) fn of_ollama(prepared: &Prepared<'_>) -> Vec<VolumeMount> {
@@ -104,7 +104,9 @@ pub(super) fn of_proxy(prepared: &Prepared<'_>) -> Vec<VolumeMount> {
             CredentialKind::Basic => paths::BASIC_DIRECTORY.to_owned(),
             CredentialKind::ApiKeys => paths::API_KEYS_DIRECTORY.to_owned(),
             CredentialKind::OllamaKeys => paths::OLLAMA_KEYS_DIRECTORY.to_owned(),
-            CredentialKind::TokenKeys => format!("{}/{}", paths::JWT_DIRECTORY, source.secret),
+            CredentialKind::TokenKeys | CredentialKind::IssuerAuthorities => {
+                format!("{}/{}", paths::JWT_DIRECTORY, source.secret)
+            }
             CredentialKind::ClientCertificates => paths::CLIENT_CERTIFICATES_DIRECTORY.to_owned(),
         };
         mounts.push(mount(&name, &directory));
@@ -136,8 +138,8 @@ fn volume_of(source: &Source) -> String {
         CredentialKind::Basic => "basic".to_owned(),
         CredentialKind::ApiKeys => "api-keys".to_owned(),
         CredentialKind::OllamaKeys => "ollama-keys".to_owned(),
-        CredentialKind::TokenKeys => format!(
-            "{TOKEN_KEYS}{}",
+        CredentialKind::TokenKeys | CredentialKind::IssuerAuthorities => format!(
+            "{OF_ISSUERS}{}",
             hex::encode(&Sha256::digest(&source.secret)[..4])
         ),
         CredentialKind::ClientCertificates => "client-certificates".to_owned(),

@@ -10,7 +10,7 @@ pub(super) fn check(credentials: &Credentials) -> Result<(), Invalid> {
         return Err(Invalid::new(
             "credentials",
             "none are configured, and an open proxy is refused: give --htpasswd FILE, --api-keys FILE, --ollama-keys \
-             FILE, or credentials in the configuration file",
+             FILE, --client-ca FILE, or credentials in the configuration file",
         ));
     }
     for (kind, source) in credentials.sources() {

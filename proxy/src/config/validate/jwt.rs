@@ -14,8 +14,10 @@ pub(super) fn check(issuers: &[JwtIssuer]) -> Result<(), Invalid> {
     for (index, issuer) in issuers.iter().enumerate() {
         let place = format!("credentials.jwt[{index}]");
         check_issuer(issuer).map_err(|(field, problem)| Invalid::new(format!("{place}.{field}"), problem))?;
-        if let Some(keys) = &issuer.keys {
-            check_source(&format!("{place}.keys"), keys)?;
+        for (field, source) in [("keys", &issuer.keys), ("ca", &issuer.ca)] {
+            if let Some(source) = source {
+                check_source(&format!("{place}.{field}"), source)?;
+            }
         }
         if !names.insert(&issuer.issuer) {
             let problem = "is the same as an earlier one; give each issuer once, with all of its audiences";
@@ -36,6 +38,7 @@ pub fn check_issuer(issuer: &JwtIssuer) -> Result<(), (&'static str, String)> {
         audiences,
         keys: _,
         jwks_uri: _,
+        ca: _,
         insecure: _,
         algorithms,
         client_claim,
@@ -82,7 +85,12 @@ pub fn check_issuer(issuer: &JwtIssuer) -> Result<(), (&'static str, String)> {
 fn check_keys(issuer: &JwtIssuer) -> Result<(), (&'static str, String)> {
     let wrong = |field, problem: &str| Err((field, problem.to_owned()));
     if issuer.keys.is_some() {
-        return if issuer.jwks_uri.is_some() {
+        return if issuer.ca.is_some() {
+            wrong(
+                "ca",
+                "must not stand beside keys in files: it is for the address that they are fetched from",
+            )
+        } else if issuer.jwks_uri.is_some() {
             wrong(
                 "jwksURI",
                 "must not stand beside keys: they are in files or are fetched",
@@ -108,7 +116,11 @@ fn check_keys(issuer: &JwtIssuer) -> Result<(), (&'static str, String)> {
     };
     let address = issuer.key_address();
     let is_plain = |address: &Url| issuer.insecure && address.scheme() == "http";
-    match address.as_ref().map(KeyAddress::first) {
+    let address = address.as_ref().map(KeyAddress::first);
+    if issuer.ca.is_some() && address.is_some_and(|address| address.scheme() != "https") {
+        return wrong("ca", "goes with an https address, whose certificate it checks");
+    }
+    match address {
         Some(address) if KeyAddress::is_safe(address) || is_plain(address) => Ok(()),
         _ => wrong(
             field,
@@ -125,3 +137,6 @@ fn algorithms_problem(algorithms: &[JwtAlgorithm]) -> Option<&'static str> {
     let mixed = algorithms.iter().any(secret) && !algorithms.iter().all(secret);
     mixed.then_some("must not mix HS… with others: a public key could be taken for the secret of an HMAC")
 }
+
+#[cfg(test)]
+pub(super) mod tests;

@@ -1,8 +1,9 @@
 use super::*;
 use crate::config::{
-    Anonymous, CertificateName, ClientCertificates, CredentialSource, Credentials, JwtAlgorithm, JwtIssuer,
-    OllamaKeys, Require, Timeouts,
+    Anonymous, CertificateName, ClientCertificates, CredentialSource, Credentials, JwtIssuer, OllamaKeys,
+    Require, Timeouts,
 };
+use jwt::tests::issuer;
 
 fn valid() -> Config {
     let source = CredentialSource {
@@ -33,23 +34,6 @@ fn ollama_keys(key: Option<&str>, clock_skew_seconds: u32) -> Option<OllamaKeys>
         key: key.map(Into::into),
         clock_skew_seconds,
     })
-}
-
-fn issuer() -> JwtIssuer {
-    JwtIssuer {
-        issuer: "https://idp.example".into(),
-        audiences: vec!["ollama".into()],
-        keys: Some(CredentialSource {
-            path: "jwks.json".into(),
-            key: None,
-        }),
-        jwks_uri: None,
-        insecure: false,
-        algorithms: JwtAlgorithm::with_key_pair(),
-        client_claim: "sub".into(),
-        groups_claim: None,
-        leeway_seconds: 30,
-    }
 }
 
 fn timeouts([head_seconds, body_idle_seconds, connect_seconds]: [u32; 3]) -> Timeouts {
@@ -348,21 +332,6 @@ fn what_cannot_work_is_named_by_field() {
             Some("limits.timeouts.connectSeconds"),
         ),
         (
-            "an issuer of tokens",
-            |config| config.credentials.jwt = vec![issuer()],
-            None,
-        ),
-        (
-            "an issuer and nothing else",
-            |config| {
-                config.credentials = Credentials {
-                    jwt: vec![issuer()],
-                    ..Credentials::default()
-                };
-            },
-            None,
-        ),
-        (
             "an issuer without a name",
             |config| {
                 config.credentials.jwt = vec![JwtIssuer {
@@ -373,79 +342,14 @@ fn what_cannot_work_is_named_by_field() {
             Some("credentials.jwt[0].issuer"),
         ),
         (
-            "an issuer twice",
-            |config| config.credentials.jwt = vec![issuer(), issuer()],
-            Some("credentials.jwt[1].issuer"),
-        ),
-        (
-            "tokens for anyone",
+            "an issuer and nothing else",
             |config| {
-                config.credentials.jwt = vec![JwtIssuer {
-                    audiences: vec![],
-                    ..issuer()
-                }];
+                config.credentials = Credentials {
+                    jwt: vec![issuer()],
+                    ..Credentials::default()
+                };
             },
-            Some("credentials.jwt[0].audiences"),
-        ),
-        (
-            "no algorithms",
-            |config| {
-                config.credentials.jwt = vec![JwtIssuer {
-                    algorithms: vec![],
-                    ..issuer()
-                }];
-            },
-            Some("credentials.jwt[0].algorithms"),
-        ),
-        (
-            "algorithms of a secret and of a key pair",
-            |config| {
-                let algorithms = vec![JwtAlgorithm::RS256, JwtAlgorithm::HS256];
-                config.credentials.jwt = vec![JwtIssuer {
-                    algorithms,
-                    ..issuer()
-                }];
-            },
-            Some("credentials.jwt[0].algorithms"),
-        ),
-        (
-            "a path of claims with a gap",
-            |config| {
-                config.credentials.jwt = vec![JwtIssuer {
-                    client_claim: "a..b".into(),
-                    ..issuer()
-                }];
-            },
-            Some("credentials.jwt[0].clientClaim"),
-        ),
-        (
-            "a path of groups that is empty",
-            |config| {
-                config.credentials.jwt = vec![JwtIssuer {
-                    groups_claim: Some(String::new()),
-                    ..issuer()
-                }];
-            },
-            Some("credentials.jwt[0].groupsClaim"),
-        ),
-        (
-            "a long leeway",
-            |config| {
-                config.credentials.jwt = vec![JwtIssuer {
-                    leeway_seconds: 301,
-                    ..issuer()
-                }];
-            },
-            Some("credentials.jwt[0].leewaySeconds"),
-        ),
-        (
-            "keys outside their directory",
-            |config| {
-                let mut issuer = issuer();
-                issuer.keys.as_mut().unwrap().key = Some("../x".into());
-                config.credentials.jwt = vec![issuer];
-            },
-            Some("credentials.jwt[0].keys.key"),
+            None,
         ),
         (
             "a model",
@@ -468,93 +372,5 @@ fn what_cannot_work_is_named_by_field() {
         edit(&mut config);
         let field = validate(&config).err().map(|invalid| invalid.field);
         assert_eq!(field.as_deref(), *expected, "{name}");
-    }
-}
-
-#[test]
-fn keys_of_tokens_are_in_files_or_at_a_safe_address() {
-    let at = |issuer: &str, address: Option<&str>, insecure| JwtIssuer {
-        issuer: issuer.into(),
-        keys: None,
-        jwks_uri: address.map(|address| address.parse().unwrap()),
-        insecure,
-        ..self::issuer()
-    };
-    let cases = [
-        (
-            "an address",
-            at("a", Some("https://idp.example/keys"), false),
-            None,
-        ),
-        (
-            "found by the issuer",
-            at("https://idp.example/realm/", None, false),
-            None,
-        ),
-        (
-            "an issuer that is no address",
-            at("gateway", None, false),
-            Some("issuer"),
-        ),
-        (
-            "an issuer without TLS",
-            at("http://idp.example", None, false),
-            Some("issuer"),
-        ),
-        (
-            "the same, spelled out",
-            at("http://idp.example", None, true),
-            None,
-        ),
-        (
-            "an address without TLS",
-            at("a", Some("http://idp.example"), false),
-            Some("jwksURI"),
-        ),
-        (
-            "the same, spelled out",
-            at("a", Some("http://idp.example"), true),
-            None,
-        ),
-        (
-            "this machine",
-            at("a", Some("http://127.0.0.1:8000/keys"), false),
-            None,
-        ),
-        (
-            "this machine by IPv6",
-            at("a", Some("http://[::1]/keys"), false),
-            None,
-        ),
-        (
-            "a name that may lead anywhere",
-            at("a", Some("http://localhost/keys"), false),
-            Some("jwksURI"),
-        ),
-        (
-            "a file",
-            at("a", Some("file:///etc/passwd"), true),
-            Some("jwksURI"),
-        ),
-        (
-            "a secret that is fetched",
-            JwtIssuer {
-                algorithms: vec![JwtAlgorithm::HS256],
-                ..at("https://idp.example", None, false)
-            },
-            Some("algorithms"),
-        ),
-        (
-            "both",
-            JwtIssuer {
-                keys: issuer().keys,
-                ..at("a", Some("https://idp.example/keys"), false)
-            },
-            Some("jwksURI"),
-        ),
-    ];
-    for (name, issuer, field) in cases {
-        let wrong = check_issuer(&issuer).err().map(|(field, _)| field);
-        assert_eq!(wrong, field, "{name}");
     }
 }

@@ -29,12 +29,7 @@ impl Keys {
             let credential = CredentialId(id);
             let client = next.clients.entry(Arc::clone(&client)).or_insert_with(|| {
                 let last_used = previous.last_used(&client, unnamed, credential);
-                Arc::new(Client {
-                    name: client,
-                    means: kind.means(),
-                    unnamed,
-                    last_used,
-                })
+                Arc::new(Client::listed(client, kind.means(), unnamed, last_used))
             });
             let client = Arc::clone(client);
             next.by_id.insert(credential, Key { credential, client });

@@ -25,12 +25,7 @@ impl User {
         let last_used = previous
             .map(|user| user.client.last_used.clone())
             .unwrap_or_default();
-        let client = Arc::new(Client {
-            name: name.into(),
-            means: Means::Basic,
-            unnamed: false,
-            last_used,
-        });
+        let client = Arc::new(Client::listed(name.into(), Means::Basic, false, last_used));
         Self {
             credential: CredentialId::of(&stored),
             client,

@@ -18,10 +18,12 @@ use super::queue::{Queue, Turn};
 use super::review::ServiceAccount;
 use crate::address::ClientAddress;
 use crate::config::Kubernetes;
+use crate::credentials::KnownClients;
 use crate::identify::Unauthenticated;
 use crate::identify::asker::network_of;
-use crate::jwt::{self, ClaimError, Clients, TokenRefused};
-use crate::status::{ApiServerStatus, ClientStatus, Means};
+use crate::jwt::{self, ClaimError, TokenRefused};
+use crate::metrics::{ReviewLabels, TokenReviews};
+use crate::status::{ApiServerStatus, Means};
 
 /// How many tokens are remembered that were let pass: around ten MiB.
 const MOST_ACCOUNTS: u64 = 10_000;
@@ -48,7 +50,8 @@ pub(crate) struct Reviewer {
     accounts: Cache<Tag, Arc<Account>>,
     /// Questions on their way, one for each token however many requests carry it, and tokens that were refused.
     questions: Cache<Tag, Option<Arc<Account>>>,
-    clients: Arc<Clients>,
+    clients: Arc<KnownClients>,
+    reviews: TokenReviews,
     state: Mutex<State>,
     /// A token was taken back.
     taken_back: Notify,
@@ -91,17 +94,21 @@ impl Expiry<Tag, Option<Arc<Account>>> for RefusedOnly {
 }
 
 impl Reviewer {
-    /// The previous one itself, if nothing has changed; otherwise one that has asked nothing yet, for the clients that are
-    /// known.
-    pub(crate) fn following(previous: Option<&Arc<Self>>, config: &Kubernetes) -> Arc<Self> {
+    /// The previous one itself, if nothing has changed; otherwise one that has asked nothing yet. The API server names
+    /// these clients, and what comes of the questions is counted in `reviews`.
+    pub(crate) fn following(
+        previous: Option<&Arc<Self>>,
+        config: &Kubernetes,
+        clients: &Arc<KnownClients>,
+        reviews: &TokenReviews,
+    ) -> Arc<Self> {
         match previous {
             Some(previous) if previous.config == *config => Arc::clone(previous),
-            Some(previous) => Arc::new(Self::new(config, Arc::clone(&previous.clients))),
-            None => Arc::new(Self::new(config, Arc::default())),
+            _ => Arc::new(Self::new(config, Arc::clone(clients), reviews.clone())),
         }
     }
 
-    fn new(config: &Kubernetes, clients: Arc<Clients>) -> Self {
+    fn new(config: &Kubernetes, clients: Arc<KnownClients>, reviews: TokenReviews) -> Self {
         Self {
             config: config.clone(),
             server: ApiServer::new(config),
@@ -116,6 +123,7 @@ impl Reviewer {
                 .expire_after(RefusedOnly)
                 .build(),
             clients,
+            reviews,
             state: Mutex::default(),
             taken_back: Notify::new(),
         }
@@ -203,6 +211,11 @@ impl Reviewer {
         let until = Timestamp::now() + Duration::from_secs(self.config.cache_seconds.into());
         let outcome = self.server.review(&asked.token).await;
         self.note(outcome.as_ref().err());
+        self.count(match &outcome {
+            Ok(Some(_)) => "authenticated",
+            Ok(None) => "refused",
+            Err(_) => "failed",
+        });
         let outcome = match outcome {
             Ok(Some(told)) => Ok(Some(self.accept(&asked, told, until).await)),
             Ok(None) => {
@@ -229,7 +242,8 @@ impl Reviewer {
             }
             self.take_back(&known);
         }
-        let client = self.clients.get(&told.name.as_str().into(), Means::Kubernetes);
+        let name = told.name.as_str().into();
+        let client = self.clients.get(&name, Means::Kubernetes, Timestamp::now());
         let times = (asked.expires, until);
         let account = Arc::new(Account::new(asked.tag, told, client, self.address(), times));
         self.accounts.insert(asked.tag, Arc::clone(&account)).await;
@@ -283,7 +297,12 @@ impl Reviewer {
         if self.lock().is_due() {
             let outcome = self.server.try_out().await;
             self.note(outcome.as_ref().err());
+            self.count(if outcome.is_ok() { "tried_out" } else { "failed" });
         }
+    }
+
+    fn count(&self, outcome: &'static str) {
+        self.reviews.get_or_create(&ReviewLabels { outcome }).inc();
     }
 
     /// Whether the last question had an answer.
@@ -315,11 +334,6 @@ impl Reviewer {
 
     fn address(&self) -> Arc<str> {
         self.server.address().cloned().unwrap_or_default()
-    }
-
-    /// For `/status`: the clients that have come, as many as are remembered.
-    pub(crate) fn clients(&self) -> Vec<ClientStatus> {
-        self.clients.statuses()
     }
 
     /// For `/status`.

@@ -27,7 +27,9 @@ const LEAKS_CERTIFICATES: &str = "tests/wire/leaks/certificates.rs";
 const SAME_ANSWER: &str = "tests/wire/leaks/same_answer.rs";
 const SET: &str = "src/credentials/set/tests.rs";
 const TOKENS: &str = "tests/wire/tokens.rs";
+const TOKEN_ATTACKS: &str = "tests/wire/tokens/attack.rs";
 const TOKENS_UNIT: &str = "src/jwt/tests/tokens.rs";
+const CLAIMS_UNIT: &str = "src/jwt/tests/claims.rs";
 const COMPACT: &str = "src/jwt/compact.rs";
 const WYCHEPROOF: &str = "src/jwt/tests/wycheproof.rs";
 const PUBLISHED: &str = "tests/wire/tokens/published.rs";
@@ -113,14 +115,14 @@ pub(super) const SECTIONS: &[Section] = &[
     ] },
     Section { title: "Tokens", rows: &[
         row(61, "The vectors of Wycheproof for JWS and JWK", "", Tests(&[(WYCHEPROOF, "every_signature_vector_is_judged"), (WYCHEPROOF, "every_key_vector_is_judged")])),
-        row(62, "No algorithm", "", Tests(&[(TOKENS, "row_62_no_algorithm"), (TOKENS_UNIT, "what_a_token_says_of_its_own_check_is_not_believed")])),
-        row(63, "A public key taken for a shared secret", "", Tests(&[(TOKENS, "row_63_a_public_key_as_a_secret"), (TOKENS_UNIT, "each_algorithm_lets_in_by_its_own_key_alone")])),
-        row(64, "A key, or the address of one, in the token itself", "", Tests(&[(TOKENS, "row_64_keys_in_the_token_itself")])),
-        row(65, "A key id that is a path, or that two keys have", "", Tests(&[(TOKENS, "row_65_key_ids_that_lead_astray"), (TOKENS_UNIT, "the_key_is_found_by_its_name_or_among_all")])),
-        row(66, "Times that are strings", "CVE-2026-25537", Tests(&[(TOKENS, "row_66_times_that_are_no_numbers"), (TOKENS_UNIT, "claims_are_what_is_asked_for")])),
-        row(67, "No expiry, audience or issuer, or other forms of them", "", Tests(&[(TOKENS, "row_67_claims_that_are_missing_or_others")])),
+        row(62, "No algorithm", "", Tests(&[(TOKEN_ATTACKS, "row_62_no_algorithm"), (TOKENS_UNIT, "what_a_token_says_of_its_own_check_is_not_believed")])),
+        row(63, "A public key taken for a shared secret", "", Tests(&[(TOKEN_ATTACKS, "row_63_a_public_key_as_a_secret"), (TOKENS_UNIT, "each_algorithm_lets_in_by_its_own_key_alone")])),
+        row(64, "A key, or the address of one, in the token itself", "", Tests(&[(TOKEN_ATTACKS, "row_64_keys_in_the_token_itself")])),
+        row(65, "A key id that is a path, or that two keys have", "", Tests(&[(TOKEN_ATTACKS, "row_65_key_ids_that_lead_astray"), (TOKENS_UNIT, "the_key_is_found_by_its_name_or_among_all")])),
+        row(66, "Times that are strings", "CVE-2026-25537", Tests(&[(TOKEN_ATTACKS, "row_66_times_that_are_no_numbers"), (CLAIMS_UNIT, "claims_are_what_is_asked_for")])),
+        row(67, "No expiry, audience or issuer, or other forms of them", "", Tests(&[(TOKEN_ATTACKS, "row_67_claims_that_are_missing_or_others")])),
         row(68, "Keys that are replaced, and a flood of unknown key ids", "", Tests(&[(PUBLISHED, "row_68_keys_that_are_replaced_and_a_flood_of_unknown_ids"), (TOKENS, "s5_keys_are_replaced_without_a_restart")])),
-        row(69, "Critical extensions, unencoded payloads, tokens without end", "", Tests(&[(TOKENS, "row_69_extensions_and_tokens_without_end"), (COMPACT, "a_header_is_read_or_refused")])),
+        row(69, "Critical extensions, unencoded payloads, tokens without end", "", Tests(&[(TOKEN_ATTACKS, "row_69_extensions_and_tokens_without_end"), (COMPACT, "a_header_is_read_or_refused")])),
     ] },
     Section { title: "What a client may", rows: &[
         row(70, "A model's name that Ollama reads otherwise", "", Tests(&[(POLICY, "a_client_uses_the_models_of_its_rule_only"), (POLICY, "bodies_arrive_byte_for_byte")])),

@@ -1,15 +1,19 @@
-//! An identity provider that publishes its keys over HTTP.
+//! An identity provider that publishes its keys over HTTP or HTTPS.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
+use rustls::crypto::aws_lc_rs;
+use rustls::{ServerConfig, ServerConnection, Stream};
+
 use crate::backend::listen;
+use crate::client_certificates::Certified;
 
 /// Runs until the test process ends.
 pub(crate) struct Provider {
-    address: SocketAddr,
+    origin: String,
     state: Arc<Mutex<State>>,
 }
 
@@ -24,12 +28,35 @@ impl Provider {
     pub(crate) fn start() -> Self {
         let state = Arc::<Mutex<State>>::default();
         let served = Arc::clone(&state);
-        let address = listen(move |stream| answer(stream, &served));
-        Self { address, state }
+        let address = listen(move |stream| answer(&mut &*stream, &served));
+        Self::at(format!("http://{address}"), state)
+    }
+
+    /// One that shows this certificate, which is for `localhost`.
+    pub(crate) fn start_https(certified: &Certified) -> Self {
+        let state = Arc::<Mutex<State>>::default();
+        let served = Arc::clone(&state);
+        let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(certified.chain.clone(), certified.key.clone_key());
+        let config = Arc::new(config.unwrap());
+        let address: SocketAddr = listen(move |stream| {
+            let mut connection = ServerConnection::new(Arc::clone(&config)).unwrap();
+            answer(&mut Stream::new(&mut connection, &mut &*stream), &served);
+            connection.send_close_notify();
+            let _ = connection.complete_io(&mut &*stream);
+        });
+        Self::at(format!("https://localhost:{}", address.port()), state)
+    }
+
+    fn at(origin: String, state: Arc<Mutex<State>>) -> Self {
+        Self { origin, state }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        format!("{}{path}", self.origin)
     }
 
     /// Answers a path with this from now on.
@@ -58,9 +85,9 @@ impl Provider {
     }
 }
 
-fn answer(stream: &TcpStream, state: &Mutex<State>) {
+fn answer(stream: &mut (impl Read + Write), state: &Mutex<State>) {
     let mut head = String::new();
-    let mut reader = BufReader::new(stream);
+    let mut reader = BufReader::new(&mut *stream);
     while !head.ends_with("\r\n\r\n") {
         if !matches!(reader.read_line(&mut head), Ok(1..)) {
             return;
@@ -73,6 +100,5 @@ fn answer(stream: &TcpStream, state: &Mutex<State>) {
         state.asked.push(path);
         answer
     };
-    let mut stream = stream;
     let _ = stream.write_all(answer.unwrap_or_default().as_bytes());
 }

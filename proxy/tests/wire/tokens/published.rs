@@ -1,14 +1,17 @@
 //! Keys that issuers publish.
 
 use std::fs;
+use std::path::Path;
 use std::time::Instant;
 
+use rcgen::{ExtendedKeyUsagePurpose, SanType};
 use serde_json::{Value, json};
 
 use super::issuer::{ISSUER, Issuer, claims, set, with};
 use super::provider::Provider;
 use super::{SOON, bearer, code};
 use crate::backend::Backend;
+use crate::client_certificates::{Authority, Certified, authority};
 use crate::proxy::{Proxy, within};
 
 /// A proxy that trusts these issuers, each with its configuration.
@@ -173,4 +176,86 @@ fn what_an_issuer_publishes_is_taken_or_refused() {
         assert_eq!(code(&proxy, &token), 401, "{issuer}");
     }
     assert_eq!(provider.asked("/good"), 0, "a redirect was followed");
+}
+
+/// What an issuer's address shows that is called `localhost`.
+fn of_server(issuer: &Authority) -> Certified {
+    issuer.certify_with("idp", |parameters| {
+        parameters.subject_alt_names = vec![SanType::DnsName("localhost".try_into().unwrap())];
+        parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    })
+}
+
+/// In place of what stands there, as an editor does it.
+fn replace(path: &Path, content: &str) {
+    fs::write(path.with_extension("new"), content).unwrap();
+    fs::rename(path.with_extension("new"), path).unwrap();
+}
+
+#[test]
+fn s5_keys_of_an_issuer_that_ones_own_authority_has_certified() {
+    let (own, other) = (authority("own"), authority("other"));
+    let (idp, backend) = (Issuer::new("one"), Backend::generating());
+    let provider = Provider::start_https(&of_server(&own));
+    let issuer = provider.url("/realm");
+    let document = json!({"issuer": issuer, "jwks_uri": provider.url("/keys")});
+    provider.publish("/realm/.well-known/openid-configuration", &document.to_string());
+    provider.publish("/keys", &set(&[&idp]));
+    let files = tempfile::tempdir().unwrap();
+    let bundle = files.path().join("ca.crt");
+    fs::write(&bundle, &own.pem).unwrap();
+    let by_own = format!("issuer: \"{issuer}\", ca: {{path: {}}}", bundle.display());
+    let by_mozilla = format!("issuer: direct, jwksURI: \"{}\"", provider.url("/keys"));
+    let proxy = start(&backend, &[by_own, by_mozilla]);
+    let token_of = |issuer: &str| idp.sign(&idp.header(), &with(&claims("alice"), &json!({"iss": issuer})));
+    let token = token_of(&issuer);
+    let says =
+        |issuer: &str, expected: &str| status_of(&proxy, issuer)["error"].to_string().contains(expected);
+    within(SOON, "the keys are fetched", || code(&proxy, &token) == 200);
+    within(SOON, "nobody else trusts that authority", || {
+        says("direct", "invalid peer certificate")
+    });
+    assert_eq!(code(&proxy, &token_of("direct")), 401);
+
+    let mut stream = proxy.client();
+    stream.send(bearer("POST", "/api/generate", &token));
+    assert_eq!(stream.head().unwrap().status, 200);
+    replace(&bundle, &[own.pem.as_str(), &other.pem].concat());
+    let asked = provider.asked("/keys");
+    within(SOON, "it is asked by the new ones", || {
+        provider.asked("/keys") > asked
+    });
+    for _ in 0..100 {
+        assert!(stream.chunk().is_some(), "a stream that may go on is cut");
+    }
+    let cases = [
+        (
+            "another authority",
+            other.pem.as_str(),
+            "invalid peer certificate",
+        ),
+        ("none", "x", "isn't asked while it can't be read"),
+    ];
+    for (name, content, expected) in cases {
+        replace(&bundle, content);
+        within(SOON, name, || says(&issuer, expected));
+        assert_eq!(code(&proxy, &token), 401, "{name}");
+        replace(&bundle, &own.pem);
+        within(SOON, "mended", || code(&proxy, &token) == 200);
+    }
+    while let Some(chunk) = stream.chunk() {
+        assert!(
+            !chunk.is_empty(),
+            "the stream came to its end though nobody trusted the issuer"
+        );
+    }
+    let source = || proxy.status()["credentials"][0].clone();
+    assert_eq!(
+        (&source()["issuer"], &source()["error"]),
+        (&json!(issuer), &json!(null))
+    );
+    replace(&bundle, "x");
+    within(SOON, "the file is named", || {
+        source()["error"].to_string().contains("no certificate")
+    });
 }
