@@ -4,6 +4,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 
 import anthropic
+import httpx
 import ollama
 import openai
 from langchain_ollama import ChatOllama
@@ -24,6 +25,18 @@ def openai_client():
 
 def with_openai_chat(model):
     chunks = openai_client().chat.completions.create(model=model, messages=question, stream=True)
+    return "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+
+
+def is_http2(response):
+    assert response.http_version == "HTTP/2", response.http_version
+
+
+def with_openai_over_http2(model):
+    # HTTP/2 in clear, begun without an upgrade.
+    http2 = httpx.Client(http1=False, http2=True, event_hooks={"response": [is_http2]})
+    client = openai.OpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0, http_client=http2)
+    chunks = client.chat.completions.create(model=model, messages=question, stream=True)
     return "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
 
 
@@ -63,6 +76,7 @@ def with_langchain_openai(model):
 CLIENTS = {
     with_ollama: ollama.ResponseError,
     with_openai_chat: openai.APIError,
+    with_openai_over_http2: openai.APIError,
     with_openai_completions: openai.APIError,
     with_openai_responses: openai.APIError,
     with_anthropic: anthropic.APIError,

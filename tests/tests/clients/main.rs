@@ -1,5 +1,6 @@
 //! The client libraries that people use (scenario S13), as they are: each comes in by its usual setting, reads a stream
-//! with heartbeats in it to its end, and takes an error for one that comes after them.
+//! with heartbeats in it to its end, and takes an error for one that comes after them. And the tokens of a library that
+//! makes them.
 
 #![expect(
     clippy::unwrap_used,
@@ -8,6 +9,7 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use std::{fs, thread};
@@ -18,6 +20,7 @@ use corral_proxy::in_force::InForce;
 use corral_proxy::proxy::Proxy;
 use corral_tests::http_client::HttpClient;
 use corral_tests::{node, python};
+use http::Method;
 use serde_json::{Value, json};
 
 const KEY: &str = "sk-clients-0123456789abcdef";
@@ -197,12 +200,21 @@ fn pieces(path: &str) -> [String; 2] {
 /// Where a proxy before that Ollama listens, with a heartbeat each second.
 async fn serve(upstream: &str) -> String {
     let files = tempfile::tempdir().unwrap();
-    let (keys, config) = (files.path().join("keys"), files.path().join("proxy.yaml"));
+    let keys = files.path().join("keys");
     fs::write(&keys, KEY).unwrap();
-    fs::write(&config, "streams: {heartbeatSeconds: 1}\n").unwrap();
+    let config = format!(
+        "{{streams: {{heartbeatSeconds: 1}}, credentials: {{apiKeys: {{path: {}}}}}}}",
+        keys.display()
+    );
+    serve_with(upstream, files.path(), &config).await
+}
+
+/// Where one with this configuration listens, whose files are in this folder.
+async fn serve_with(upstream: &str, files: &Path, config: &str) -> String {
+    let path = files.join("proxy.yaml");
+    fs::write(&path, config).unwrap();
     let flags = Flags {
-        config: Some(config),
-        api_keys: Some(keys),
+        config: Some(path),
         upstream: Some(upstream.parse().unwrap()),
         ..Flags::default()
     };
@@ -240,13 +252,49 @@ async fn the_streams_of_these_tests_have_heartbeats_in_them() {
 #[tokio::test(flavor = "multi_thread")]
 async fn s13_python_libraries_read_silent_streams_to_their_end() {
     let url = serve(&slow_ollama()).await;
-    let script = include_str!("clients/python.py");
+    let script = include_str!("python.py");
     tokio::task::block_in_place(|| python::run(script, &[("URL", &url), ("KEY", KEY)])).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn s13_javascript_libraries_read_silent_streams_to_their_end() {
     let url = serve(&slow_ollama()).await;
-    let module = include_str!("clients/node.mjs");
+    let module = include_str!("node.mjs");
     tokio::task::block_in_place(|| node::run(module, &[("URL", &url), ("KEY", KEY)])).unwrap();
+}
+
+/// An Ollama that has an answer at once.
+fn quick_ollama() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            thread::spawn(move || {
+                request(&stream)?;
+                stream.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}")
+            });
+        }
+    });
+    url
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s5_tokens_that_a_library_makes_are_taken_or_refused() {
+    let files = tempfile::tempdir().unwrap();
+    let folder = files.path().display().to_string();
+    let script = include_str!("pyjwt.py");
+    let printed = tokio::task::block_in_place(|| python::run(script, &[("FOLDER", &folder)])).unwrap();
+    let cases: Vec<(String, String, u16)> = serde_json::from_str(&printed).unwrap();
+    assert!(cases.len() > 100, "{} cases", cases.len());
+    let config = format!(
+        "credentials:\n  jwt:\n  - {{issuer: pairs, audiences: [ollama], keys: {{path: {folder}/jwks.json}}}}\n  \
+         - {{issuer: secret, audiences: [ollama], algorithms: [HS256], keys: {{path: {folder}/secret}}}}\n"
+    );
+    let url = serve_with(&quick_ollama(), files.path(), &config).await;
+    let client = HttpClient::new(&url);
+    for (name, token, expected) in cases {
+        let headers = [("authorization", &*format!("Bearer {token}"))];
+        let answer = client.send(Method::POST, "/api/show", &headers, "{}".into());
+        assert_eq!(answer.await.unwrap().status().as_u16(), expected, "{name}");
+    }
 }
