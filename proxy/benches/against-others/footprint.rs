@@ -1,8 +1,9 @@
 //! What a front takes before it has anything to do.
 
 use std::fs;
+use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::fronts::{CORRAL_PROGRAM, Place, Start};
 use crate::machine;
@@ -37,7 +38,15 @@ pub(crate) fn measure(place: &Place<'_>, start: Start) -> Result<Footprint> {
     })
 }
 
-/// Bytes of the proxy's program, which is all that its image holds.
+/// Bytes of the proxy's program without symbols, which is all that its image holds.
 pub(crate) fn program_size() -> Result<u64> {
-    Ok(fs::metadata(CORRAL_PROGRAM)?.len())
+    let stripped = tempfile::NamedTempFile::new()?;
+    let mut strip = Command::new("strip");
+    strip.arg("-o").arg(stripped.path()).arg(CORRAL_PROGRAM);
+    ensure!(
+        strip.status().context("strip")?.success(),
+        "strip refuses the program"
+    );
+    // By its name: strip makes the file anew.
+    Ok(fs::metadata(stripped.path())?.len())
 }
