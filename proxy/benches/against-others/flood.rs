@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use corral_measure::statistics::Spread;
 use http::StatusCode;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
@@ -15,7 +16,6 @@ use tokio::time::{Instant, interval, sleep};
 use crate::fronts::{Corral, Front, PASSWORD, Place, USER};
 use crate::load::requests;
 use crate::load::streams::{connect, connect_from, status};
-use crate::statistics::Spread;
 
 /// Wrong passwords a second: half of them of a user that there is.
 pub(crate) const PER_SECOND: u32 = 100;

@@ -4,10 +4,10 @@ use std::fs;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+use corral_measure::process;
+use corral_measure::statistics::Spread;
 
 use crate::fronts::{CORRAL_PROGRAM, Place, Start};
-use crate::machine;
-use crate::statistics::Spread;
 
 /// How often each is started.
 const STARTS: usize = 5;
@@ -33,7 +33,7 @@ pub(crate) fn measure(place: &Place<'_>, start: Start) -> Result<Footprint> {
     let front = last.context("no start")?;
     Ok(Footprint {
         started_in: Spread::of(times.into_iter()),
-        memory: front.process().map(machine::memory).transpose()?.unwrap_or(0),
+        memory: front.process().map(process::memory).transpose()?.unwrap_or(0),
         name: front.name.clone(),
     })
 }

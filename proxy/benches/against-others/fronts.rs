@@ -16,11 +16,10 @@ use anyhow::{Context, Result, bail, ensure};
 use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use corral_measure::process;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::json;
-
-use crate::machine;
 
 pub(crate) use corral::{Corral, KEYS_FILE, PROGRAM as CORRAL_PROGRAM};
 
@@ -146,7 +145,7 @@ impl Front {
 
     /// Processor time that the front has used; none where there is no front.
     pub(crate) fn processor_time(&self) -> Result<Option<Duration>> {
-        self.process().map(machine::processor_time).transpose()
+        self.process().map(process::processor_time).transpose()
     }
 
     /// Ends it and waits for its end.

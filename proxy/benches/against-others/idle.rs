@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use corral_measure::process;
 use futures::{StreamExt, TryStreamExt, stream};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
 use crate::fronts::Front;
 use crate::load::streams::{Connection, connect, generate};
-use crate::machine;
 
 /// Streams that are held open.
 pub(crate) const STREAMS: u32 = 5000;
@@ -26,9 +26,9 @@ pub(crate) async fn measure(front: &Front) -> Result<Option<f64>> {
         return Ok(None);
     };
     drop(open(front, WARM_UP).await?);
-    let before = machine::memory(process)?;
+    let before = process::memory(process)?;
     let held = open(front, STREAMS).await?;
-    let after = machine::memory(process)?;
+    let after = process::memory(process)?;
     drop(held);
     #[expect(clippy::cast_precision_loss, reason = "a process has less than 2^52 bytes")]
     let grown = after.saturating_sub(before) as f64;

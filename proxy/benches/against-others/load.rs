@@ -3,7 +3,7 @@
 pub(crate) mod requests;
 pub(crate) mod streams;
 
-use crate::statistics::percentile;
+use corral_measure::statistics::percentile;
 
 /// The usual two, in microseconds.
 #[derive(Clone, Copy)]

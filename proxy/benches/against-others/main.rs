@@ -12,11 +12,9 @@ mod idle;
 mod instructions;
 mod load;
 mod machine;
-mod plot;
 mod reload;
 mod report;
 mod rounds;
-mod statistics;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -90,7 +88,7 @@ fn main() -> Result<()> {
 }
 
 fn measure(runtime: &Runtime, rounds: usize) -> Result<Figures> {
-    let machine = machine::describe()?;
+    let machine = corral_measure::machine::describe()?;
     let ground = Ground::prepare()?;
     let place = ground.one_processor();
     let streams = streams_of(runtime, &place, rounds.div_ceil(2))?;

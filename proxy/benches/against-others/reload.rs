@@ -6,13 +6,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use corral_measure::statistics::Spread;
 use http::StatusCode;
 use tokio::time::{Instant, sleep};
 
 use crate::fronts::{Corral, Front, KEY, KEYS_FILE, Place, USER};
 use crate::load::requests;
 use crate::load::streams::{connect, status};
-use crate::statistics::Spread;
 
 /// Keys in the file.
 pub(crate) const KEYS: u32 = 10_000;

@@ -3,6 +3,9 @@
 use std::path::Path;
 
 use anyhow::Result;
+use corral_measure::plot;
+use corral_measure::statistics::Spread;
+use corral_measure::table::{megabytes, or_dash, rows};
 
 use crate::flood::{self, Flood};
 use crate::footprint::Footprint;
@@ -11,8 +14,7 @@ use crate::load::requests::CONNECTIONS;
 use crate::load::streams::{AT_ONCE, SINGLE, TOKENS};
 use crate::machine::wrk_version;
 use crate::rounds::{REQUEST_SECONDS, Requested, Rounds, Streamed};
-use crate::statistics::Spread;
-use crate::{idle, plot, reload};
+use crate::{idle, reload};
 
 /// Everything that was measured.
 pub(crate) struct Figures {
@@ -167,11 +169,6 @@ let in after {reload} ms.
     )
 }
 
-fn rows<const COLUMNS: usize>(rows: impl Iterator<Item = [String; COLUMNS]>) -> String {
-    rows.map(|columns| format!("| {} |\n", columns.join(" | ")))
-        .collect()
-}
-
 fn request_rows(rounds: &Rounds<Requested>) -> String {
     let nginx = rounds.place_of(NGINX);
     rows(rounds.names().iter().enumerate().map(|(place, name)| {
@@ -277,15 +274,6 @@ fn footprint_row(footprint: &Footprint) -> [String; 3] {
         format!("{} ms", started_in.shown(0)),
         format!("{:.1} MB", megabytes(*memory)),
     ]
-}
-
-#[expect(clippy::cast_precision_loss, reason = "far below 2^52 bytes")]
-fn megabytes(bytes: u64) -> f64 {
-    bytes as f64 / 1e6
-}
-
-fn or_dash(text: Option<String>) -> String {
-    text.unwrap_or_else(|| "–".into())
 }
 
 /// Microseconds for people.

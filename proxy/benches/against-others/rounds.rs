@@ -1,11 +1,11 @@
 //! Turns of several fronts in short rounds, so that whatever else the machine does meets all of them alike.
 
 use anyhow::{Context, Result};
+use corral_measure::statistics::Spread;
 use tokio::runtime::Runtime;
 
 use crate::fronts::Front;
 use crate::load::{Percentiles, requests, streams};
-use crate::statistics::Spread;
 
 /// How long a front is sent small requests in a turn.
 pub(crate) const REQUEST_SECONDS: u32 = 3;

@@ -11,8 +11,12 @@ const NAMES: u32 = 300;
 const CORRAL: RGBColor = RGBColor(0x1f, 0x77, 0xb4);
 const OTHERS: RGBColor = RGBColor(0x9a, 0xa5, 0xb1);
 
-/// Bars with names, the first on top; corral-proxy's stand out. `logarithmic` where the values differ by powers of ten.
-pub(crate) fn bars(path: &Path, caption: &str, rows: &[(String, f64)], logarithmic: bool) -> Result<()> {
+/// Bars with names, the first on top; those whose names begin with `corral` stand out. `logarithmic` where the values differ by
+/// powers of ten.
+///
+/// # Errors
+/// When the picture can't be written.
+pub fn bars(path: &Path, caption: &str, rows: &[(String, f64)], logarithmic: bool) -> Result<()> {
     draw(path, caption, rows, logarithmic).map_err(|error| anyhow!("{}: {error}", path.display()))
 }
 

@@ -1,7 +1,7 @@
-//! The few statistics that the report needs.
+//! The few statistics that reports need.
 
 /// The value below which `share` (0 to 1) of the samples lie: nearest rank. Not a number without samples.
-pub(crate) fn percentile(samples: &[f64], share: f64) -> f64 {
+pub fn percentile(samples: &[f64], share: f64) -> f64 {
     let mut sorted = samples.to_vec();
     sorted.sort_by(f64::total_cmp);
     #[expect(
@@ -16,15 +16,18 @@ pub(crate) fn percentile(samples: &[f64], share: f64) -> f64 {
 
 /// The middle and both ends of some rounds' values.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Spread {
-    pub(crate) least: f64,
-    pub(crate) median: f64,
-    pub(crate) greatest: f64,
+pub struct Spread {
+    /// The least of them.
+    pub least: f64,
+    /// The middle one.
+    pub median: f64,
+    /// The greatest of them.
+    pub greatest: f64,
 }
 
 impl Spread {
     /// The middle with both ends, with so many digits behind the point.
-    pub(crate) fn shown(self, digits: usize) -> String {
+    pub fn shown(self, digits: usize) -> String {
         let Self {
             least,
             median,
@@ -33,7 +36,8 @@ impl Spread {
         format!("{median:.digits$} ({least:.digits$} to {greatest:.digits$})")
     }
 
-    pub(crate) fn of(values: impl Iterator<Item = f64>) -> Self {
+    /// Of some values; not numbers without any.
+    pub fn of(values: impl Iterator<Item = f64>) -> Self {
         let values: Vec<_> = values.collect();
         Self {
             least: percentile(&values, 0.0),

@@ -1,0 +1,90 @@
+//! What the kernel says of processes: time and memory.
+
+use std::fs;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use nix::unistd::{SysconfVar, sysconf};
+
+/// Processor time of a process and its children, from `/proc/PID/stat` (proc(5): utime and stime).
+///
+/// # Errors
+/// When the process is gone.
+pub fn processor_time(process: u32) -> Result<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
+    // The second field, the program's name in parentheses, may hold spaces: count from behind it.
+    let (_, fields) = stat
+        .rsplit_once(") ")
+        .context("an unknown form of /proc/PID/stat")?;
+    let ticks: u64 = fields
+        .split(' ')
+        .skip(11)
+        .take(2)
+        .map(|ticks| ticks.parse::<u64>().unwrap_or(0))
+        .sum();
+    let rate = u64::try_from(sysconf(SysconfVar::CLK_TCK)?.context("no clock tick")?)?;
+    let own = Duration::from_millis(ticks * 1000 / rate);
+    children(process)?
+        .into_iter()
+        .try_fold(own, |sum, child| Ok(sum + processor_time(child)?))
+}
+
+/// Memory of a process and its children that no other shares with it, in bytes (proc(5): `Pss` in smaps_rollup).
+///
+/// # Errors
+/// When the process is gone.
+pub fn memory(process: u32) -> Result<u64> {
+    let rollup = fs::read_to_string(format!("/proc/{process}/smaps_rollup"))?;
+    let own: u64 = field(&rollup, "Pss")
+        .context("an unknown form of smaps_rollup")?
+        .trim_end_matches(" kB")
+        .parse()?;
+    children(process)?
+        .into_iter()
+        .try_fold(own << 10, |sum, child| Ok(sum + memory(child)?))
+}
+
+/// Memory of one process in bytes, shared or not (proc(5): `VmRSS` in status).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Resident {
+    /// What it has now.
+    pub now: u64,
+    /// The most that it has ever had.
+    pub peak: u64,
+}
+
+/// A process's resident memory.
+///
+/// # Errors
+/// When the process is gone.
+pub fn resident(process: u32) -> Result<Resident> {
+    let status = fs::read_to_string(format!("/proc/{process}/status"))?;
+    let bytes = |name| -> Result<u64> {
+        let text = field(&status, name).context("an unknown form of /proc/PID/status")?;
+        Ok(text.trim_end_matches(" kB").parse::<u64>()? << 10)
+    };
+    Ok(Resident {
+        now: bytes("VmRSS")?,
+        peak: bytes("VmHWM")?,
+    })
+}
+
+/// The processes that a process has started and that still run, oldest first.
+///
+/// # Errors
+/// When the process is gone.
+pub fn children(process: u32) -> Result<Vec<u32>> {
+    let children = fs::read_to_string(format!("/proc/{process}/task/{process}/children"))?;
+    children
+        .split_whitespace()
+        .map(|child| Ok(child.parse()?))
+        .collect()
+}
+
+pub(crate) fn field<'text>(text: &'text str, name: &str) -> Option<&'text str> {
+    let (_, value) = text
+        .lines()
+        .find(|line| line.starts_with(name))?
+        .split_once(':')?;
+    Some(value.trim())
+}
