@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::changes::Change;
 use crate::metrics::Metrics;
-use crate::plan::{Child, GeneratedSecret, Kind, MANAGER, NUDGE_ANNOTATION};
+use crate::plan::{Child, GeneratedSecret, Kind, MANAGER, NUDGE_ANNOTATION, service_of};
 
 /// Why something could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -106,7 +106,7 @@ impl Writer<'_> {
         claim
     }
 
-    /// Makes a Secret. One that has come to be meanwhile stays as it is.
+    /// Makes a Secret. One of this OllamaService's that is there already stays as it is.
     async fn generate(&self, generated: &GeneratedSecret) -> Result<(), ApplyError> {
         let name = generated.name();
         let secret = generated
@@ -122,11 +122,18 @@ impl Writer<'_> {
         };
         let secrets: Api<Secret> = Api::namespaced(self.client.clone(), self.namespace);
         match secrets.create(&parameters, &secret).await {
-            Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
+            Err(error) if is_taken(&error) && self.has(&secrets, &secret).await => Ok(()),
             outcome => outcome
                 .map(drop)
                 .map_err(|source| refused("Secret", name, source)),
         }
+    }
+
+    /// Whether a Secret is there and belongs to the same OllamaService.
+    async fn has(&self, secrets: &Api<Secret>, wanted: &Secret) -> bool {
+        let name = wanted.metadata.name.as_deref().unwrap_or_default();
+        let found = secrets.get_metadata(name).await;
+        found.is_ok_and(|found| service_of(&found.metadata) == service_of(&wanted.metadata))
     }
 
     /// Without force: were the name taken a moment ago, the values of the other's fields would conflict.
@@ -215,6 +222,10 @@ impl Writer<'_> {
             outcome => outcome.map(drop).map_err(|source| refused("Pod", pod, source)),
         }
     }
+}
+
+fn is_taken(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.is_already_exists())
 }
 
 fn refused(kind: &'static str, name: &str, source: kube::Error) -> ApplyError {

@@ -33,6 +33,7 @@ pub mod memory;
 pub mod metrics;
 pub mod observe;
 pub mod plan;
+pub mod queue;
 pub mod reconcile;
 pub mod render;
 pub mod replicas;

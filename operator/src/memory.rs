@@ -14,6 +14,8 @@ const FIRST_LOOK: Duration = Duration::from_millis(50);
 const LONGEST_LOOK: Duration = Duration::from_secs(10);
 /// How long replicas may lag before the kubelets are told once more; then twice as long, and so on.
 const FIRST_NUDGE: Duration = Duration::from_millis(600);
+/// How long a status that was written may take to come back by the watch.
+const ON_ITS_WAY: Duration = Duration::from_secs(5);
 
 /// Namespace and name of an OllamaService.
 pub type Key = (String, String);
@@ -22,9 +24,19 @@ pub type Key = (String, String);
 struct Remembered {
     failures: u32,
     lagging: Option<Lagging>,
-    status: Option<(String, OllamaServiceStatus)>,
+    status: Option<Written>,
+    /// Since when there is a status that is kept back.
+    kept_back: Option<Instant>,
     /// The uid of one that goes with its namespace.
     leaves: Option<String>,
+}
+
+/// A status that the store may not have yet.
+#[derive(Debug)]
+struct Written {
+    uid: String,
+    status: OllamaServiceStatus,
+    at: Instant,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -102,15 +114,49 @@ impl Memory {
     /// The status last written for that uid: a store may not have it yet.
     pub fn status(&self, key: &Key, uid: &str) -> Option<OllamaServiceStatus> {
         self.with(key, |remembered| {
-            let status = remembered.status.as_ref().filter(|(of, _)| of == uid);
-            status.map(|(_, status)| status.clone())
+            let written = remembered.status.as_ref().filter(|written| written.uid == uid);
+            written.map(|written| written.status.clone())
         })
+    }
+
+    /// Notes that there is a status that may be kept back for so long; says for how long still, if at all.
+    pub fn keeps_back(&self, key: &Key, patience: Duration) -> Option<Duration> {
+        self.with(key, |remembered| {
+            let since = remembered.kept_back.get_or_insert_with(Instant::now);
+            patience
+                .checked_sub(since.elapsed())
+                .filter(|left| !left.is_zero())
+        })
+    }
+
+    /// For how long the status that was written last may still be on its way to the store.
+    pub fn is_on_its_way(&self, key: &Key) -> Option<Duration> {
+        self.with(key, |remembered| {
+            let written = remembered.status.as_ref()?;
+            ON_ITS_WAY.checked_sub(written.at.elapsed())
+        })
+    }
+
+    /// Notes that there is nothing new to say; and where the store has the status that was written last, that it need not be
+    /// remembered.
+    pub fn has_said_all(&self, key: &Key, in_store: bool) {
+        self.with(key, |remembered| {
+            remembered.kept_back = None;
+            if in_store {
+                remembered.status = None;
+            }
+        });
     }
 
     /// Notes the status that was written.
     pub fn wrote_status(&self, key: &Key, uid: &str, status: OllamaServiceStatus) {
         self.with(key, |remembered| {
-            remembered.status = Some((uid.to_owned(), status));
+            remembered.status = Some(Written {
+                uid: uid.to_owned(),
+                status,
+                at: Instant::now(),
+            });
+            remembered.kept_back = None;
         });
     }
 }
@@ -175,11 +221,35 @@ mod tests {
     }
 
     #[test]
+    fn what_is_kept_back_is_so_from_its_beginning_on() {
+        let memory = Memory::default();
+        let patience = Duration::from_secs(60);
+        let left = memory.keeps_back(&key("a"), patience);
+        assert!(left.is_some_and(|left| left <= patience), "{left:?}");
+        assert!(memory.keeps_back(&key("a"), patience) < left, "the same");
+        assert_eq!(
+            memory.keeps_back(&key("a"), Duration::ZERO),
+            None,
+            "what can't wait"
+        );
+        memory.has_said_all(&key("a"), false);
+        assert!(
+            memory.keeps_back(&key("a"), patience) > left.map(|left| left / 2),
+            "another"
+        );
+    }
+
+    #[test]
     fn a_status_is_that_of_one_uid() {
         let memory = Memory::default();
         memory.wrote_status(&key("a"), "1", OllamaServiceStatus::default());
+        assert!(memory.is_on_its_way(&key("a")).is_some());
+        memory.has_said_all(&key("a"), false);
         assert!(memory.status(&key("a"), "1").is_some());
         assert!(memory.status(&key("a"), "2").is_none());
+        memory.has_said_all(&key("a"), true);
+        assert!(memory.status(&key("a"), "1").is_none(), "the store has it");
+        assert_eq!(memory.is_on_its_way(&key("a")), None);
     }
 
     #[test]

@@ -38,7 +38,9 @@ struct WriteLabels {
 pub struct Metrics {
     registry: Registry,
     reconciles: Family<ReconcileLabels, Counter>,
-    duration: Histogram,
+    duration: Family<ReconcileLabels, Histogram, fn() -> Histogram>,
+    waiting: Gauge<i64, AtomicI64>,
+    waited: Histogram,
     writes: Family<WriteLabels, Counter>,
     rotation: Histogram,
     leader: Gauge<i64, AtomicI64>,
@@ -49,20 +51,26 @@ impl Default for Metrics {
         let mut registry = Registry::with_prefix("corral_operator");
         let metrics = Self {
             reconciles: Family::default(),
-            duration: Histogram::new(exponential_buckets(0.000_5, 2.0, 15)),
+            duration: Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.000_5, 2.0, 15))),
+            waiting: Gauge::default(),
+            waited: Histogram::new(exponential_buckets(0.000_5, 2.0, 18)),
             writes: Family::default(),
             rotation: Histogram::new(exponential_buckets(0.05, 2.0, 12)),
             leader: Gauge::default(),
             registry: Registry::default(),
         };
         registry.register("reconciles", "Reconciles by outcome", metrics.reconciles.clone());
-        let help = "How long a reconcile took";
+        let help = "How long a reconcile took, by outcome";
         registry.register_with_unit(
             "reconcile_duration",
             help,
             Unit::Seconds,
             metrics.duration.clone(),
         );
+        let help = "OllamaServices that wait to be reconciled";
+        registry.register("queue", help, metrics.waiting.clone());
+        let help = "How long an OllamaService waited to be reconciled";
+        registry.register_with_unit("queue_duration", help, Unit::Seconds, metrics.waited.clone());
         registry.register("writes", "Writes sent to the API server", metrics.writes.clone());
         let help =
             "From seeing a change of credentials or configuration to having it proven on every replica";
@@ -85,8 +93,19 @@ impl fmt::Debug for Metrics {
 impl Metrics {
     /// Counts a reconcile.
     pub fn reconciled(&self, outcome: Outcome, took: Duration) {
-        self.reconciles.get_or_create(&ReconcileLabels { outcome }).inc();
-        self.duration.observe(took.as_secs_f64());
+        let labels = ReconcileLabels { outcome };
+        self.reconciles.get_or_create(&labels).inc();
+        self.duration.get_or_create(&labels).observe(took.as_secs_f64());
+    }
+
+    /// Notes how many OllamaServices wait, beside those of other namespaces that are watched.
+    pub fn waiting(&self, change: i64) {
+        self.waiting.inc_by(change);
+    }
+
+    /// Notes how long one has waited.
+    pub fn waited(&self, time: Duration) {
+        self.waited.observe(time.as_secs_f64());
     }
 
     /// Counts a write.

@@ -10,14 +10,15 @@ mod remembered;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use futures::future::try_join_all;
 use http::StatusCode;
-use k8s_openapi::api::core::v1::{Pod, Secret};
-use kube::api::{Api, DynamicObject, PartialObjectMeta};
+use k8s_openapi::api::core::v1::Pod;
+use kube::Client;
+use kube::api::{Api, DynamicObject};
 use kube::core::ObjectMeta;
 use kube::runtime::reflector::ObjectRef;
-use kube::{Client, ResourceExt};
 
-use crate::plan::{Child, Kind, Plan, instance_of, service_of};
+use crate::plan::{Child, Kind, Plan, service_of};
 use crate::watch::Stores;
 
 pub use certificate::CertificateState;
@@ -56,7 +57,7 @@ pub struct Observed {
     /// The state of the Secret with the certificate, where clients speak HTTPS.
     pub certificate: Option<CertificateState>,
     /// The Pods.
-    pub pods: Vec<Arc<Pod>>,
+    pub pods: Vec<Pod>,
 }
 
 /// Where one OllamaService's things are read from.
@@ -86,8 +87,9 @@ pub async fn observe(place: Place<'_>, plan: &Plan) -> Result<Observed, kube::Er
     let certificate = certificate::certificate(place, plan).await?;
     let mut children = Children::new();
     let mut unserved = BTreeSet::new();
-    for child in &plan.children {
-        match place.child(child).await? {
+    let found = try_join_all(plan.children.iter().map(|child| place.child(child))).await?;
+    for (child, found) in plan.children.iter().zip(found) {
+        match found {
             Found::Live(live) => drop(children.insert(child.kind, live)),
             Found::Nothing => {}
             Found::NoSuchKind => drop(unserved.insert(child.kind)),
@@ -95,18 +97,18 @@ pub async fn observe(place: Place<'_>, plan: &Plan) -> Result<Observed, kube::Er
     }
     let mut generated = BTreeMap::new();
     for secret in &plan.generated {
-        if let Some(metadata) = place.secret_metadata(secret.name()).await? {
+        if let Some(metadata) = place.secret_metadata(secret.name()) {
             generated.insert(secret.name().to_owned(), place.generated_state(&metadata));
         }
     }
     Ok(Observed {
         children,
         unserved,
-        surplus: place.surplus(plan),
+        surplus: place.surplus(plan)?,
         generated,
         secrets,
         certificate,
-        pods: place.pods(),
+        pods: place.pods()?,
     })
 }
 
@@ -119,16 +121,10 @@ enum Found {
 
 impl Place<'_> {
     async fn child(&self, child: &Child) -> Result<Found, kube::Error> {
-        let resource = child.kind.resource();
-        let reference = ObjectRef::new_with(&child.name, resource.clone()).within(self.namespace);
-        if let Some(known) = self
-            .stores
-            .children
-            .get(&child.kind)
-            .and_then(|store| store.get(&reference))
-        {
+        if let Some(known) = self.known(child.kind, &child.name)? {
             return Ok(Found::Live(known));
         }
+        let resource = child.kind.resource();
         let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), self.namespace, &resource);
         match api.get(&child.name).await {
             Ok(live) => Ok(Found::Live(Arc::new(live))),
@@ -145,36 +141,41 @@ impl Place<'_> {
         }
     }
 
-    /// Owned by this very OllamaService, by its uid: not by one of the same name that is gone.
-    fn surplus(&self, plan: &Plan) -> Vec<(Kind, Live)> {
+    /// What the store has of that kind and name.
+    fn known(&self, kind: Kind, name: &str) -> Result<Option<Live>, kube::Error> {
+        let reference = ObjectRef::new_with(name, kind).within(self.namespace);
+        let known = self
+            .stores
+            .children
+            .get(&kind)
+            .and_then(|store| store.get(&reference));
+        let object = known.map(|known| known.object().map(Arc::new));
+        object.transpose().map_err(kube::Error::SerdeError)
+    }
+
+    /// All of these kinds have the OllamaService's name. Owned by this very one, by its uid: not by one of the same name that
+    /// is gone.
+    fn surplus(&self, plan: &Plan) -> Result<Vec<(Kind, Live)>, kube::Error> {
         let unplanned = Kind::OPTIONAL
             .into_iter()
             .filter(|kind| plan.children.iter().all(|child| child.kind != *kind));
         let mut surplus = Vec::new();
         for kind in unplanned {
-            let Some(store) = self.stores.children.get(&kind) else {
-                continue;
-            };
-            let ours = store.state_filter(|live| {
-                live.metadata.namespace.as_deref() == Some(self.namespace)
-                    && live.metadata.deletion_timestamp.is_none()
+            let ours = self.known(kind, self.name)?.filter(|live| {
+                live.metadata.deletion_timestamp.is_none()
                     && service_of(&live.metadata).is_some_and(|(_, uid)| uid == self.uid)
             });
-            surplus.extend(ours.into_iter().map(|live| (kind, live)));
+            surplus.extend(ours.map(|live| (kind, live)));
         }
-        surplus
+        Ok(surplus)
     }
 
-    /// The metadata of a Secret; none as well where the operator may not touch Secrets.
-    async fn secret_metadata(&self, name: &str) -> Result<Option<ObjectMeta>, kube::Error> {
-        let Some(store) = &self.stores.secrets else {
-            return Ok(None);
-        };
-        if let Some(known) = store.get(&ObjectRef::new(name).within(self.namespace)) {
-            return Ok(Some(known.metadata.clone()));
-        }
-        let api: Api<PartialObjectMeta<Secret>> = Api::namespaced(self.client.clone(), self.namespace);
-        Ok(api.get_opt(name).await?.map(|secret| secret.metadata))
+    /// The metadata of a Secret; none as well where the operator may not touch Secrets. The watch sees every Secret: one that it
+    /// hasn't seen yet is still not overwritten, since generated ones are created, never applied.
+    fn secret_metadata(&self, name: &str) -> Option<ObjectMeta> {
+        let store = self.stores.secrets.as_ref()?;
+        let known = store.get(&ObjectRef::new(name).within(self.namespace))?;
+        Some(known.metadata.clone())
     }
 
     fn generated_state(&self, metadata: &ObjectMeta) -> GeneratedState {
@@ -187,11 +188,14 @@ impl Place<'_> {
         }
     }
 
-    fn pods(&self) -> Vec<Arc<Pod>> {
-        let mut pods = self.stores.pods.state_filter(|pod| {
-            pod.metadata.namespace.as_deref() == Some(self.namespace) && instance_of(pod) == Some(self.name)
+    fn pods(&self) -> Result<Vec<Pod>, kube::Error> {
+        let names = self.stores.pods_of.naming(self.namespace, self.name).into_iter();
+        let pods = names.filter_map(|name| {
+            self.stores
+                .pods
+                .get(&ObjectRef::new(&name).within(self.namespace))
         });
-        pods.sort_by_key(|pod| pod.name_any());
-        pods
+        pods.map(|pod| pod.pod().map_err(kube::Error::SerdeError))
+            .collect()
     }
 }

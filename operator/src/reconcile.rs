@@ -21,8 +21,8 @@ use crate::observe::{Observed, Place, Readings, observe};
 use crate::plan::{Kind, Plan, PlanError, plan};
 use crate::replicas::{Asker, Replica};
 use crate::report::Reporter;
-use crate::rotation::{Progress, again, nudge_value, to_nudge};
-use crate::status::{Blocked, Known, status, status_of_blocked};
+use crate::rotation::{Progress, again, lagging_untold, nudge_value, to_nudge};
+use crate::status::{Blocked, Known, patience, status, status_of_blocked};
 use crate::watch::{Guarded, Stores};
 
 /// How often a settled OllamaService is looked at: its Pods may say something that no watch shows.
@@ -108,7 +108,7 @@ fn leaves(service: &Guarded, context: &Context) -> bool {
 }
 
 /// The key under which an OllamaService is remembered.
-fn key_of(service: &Guarded) -> Key {
+pub fn key_of(service: &Guarded) -> Key {
     (service.namespace().unwrap_or_default(), service.name_any())
 }
 
@@ -120,6 +120,14 @@ struct One<'a> {
     uid: String,
     /// The status last written, as far as it is known.
     before: OllamaServiceStatus,
+}
+
+/// What came of a report.
+struct Said {
+    /// Models are on their way.
+    models_wait: bool,
+    /// For how long the status is still kept back, if it is.
+    kept_back: Option<Duration>,
 }
 
 type Done = Result<(Outcome, Action), ReconcileError>;
@@ -158,15 +166,19 @@ impl<'a> One<'a> {
             return Ok((Outcome::Done, Action::await_change()));
         }
         let nudge = nudge_value(&plan, &observed);
-        let nudged = self.nudge(&to_nudge(&observed, &nudge), &nudge).await;
-        let written = applied.and(nudged);
+        let nudged = self.nudge(&to_nudge(&plan, &observed, &nudge), &nudge).await;
         let replicas = self.context.asker.ask(&observed.pods).await;
         let progress = self.progress(&plan, &observed, &replicas);
+        let late = self.nudge(&lagging_untold(&progress, &observed), &nudge).await;
+        let written = applied.and(nudged).and(late);
         let deployment = deployment_status(&observed, &changes);
         let refused = written.as_ref().err().map(ToString::to_string);
         let claim_stays = written.as_ref().is_err_and(ApplyError::is_of_claim)
             && observed.children.contains_key(&Kind::PersistentVolumeClaim);
-        let models_wait = self
+        let Said {
+            models_wait,
+            kept_back,
+        } = self
             .report(&Known {
                 plan: &plan,
                 secrets: &observed.secrets,
@@ -188,6 +200,7 @@ impl<'a> One<'a> {
             self.settled(&replicas)
         };
         let next = self.next_look(&progress, &nudge, settled).await?;
+        let next = kept_back.map_or(next, |left| next.min(left));
         Ok((Outcome::Done, Action::requeue(next)))
     }
 
@@ -225,13 +238,16 @@ impl<'a> One<'a> {
         Progress::of(plan, &observed.secrets, replicas, none_wanted)
     }
 
-    /// Writes what is known. Says whether models are on their way.
-    async fn report(&self, known: &Known<'_>) -> Result<bool, ReconcileError> {
+    /// Writes what is known, if it is time to.
+    async fn report(&self, known: &Known<'_>) -> Result<Said, ReconcileError> {
         let status = status(self.service, &self.before, known, Timestamp::now());
         let models_wait =
             !known.replicas.is_empty() && status.models.iter().any(|model| model.state != "Ready");
-        self.write_status(status).await?;
-        Ok(models_wait)
+        let patience = patience(&self.before, &status);
+        Ok(Said {
+            models_wait,
+            kept_back: self.write_status(status, patience).await?,
+        })
     }
 
     /// When to look again where nothing is on its way.
@@ -276,7 +292,7 @@ impl<'a> One<'a> {
     /// Says what a person must do first. Nothing of the OllamaService is touched.
     async fn blocked(&self, blocked: &Blocked) -> Done {
         let status = status_of_blocked(self.service, &self.before, blocked, Timestamp::now());
-        self.write_status(status).await?;
+        self.write_status(status, Duration::ZERO).await?;
         // What takes a name shows in no watch of ours, so it is looked at again.
         let action = match blocked {
             Blocked::Invalid(_) => Action::await_change(),
@@ -285,25 +301,41 @@ impl<'a> One<'a> {
         Ok((Outcome::Blocked, action))
     }
 
-    /// Writes a status that says something new.
-    async fn write_status(&self, status: OllamaServiceStatus) -> Result<(), ReconcileError> {
+    /// Writes a status that says something new, unless it may be kept back: then it says for how long.
+    async fn write_status(
+        &self,
+        status: OllamaServiceStatus,
+        patience: Duration,
+    ) -> Result<Option<Duration>, ReconcileError> {
         let (namespace, name) = (&self.key.0, &self.key.1);
         let context = self.context;
         // One that can't be read shows no status; then what was written last counts.
         if *self.service.status.as_ref().unwrap_or(&self.before) == status {
-            return Ok(());
+            context
+                .memory
+                .has_said_all(&self.key, self.service.status.is_some());
+            return Ok(None);
+        }
+        // The store doesn't have it yet; once it does, it is looked at again.
+        if self.before == status
+            && let Some(left) = context.memory.is_on_its_way(&self.key)
+        {
+            return Ok(Some(left));
+        }
+        if let Some(left) = context.memory.keeps_back(&self.key, patience) {
+            return Ok(Some(left));
         }
         let written = context
             .reporter
             .write_status(&context.metrics, namespace, name, &status)
             .await;
         match written {
-            Err(kube::Error::Api(answer)) if answer.is_not_found() => return Ok(()),
+            Err(kube::Error::Api(answer)) if answer.is_not_found() => return Ok(None),
             written => written.map_err(ReconcileError::Status)?,
         }
         context.memory.wrote_status(&self.key, &self.uid, status.clone());
         context.reporter.events(self.service, &self.before, &status).await;
-        Ok(())
+        Ok(None)
     }
 }
 

@@ -1,6 +1,5 @@
 //! What the proxies themselves say: `/status` on each running Pod's admin port.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use corral_proxy::config::ADMIN_PORT;
@@ -11,7 +10,7 @@ use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Bytes;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::TokioExecutor;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 
@@ -66,10 +65,9 @@ impl Default for Asker {
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(TIMEOUT));
         connector.set_nodelay(true);
+        // Each is asked rarely, and the connections to thousands would lie about.
         let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(Duration::from_secs(15))
-            .pool_max_idle_per_host(1)
+            .pool_max_idle_per_host(0)
             .build(connector);
         Self(client)
     }
@@ -80,7 +78,7 @@ impl Asker {
     ///
     /// A Pod that is about to go is not asked: no new connection reaches it, and it is gone when its streams are, or after
     /// its grace period.
-    pub async fn ask(&self, pods: &[Arc<Pod>]) -> Vec<Replica> {
+    pub async fn ask(&self, pods: &[Pod]) -> Vec<Replica> {
         let running = pods
             .iter()
             .filter_map(|pod| running_address(pod).map(|address| (pod.name_any(), address)));

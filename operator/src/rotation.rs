@@ -33,17 +33,33 @@ pub fn again(value: &str, times: u32) -> String {
     format!("{value}{AGAIN}{times}")
 }
 
-/// The Pods whose mounts are to be refreshed: those that run and have not been told of this state. Others mount what is newest
-/// when they start.
-pub fn to_nudge<'a>(observed: &'a Observed, value: &str) -> Vec<&'a str> {
-    let waiting = observed.pods.iter().filter(|pod| {
-        let told = pod
-            .annotations()
-            .get(NUDGE_ANNOTATION)
-            .and_then(|told| told.split(AGAIN).next());
-        runs(pod) && told != Some(value)
+/// The Pods whose mounts are to be refreshed: those that run and were told of another state. Pods mount what is newest when they
+/// start; one that was never told anything need not be told, unless what it has mounted doesn't show in what its proxy says.
+pub fn to_nudge<'a>(plan: &Plan, observed: &'a Observed, value: &str) -> Vec<&'a str> {
+    let unseen = plan.tls_secret.is_some() || observed.secrets.contains(&SecretState::Unread);
+    let waiting = observed.pods.iter().filter(|pod| match told(pod) {
+        Some(told) => runs(pod) && told != value,
+        None => runs(pod) && unseen,
     });
     waiting.filter_map(|pod| pod.metadata.name.as_deref()).collect()
+}
+
+/// The Pods that were never told anything and lag: something has changed since they mounted it.
+pub fn lagging_untold<'a>(progress: &Progress, observed: &'a Observed) -> Vec<&'a str> {
+    let untold = observed
+        .pods
+        .iter()
+        .filter(|pod| runs(pod) && told(pod).is_none());
+    untold
+        .filter_map(|pod| pod.metadata.name.as_deref())
+        .filter(|name| progress.lagging.iter().any(|(lagging, _)| lagging == name))
+        .collect()
+}
+
+/// The state that a Pod's kubelet was told of.
+fn told(pod: &Pod) -> Option<&str> {
+    let told = pod.annotations().get(NUDGE_ANNOTATION)?;
+    told.split(AGAIN).next()
 }
 
 fn runs(pod: &Pod) -> bool {

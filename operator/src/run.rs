@@ -6,12 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use futures::channel::mpsc::UnboundedReceiver;
-use futures::{Stream, StreamExt, TryFutureExt, future, stream};
-use kube::runtime::controller::ReconcileRequest;
+use futures::{StreamExt, TryFutureExt, future};
 use kube::runtime::controller::{self, Error};
 use kube::runtime::events::{Recorder, Reporter as EventReporter};
-use kube::runtime::reflector::ObjectRef;
 use kube::runtime::{applier, utils::CancelableJoinHandle};
 use kube::{Client, Config};
 use kube_lease_manager::LeaseManagerError;
@@ -27,13 +24,12 @@ use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::observe::Readings;
 use crate::plan::MANAGER;
-use crate::reconcile::{Context, ReconcileError, pause, reconcile};
+use crate::queue::{AT_A_TIME, Queue, Urgency};
+use crate::reconcile::{Context, ReconcileError, key_of, pause, reconcile};
 use crate::replicas::Asker;
 use crate::report::Reporter;
-use crate::watch::{Guarded, Watches};
+use crate::watch::{Guarded, Watches, all};
 
-/// How many OllamaServices of one watched namespace are reconciled at a time. A reconcile mostly waits for answers.
-const AT_A_TIME: u16 = 16;
 /// How long reconciles that run may take to end after SIGTERM.
 const SHUTDOWN: Duration = Duration::from_secs(15);
 
@@ -106,6 +102,7 @@ async fn work(
             &client,
             namespace.as_deref(),
             options.plan.secrets,
+            Queue::new(admin.metrics.clone()),
         ));
     }
     let filled = future::try_join_all(watches.iter().map(Watches::ready));
@@ -126,11 +123,7 @@ async fn work(
         .as_deref()
         .ok_or(RunError::NoNamespace)?;
     let lease = Lease::new(config, namespace, &options.pod_name).await?;
-    if stop
-        .run_until_cancelled(standing_by(&lease, &mut watches))
-        .await
-        .is_none()
-    {
+    if stop.run_until_cancelled(lease.acquired()).await.is_none() {
         return Ok(());
     }
     tracing::info!("acting: the Lease is held");
@@ -149,19 +142,6 @@ fn scopes(options: &RunOptions) -> Vec<Option<String>> {
         vec![None]
     } else {
         namespaces.into_iter().map(Some).collect()
-    }
-}
-
-/// Waits for the Lease. What changes meanwhile need not be kept: whoever begins to act looks at everything.
-async fn standing_by(lease: &Lease, watches: &mut [Watches]) {
-    let forget = future::join_all(
-        watches
-            .iter_mut()
-            .map(|watch| (&mut watch.changes).for_each(|_| future::ready(()))),
-    );
-    tokio::select! {
-        () = lease.acquired() => {}
-        _ = forget => {}
     }
 }
 
@@ -211,15 +191,22 @@ fn context(options: &RunOptions, client: &Client, metrics: &Arc<Metrics>, watche
 }
 
 /// Reconciles the OllamaServices of one scope: all of them first, then those that something concerns.
-async fn control(mut watches: Watches, context: Arc<Context>, stop: CancellationToken) {
-    let stores = watches.stores.clone();
-    let changes = std::mem::replace(&mut watches.changes, futures::channel::mpsc::unbounded().1);
-    let queue = requests(&stores.services, changes).take_until(stop.cancelled_owned());
-    let reconcile = |service, context| {
-        CancelableJoinHandle::spawn(
-            TryFutureExt::into_future(reconcile(service, context)),
-            &Handle::current(),
-        )
+async fn control(watches: Watches, context: Arc<Context>, stop: CancellationToken) {
+    let Watches { stores, queue, .. } = &watches;
+    // What has changed before need not be kept in mind: all are looked at.
+    queue.clear();
+    for service in all(&stores.services) {
+        queue.add(service, Urgency::Later);
+    }
+    let reconcile = |service: Arc<Guarded>, context| {
+        let (key, queue) = (key_of(&service), queue.clone());
+        let work = async move {
+            queue.started(&key);
+            let outcome = reconcile(service, context).await;
+            queue.ended(&key);
+            outcome
+        };
+        CancelableJoinHandle::spawn(TryFutureExt::into_future(work), &Handle::current())
     };
     let config = controller::Config::default().concurrency(AT_A_TIME);
     let outcomes = applier(
@@ -227,39 +214,29 @@ async fn control(mut watches: Watches, context: Arc<Context>, stop: Cancellation
         pause,
         context.clone(),
         stores.services.clone(),
-        queue,
+        queue.clone().take_until(stop.cancelled_owned()),
         config,
     );
     outcomes
         .for_each(|outcome| {
-            settle(&context, outcome);
+            settle(&context, queue, outcome);
             future::ready(())
         })
         .await;
 }
 
-fn requests(
-    services: &kube::runtime::reflector::Store<Guarded>,
-    changes: UnboundedReceiver<ObjectRef<Guarded>>,
-) -> impl Stream<Item = Result<ReconcileRequest<Guarded>, std::convert::Infallible>> + use<> {
-    let all: Vec<_> = services
-        .state()
-        .iter()
-        .map(|service| ObjectRef::from_obj(&**service))
-        .collect();
-    stream::iter(all).chain(changes).map(|service| Ok(service.into()))
-}
-
 /// Failures have been told of when their pause was chosen; here one that is gone is forgotten.
 fn settle<Action>(
     context: &Context,
+    queue: &Queue,
     outcome: Result<Action, Error<ReconcileError, std::convert::Infallible>>,
 ) {
     match outcome {
         Err(Error::ObjectNotFound(gone)) => {
-            let namespace = gone.namespace.clone().unwrap_or_default();
-            context.readings.forget(&namespace, &gone.name);
-            context.memory.forget(&(namespace, gone.name.clone()));
+            let key = (gone.namespace.clone().unwrap_or_default(), gone.name.clone());
+            queue.gone(&key);
+            context.readings.forget(&key.0, &key.1);
+            context.memory.forget(&key);
         }
         Err(Error::RunnerError(error)) => tracing::error!(%error, "the controller ended"),
         Err(Error::ReconcilerFailed(..) | Error::QueueError(_)) | Ok(_) => {}

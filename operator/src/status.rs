@@ -6,6 +6,7 @@ mod credentials;
 mod exposure;
 mod gpu;
 mod models;
+mod patience;
 mod pods;
 mod scale;
 mod storage;
@@ -15,7 +16,6 @@ mod upgrade;
 mod verdict;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use k8s_openapi::api::apps::v1::DeploymentStatus;
 use k8s_openapi::api::core::v1::Pod;
@@ -29,6 +29,7 @@ use crate::replicas::Replica;
 use crate::rotation::{Progress, revision, versions_in_force};
 
 pub use conditions::{Changed, changed};
+pub use patience::patience;
 pub use verdict::{Truth, Verdict};
 
 use verdict::Verdicts;
@@ -54,7 +55,7 @@ pub struct Known<'a> {
     /// What the Deployment says of itself; none before it is there.
     pub deployment: Option<&'a DeploymentStatus>,
     /// Its Pods.
-    pub pods: &'a [Arc<Pod>],
+    pub pods: &'a [Pod],
     /// The children that there are.
     pub children: &'a Children,
     /// Kinds of the plan that this cluster doesn't have.

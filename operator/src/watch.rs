@@ -4,6 +4,9 @@
 //! Every replica of the operator watches, so that a new leader starts with warm stores.
 
 mod concerned;
+mod guarded;
+mod index;
+mod kept;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -11,12 +14,11 @@ use std::hash::Hash;
 use std::pin::pin;
 use std::sync::Arc;
 
-use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::{Pod, Secret};
-use kube::api::{Api, DynamicObject, PartialObjectMeta};
-use kube::core::{DeserializeGuard, NamespaceResourceScope};
-use kube::runtime::reflector::{ObjectRef, Store, store::Writer};
+use kube::api::{Api, PartialObjectMeta};
+use kube::core::NamespaceResourceScope;
+use kube::runtime::reflector::{Store, store::Writer};
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::runtime::{WatchStreamExt, reflector};
 use kube::{Client, Resource, ResourceExt};
@@ -24,11 +26,13 @@ use serde::de::DeserializeOwned;
 use tokio::task::JoinSet;
 
 use crate::cli::SecretsMode;
-use crate::crd::OllamaService;
-use crate::plan::{Kind, child_selector};
+use crate::memory::Key;
+use crate::plan::{Kind, child_selector, secret_names};
+use crate::queue::{Queue, Urgency};
 
-/// An OllamaService as it comes from the API server: one that can't be read doesn't stop the others.
-pub type Guarded = DeserializeGuard<OllamaService>;
+pub use guarded::Guarded;
+pub use index::Index;
+pub use kept::{AnyChild, Kept};
 
 /// What is known of one namespace, or of all of them.
 #[derive(Debug)]
@@ -36,9 +40,11 @@ pub struct Stores {
     /// The OllamaServices.
     pub services: Store<Guarded>,
     /// Their children.
-    pub children: BTreeMap<Kind, Store<DynamicObject>>,
+    pub children: BTreeMap<Kind, Store<Kept<AnyChild>>>,
     /// Their Pods, without the spec.
-    pub pods: Store<Pod>,
+    pub pods: Store<Kept<Pod>>,
+    /// The Pods of each OllamaService.
+    pub pods_of: Arc<Index>,
     /// The metadata of all Secrets, where the operator may touch Secrets.
     pub secrets: Option<Store<PartialObjectMeta<Secret>>>,
 }
@@ -49,32 +55,34 @@ pub struct Watches {
     /// What they know.
     pub stores: Arc<Stores>,
     /// OllamaServices that something concerns.
-    pub changes: UnboundedReceiver<ObjectRef<Guarded>>,
+    pub queue: Queue,
     tasks: JoinSet<()>,
 }
 
 impl Watches {
     /// Starts to watch one namespace, or all without one.
-    pub fn start(client: &Client, namespace: Option<&str>, secrets: SecretsMode) -> Self {
-        let (queue, changes) = unbounded();
+    pub fn start(client: &Client, namespace: Option<&str>, secrets: SecretsMode, queue: Queue) -> Self {
         let (services, writer) = reflector::store();
         let mut starting = Starting {
             client,
             namespace,
             services: services.clone(),
+            naming: Arc::default(),
             queue,
             tasks: JoinSet::new(),
         };
         starting.services(writer);
+        let (pods, pods_of) = starting.pods();
         let stores = Arc::new(Stores {
             services,
             children: Kind::ALL.map(|kind| (kind, starting.children(kind))).into(),
-            pods: starting.pods(),
+            pods,
+            pods_of,
             secrets: (secrets == SecretsMode::Read).then(|| starting.secrets()),
         });
         Self {
             stores,
-            changes,
+            queue: starting.queue,
             tasks: starting.tasks,
         }
     }
@@ -88,6 +96,7 @@ impl Watches {
             services,
             children,
             pods,
+            pods_of: _,
             secrets,
         } = &*self.stores;
         services.wait_until_ready().await?;
@@ -113,64 +122,93 @@ struct Starting<'a> {
     client: &'a Client,
     namespace: Option<&'a str>,
     services: Store<Guarded>,
-    queue: UnboundedSender<ObjectRef<Guarded>>,
+    /// The OllamaServices that name each Secret.
+    naming: Arc<Index>,
+    queue: Queue,
     tasks: JoinSet<()>,
+}
+
+/// A kind of objects to watch.
+struct Watched<K: Resource + Clone + 'static>
+where
+    K::DynamicType: Eq + Hash + Clone,
+{
+    api: Api<K>,
+    config: watcher::Config,
+    writer: Writer<K>,
+    strip: fn(&mut K),
+    failed: fn(&watcher::Error),
 }
 
 impl Starting<'_> {
     fn services(&mut self, writer: Writer<Guarded>) {
-        let api = self.api::<Guarded>();
-        self.follow(
-            api,
-            watcher::Config::default(),
+        let watched = Watched {
+            api: self.api::<Guarded>(),
+            config: watcher::Config::default(),
             writer,
-            strip,
-            complain,
-            |_, service| vec![ObjectRef::from_obj(service)],
-        );
+            strip: |_| {},
+            failed: complain,
+        };
+        let naming = self.naming.clone();
+        let note = move |event: &Event<Guarded>| {
+            naming.note(event, |service| service.0.iter().flat_map(secret_names).collect());
+        };
+        self.follow(watched, note, concerned::itself);
     }
 
-    fn children(&mut self, kind: Kind) -> Store<DynamicObject> {
-        let resource = kind.resource();
+    fn children(&mut self, kind: Kind) -> Store<Kept<AnyChild>> {
         let api = match self.namespace {
-            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
-            None => Api::all_with(self.client.clone(), &resource),
+            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &kind),
+            None => Api::all_with(self.client.clone(), &kind),
         };
-        let writer = Writer::new(resource);
+        let writer = Writer::new(kind);
         let store = writer.as_reader();
-        let complain = if kind.may_be_unserved() { note } else { complain };
-        self.follow(api, ours(), writer, strip, complain, concerned::by_owner);
+        let watched = Watched {
+            api,
+            config: ours(),
+            writer,
+            strip: |_| {},
+            failed: if kind.may_be_unserved() { note } else { complain },
+        };
+        self.follow(watched, |_| {}, concerned::by_service);
         store
     }
 
-    fn pods(&mut self) -> Store<Pod> {
+    fn pods(&mut self) -> (Store<Kept<Pod>>, Arc<Index>) {
         let (store, writer) = reflector::store();
-        let api = self.api::<Pod>();
-        let strip_pod = |pod: &mut Pod| {
-            strip(pod);
-            pod.spec = None;
+        let index = Arc::new(Index::default());
+        let watched = Watched {
+            api: self.api::<Kept<Pod>>(),
+            config: ours(),
+            writer,
+            strip: |_| {},
+            failed: complain,
         };
-        self.follow(api, ours(), writer, strip_pod, complain, concerned::by_label);
-        store
+        let pods_of = index.clone();
+        let note = move |event: &Event<Kept<Pod>>| {
+            pods_of.note(event, |pod| {
+                pod.service().map(str::to_owned).into_iter().collect()
+            });
+        };
+        self.follow(watched, note, concerned::by_service);
+        (store, index)
     }
 
     fn secrets(&mut self) -> Store<PartialObjectMeta<Secret>> {
         let (store, writer) = reflector::store();
-        let api = self.api::<PartialObjectMeta<Secret>>();
-        let strip_secret = |secret: &mut PartialObjectMeta<Secret>| {
-            strip(secret);
-            secret.metadata.annotations = None;
-            secret.metadata.labels = None;
-        };
-        // Helm's records are large in number and never credentials.
-        let others = watcher::Config::default().fields("type!=helm.sh/release.v1");
-        self.follow(
-            api,
-            others,
+        let watched = Watched {
+            api: self.api::<PartialObjectMeta<Secret>>(),
+            // Helm's records are large in number and never credentials.
+            config: watcher::Config::default().fields("type!=helm.sh/release.v1"),
             writer,
-            strip_secret,
-            complain,
-            concerned::by_reference,
+            strip: strip_all,
+            failed: complain,
+        };
+        let naming = self.naming.clone();
+        self.follow(
+            watched,
+            |_| {},
+            move |secret| concerned::by_reference(&naming, secret),
         );
         store
     }
@@ -182,29 +220,33 @@ impl Starting<'_> {
         }
     }
 
+    /// Keeps a store, has each event noted, and puts those into the queue whom it concerns.
     fn follow<K>(
         &mut self,
-        api: Api<K>,
-        config: watcher::Config,
-        writer: Writer<K>,
-        strip: impl FnMut(&mut K) + Send + 'static,
-        failed: fn(&watcher::Error),
-        concerned: impl Fn(&Store<Guarded>, &K) -> Vec<ObjectRef<Guarded>> + Send + 'static,
+        watched: Watched<K>,
+        note: impl Fn(&Event<K>) + Send + 'static,
+        concerned: impl Fn(&K) -> Vec<Key> + Send + 'static,
     ) where
         K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
         K::DynamicType: Eq + Hash + Clone + Send + Sync + Unpin,
     {
+        let Watched {
+            api,
+            config,
+            writer,
+            strip,
+            failed,
+        } = watched;
         let (services, queue) = (self.services.clone(), self.queue.clone());
         self.tasks.spawn(async move {
             let events = reflector(writer, watcher(api, config).default_backoff().modify(strip));
             let mut events = pin!(events.map_err(|error| failed(&error)));
             while let Some(event) = events.next().await {
-                for service in event
-                    .map(|event| touched(&services, &event, &concerned))
-                    .unwrap_or_default()
-                {
-                    // Nobody listens any more only when the process ends.
-                    let _ = queue.unbounded_send(service);
+                let Ok(event) = event else { continue };
+                note(&event);
+                let (touched, urgency) = touched(&services, &event, &concerned);
+                for service in touched {
+                    queue.add(service, urgency);
                 }
             }
         });
@@ -215,17 +257,28 @@ impl Starting<'_> {
 fn touched<K>(
     services: &Store<Guarded>,
     event: &Event<K>,
-    concerned: impl Fn(&Store<Guarded>, &K) -> Vec<ObjectRef<Guarded>>,
-) -> Vec<ObjectRef<Guarded>> {
-    match event {
-        Event::Apply(object) | Event::Delete(object) => concerned(services, object),
+    concerned: impl Fn(&K) -> Vec<Key>,
+) -> (Vec<Key>, Urgency) {
+    let touched = match event {
+        Event::Apply(object) | Event::Delete(object) => concerned(object),
         Event::Init | Event::InitApply(_) => Vec::new(),
-        Event::InitDone => services
-            .state()
-            .iter()
-            .map(|service| ObjectRef::from_obj(&**service))
-            .collect(),
-    }
+        Event::InitDone => all(services),
+    };
+    let urgency = if touched.len() > 1 {
+        Urgency::Later
+    } else {
+        Urgency::Soon
+    };
+    (touched, urgency)
+}
+
+/// All OllamaServices that are known.
+pub fn all(services: &Store<Guarded>) -> Vec<Key> {
+    services
+        .state()
+        .iter()
+        .flat_map(|service| concerned::itself(service))
+        .collect()
 }
 
 fn complain(error: &watcher::Error) {
@@ -241,7 +294,10 @@ fn ours() -> watcher::Config {
     watcher::Config::default().labels(&child_selector())
 }
 
-/// Leaves out what nobody here reads and what can be large.
-fn strip(object: &mut impl ResourceExt) {
-    object.meta_mut().managed_fields = None;
+/// Leaves the name, the version and the owner alone.
+fn strip_all(object: &mut impl ResourceExt) {
+    let metadata = object.meta_mut();
+    metadata.managed_fields = None;
+    metadata.annotations = None;
+    metadata.labels = None;
 }

@@ -3,9 +3,10 @@
 use corral_proxy::config::{JwtAlgorithm, paths};
 use corral_proxy::credentials::{CredentialKind, parse};
 use corral_proxy::digest::{DigestKey, Entries};
+use http::StatusCode;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
-use kube::api::Api;
+use kube::api::{Api, GetParams};
 use kube::runtime::reflector::ObjectRef;
 
 use super::remembered::Remembered;
@@ -109,7 +110,7 @@ async fn digest_key(place: Place<'_>) -> Result<Option<(String, DigestKey)>, kub
     {
         return Ok(Some(known));
     }
-    let Some(secret) = place.read(&name).await? else {
+    let Some(secret) = place.read_generated(&name).await? else {
         return Ok(None);
     };
     let data = secret
@@ -142,7 +143,12 @@ async fn secret(
         return Ok(SecretState::Found(known));
     }
     let digest = |entries: &Entries| key.map(|(_, key)| key.digest(entries));
-    let Some(secret) = place.read(&source.secret).await? else {
+    let read = if source.generated {
+        place.read_generated(&source.secret).await?
+    } else {
+        place.read(&source.secret).await?
+    };
+    let Some(secret) = read else {
         return Ok(SecretState::Missing {
             digest: digest(&Entries::new()),
         });
@@ -175,9 +181,28 @@ impl Place<'_> {
             .resource_version()
     }
 
+    /// A Secret as it is now, or at least as new as the watch knows it: that spares the API server the way to its database.
     pub(super) async fn read(&self, secret: &str) -> Result<Option<Secret>, kube::Error> {
-        Api::<Secret>::namespaced(self.client.clone(), self.namespace)
-            .get_opt(secret)
-            .await
+        let api = Api::<Secret>::namespaced(self.client.clone(), self.namespace);
+        let Some(version) = self.version_in_store(secret) else {
+            return api.get_opt(secret).await;
+        };
+        match api.get_with(secret, &GetParams::at(&version)).await {
+            Ok(secret) => Ok(Some(secret)),
+            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(None),
+            // Another API server than the watch's, and behind it.
+            Err(kube::Error::Api(status)) if status.code == StatusCode::GATEWAY_TIMEOUT.as_u16() => {
+                api.get_opt(secret).await
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The same of a Secret that the operator makes itself: until the watch has seen it, it isn't there.
+    async fn read_generated(&self, secret: &str) -> Result<Option<Secret>, kube::Error> {
+        match self.version_in_store(secret) {
+            Some(_) => self.read(secret).await,
+            None => Ok(None),
+        }
     }
 }

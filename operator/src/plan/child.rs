@@ -83,7 +83,7 @@ impl Kind {
     }
 
     /// Group, version and plural.
-    const fn path(self) -> (&'static str, &'static str, &'static str) {
+    pub(crate) const fn path(self) -> (&'static str, &'static str, &'static str) {
         match self {
             Self::ServiceAccount => ("", "v1", "serviceaccounts"),
             Self::ConfigMap => ("", "v1", "configmaps"),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
-use kube::{Resource, ResourceExt};
+use kube::Resource;
 
 use super::Prepared;
 use super::credentials::tls_secret;
@@ -60,9 +60,10 @@ pub fn child_selector() -> String {
     format!("{MANAGED_BY_LABEL}={MANAGER},{NAME_LABEL}={NAME}")
 }
 
-/// The OllamaService that an object says it belongs to.
-pub fn instance_of(object: &impl ResourceExt) -> Option<&str> {
-    object.labels().get(INSTANCE_LABEL).map(String::as_str)
+/// The OllamaService that an object's labels say it belongs to.
+pub fn instance_of(metadata: &ObjectMeta) -> Option<&str> {
+    let labels = metadata.labels.as_ref()?;
+    labels.get(INSTANCE_LABEL).map(String::as_str)
 }
 
 /// The OllamaService that owns an object: its name and uid.

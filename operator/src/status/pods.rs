@@ -54,7 +54,7 @@ fn why(known: &Known<'_>) -> Option<Verdict> {
         .iter()
         .filter(|pod| pod.metadata.deletion_timestamp.is_none());
     staying
-        .filter_map(|pod| pod_problem(pod))
+        .filter_map(pod_problem)
         .next()
         .or_else(|| replica_failure(known.deployment?))
 }

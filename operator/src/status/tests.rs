@@ -1,5 +1,7 @@
 //! Named cases: what is known, and what the conditions then say.
 
+use std::sync::Arc;
+
 use corral_proxy::config::Require;
 use corral_proxy::status::{
     CertificateStatus, ConfigurationStatus, Means, ModelState, ModelStatus, SourceStatus, Status,
@@ -135,7 +137,7 @@ impl Case {
         plan.configuration_digest = CONFIGURATION.to_owned();
         let secrets = vec![self.secret.clone(); plan.sources.len()];
         let pod = json!({"metadata": {"name": "x-1"}, "status": self.pod});
-        let pods = [Arc::new(serde_json::from_value::<Pod>(pod).unwrap())];
+        let pods = [serde_json::from_value::<Pod>(pod).unwrap()];
         let children = self.children();
         let deployment = DeploymentStatus {
             ready_replicas: Some(self.ready),

@@ -1,47 +1,32 @@
 //! From a changed object to the OllamaServices that it concerns.
 
-use k8s_openapi::api::core::v1::{Pod, Secret};
+use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
-use kube::api::{DynamicObject, PartialObjectMeta};
-use kube::runtime::reflector::{ObjectRef, Store};
+use kube::api::PartialObjectMeta;
 
-use super::Guarded;
-use crate::plan::{instance_of, secret_names, service_of};
+use super::{Guarded, Index, Kept};
+use crate::memory::Key;
 
-/// A child: its owner, or whom its labels name, since a claim that is to be kept has no owner.
-pub(super) fn by_owner(_: &Store<Guarded>, child: &DynamicObject) -> Vec<ObjectRef<Guarded>> {
-    let owner = service_of(&child.metadata).map(|(name, _)| name);
-    named(
-        owner.or_else(|| instance_of(child)),
-        child.metadata.namespace.as_deref(),
-    )
+/// An OllamaService concerns itself.
+pub(super) fn itself(service: &Guarded) -> Vec<Key> {
+    vec![(service.namespace().unwrap_or_default(), service.name_any())]
 }
 
-/// A Pod belongs to a ReplicaSet; its labels say to which OllamaService.
-pub(super) fn by_label(_: &Store<Guarded>, pod: &Pod) -> Vec<ObjectRef<Guarded>> {
-    named(instance_of(pod), pod.metadata.namespace.as_deref())
-}
-
-/// A Secret: every OllamaService in its namespace that names it, or for which it was made.
-pub(super) fn by_reference(
-    services: &Store<Guarded>,
-    secret: &PartialObjectMeta<Secret>,
-) -> Vec<ObjectRef<Guarded>> {
-    let name = secret.name_any();
-    let concerned = services.state_filter(|service| {
-        let Ok(service) = &service.0 else { return false };
-        service.metadata.namespace == secret.metadata.namespace
-            && secret_names(service).any(|one| one == name)
-    });
-    concerned
-        .iter()
-        .map(|service| ObjectRef::from_obj(&**service))
+/// A child or a Pod: the one that it belongs to.
+pub(super) fn by_service<T>(kept: &Kept<T>) -> Vec<Key>
+where
+    Kept<T>: ResourceExt,
+{
+    let service = kept.service().map(str::to_owned);
+    service
+        .map(|service| (kept.namespace().unwrap_or_default(), service))
+        .into_iter()
         .collect()
 }
 
-fn named(name: Option<&str>, namespace: Option<&str>) -> Vec<ObjectRef<Guarded>> {
-    let (Some(name), Some(namespace)) = (name, namespace) else {
-        return Vec::new();
-    };
-    vec![ObjectRef::new(name).within(namespace)]
+/// A Secret: every OllamaService in its namespace that names it, or for which it was made.
+pub(super) fn by_reference(naming: &Index, secret: &PartialObjectMeta<Secret>) -> Vec<Key> {
+    let namespace = secret.namespace().unwrap_or_default();
+    let naming = naming.naming(&namespace, &secret.name_any()).into_iter();
+    naming.map(|service| (namespace.clone(), service)).collect()
 }

@@ -1,0 +1,106 @@
+//! How long a status may be kept back, so that a service that starts is not written at every step of its way.
+
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+use crate::crd::{OllamaServiceStatus, SecretStatus};
+
+/// Where a condition or a model says something else.
+const CONDITIONS: Duration = Duration::from_secs(1);
+/// Where only messages and numbers do.
+const NUMBERS: Duration = Duration::from_secs(5);
+
+/// How long the new status of one that isn't ready, and wasn't, may be kept back from the moment at which there was one.
+/// What makes it ready, or no longer so, that other credentials are in force, or what a person should know, is never kept back.
+pub fn patience(before: &OllamaServiceStatus, after: &OllamaServiceStatus) -> Duration {
+    let is = |status: &OllamaServiceStatus, type_: &str| {
+        let condition = of_type(&status.conditions, type_);
+        condition.is_some_and(|condition| condition.status == "True")
+    };
+    let first = before.conditions.is_empty();
+    let another_spec = !first && before.observed_generation != after.observed_generation;
+    let alarm = is(before, "Degraded") || is(after, "Degraded");
+    let rotated = !versions(before).is_empty() && versions(before) != versions(after);
+    if is(before, "Ready") || is(after, "Ready") || another_spec || alarm || rotated {
+        Duration::ZERO
+    } else if first || before.models != after.models || !say_the_same(&before.conditions, &after.conditions) {
+        CONDITIONS
+    } else {
+        NUMBERS
+    }
+}
+
+fn versions(status: &OllamaServiceStatus) -> &[SecretStatus] {
+    let credentials = status.credentials.as_ref();
+    credentials.map_or(&[], |credentials| &credentials.secrets)
+}
+
+fn say_the_same(before: &[Condition], after: &[Condition]) -> bool {
+    before.len() == after.len()
+        && after.iter().all(|after| {
+            let before = of_type(before, &after.type_);
+            before.is_some_and(|before| before.status == after.status && before.reason == after.reason)
+        })
+}
+
+fn of_type<'a>(conditions: &'a [Condition], type_: &str) -> Option<&'a Condition> {
+    conditions.iter().find(|condition| condition.type_ == type_)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn status(ready: &str, available: &str, degraded: &str, more: &Value) -> OllamaServiceStatus {
+        let condition = |type_: &str, status: &str| {
+            json!({"type": type_, "status": status, "reason": "R", "message": "",
+                "lastTransitionTime": "2026-01-01T00:00:00Z"})
+        };
+        let mut all = json!({"observedGeneration": 1, "conditions": [condition("Ready", ready),
+            condition("Available", available), condition("Degraded", degraded)]});
+        for (field, value) in more.as_object().unwrap() {
+            all[field] = value.clone();
+        }
+        serde_json::from_value(all).unwrap()
+    }
+
+    #[test]
+    fn what_matters_is_said_at_once() {
+        const AT_ONCE: Duration = Duration::ZERO;
+        let not_ready = |more: Value| status("False", "False", "False", &more);
+        let with_version = |version: &str| {
+            let secrets = json!([{"name": "keys", "resourceVersion": version}]);
+            not_ready(json!({"credentials": {"clients": 1, "syncedReplicas": 1, "secrets": secrets}}))
+        };
+        let unsaid = OllamaServiceStatus::default();
+        let starting = not_ready(json!({}));
+        let ready = status("True", "True", "False", &json!({}));
+        let scaled = status("True", "True", "False", &json!({"replicas": 2}));
+        let wrong = status("False", "False", "True", &json!({}));
+        let available = status("False", "True", "False", &json!({}));
+        let pulling = not_ready(json!({"models": [{"name": "m", "state": "Pulling"}]}));
+        let numbered = not_ready(json!({"replicas": 1}));
+        let edited = not_ready(json!({"observedGeneration": 2}));
+        let cases = [
+            ("the first", &unsaid, &starting, CONDITIONS),
+            ("the first, an alarm", &unsaid, &wrong, AT_ONCE),
+            ("ready", &starting, &ready, AT_ONCE),
+            ("no longer ready", &ready, &starting, AT_ONCE),
+            ("still ready", &ready, &scaled, AT_ONCE),
+            ("an alarm", &starting, &wrong, AT_ONCE),
+            ("no alarm any more", &wrong, &starting, AT_ONCE),
+            ("a condition", &starting, &available, CONDITIONS),
+            ("a model", &starting, &pulling, CONDITIONS),
+            ("credentials in force", &starting, &with_version("1"), NUMBERS),
+            ("others in force", &with_version("1"), &with_version("2"), AT_ONCE),
+            ("a number", &starting, &numbered, NUMBERS),
+            ("another spec", &starting, &edited, AT_ONCE),
+        ];
+        for (what, before, after, expected) in cases {
+            assert_eq!(patience(before, after), expected, "{what}");
+        }
+    }
+}
