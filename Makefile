@@ -1,9 +1,10 @@
 # `make` alone lists what there is.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fmt deny bench bench-proxy bench-timing fuzz soak e2e clean
+.PHONY: help run test lint fmt deny bench bench-proxy bench-operator bench-timing fuzz soak e2e clean
 
 MINUTES ?= 30
+COUNTS ?= 100 1000 5000
 LAB := cargo run --quiet --package corral-tests --bin corral-lab --
 
 help: ## List what there is
@@ -25,11 +26,14 @@ fmt: ## Format the code
 deny: ## Check licences, known vulnerabilities and origins of the dependencies
 	@tests/deny.sh
 
-bench: bench-proxy ## Measure everything and write docs/benchmarks.md
+bench: bench-proxy bench-operator ## Measure everything and write docs/benchmarks.md and docs/benchmarks-operator.md
 
 bench-proxy: ## Measure the proxy against nginx, HAProxy, Caddy and a bare forwarder (about 10 min)
 	@$(LAB) benchmark-tools
 	cargo bench --profile image --package corral-proxy --bench against-others
+
+bench-operator: ## Measure the operator with thousands of services, beside ollama-operator (about 30 min; COUNTS="100 1000")
+	cargo bench --package corral-tests --bench operator -- --counts $(COUNTS)
 
 bench-timing: ## Measure whether the time of checking a key tells anything of the keys (about 2 min)
 	cargo bench --package corral-proxy --bench timing

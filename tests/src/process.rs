@@ -100,6 +100,11 @@ impl Process {
         &self.log
     }
 
+    /// The process that holds the server, its first child.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Is it still running?
     ///
     /// # Errors

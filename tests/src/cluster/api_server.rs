@@ -66,6 +66,8 @@ impl ApiServer {
         let arguments = [
             format!("--data-dir={}", data.display()),
             "--unsafe-no-fsync".to_owned(),
+            // Enough for the history of thousands of objects; the default is 2 GiB.
+            "--quota-backend-bytes=8589934592".to_owned(),
             format!("--listen-client-urls={client}"),
             format!("--advertise-client-urls={client}"),
             format!("--listen-peer-urls={peer}"),

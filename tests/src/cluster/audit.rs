@@ -25,13 +25,15 @@ pub struct AuditLog {
 #[derive(Clone, Copy, Debug)]
 pub struct Mark(u64);
 
-/// A request that asked for a change, whether it was granted or not.
+/// A request, whether it was granted or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Write {
+pub struct Request {
     /// Who asked, such as `system:serviceaccount:NAMESPACE:NAME`.
     pub user: String,
-    /// `create`, `update`, `patch`, `delete` or `deletecollection`.
+    /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete` or `deletecollection`.
     pub verb: String,
+    /// The resource's group; empty for the core.
+    pub group: String,
     /// The resource, with the subresource if there is one: `pods`, `ollamaservices/status`.
     pub resource: String,
     /// The namespace; empty for what has none.
@@ -60,6 +62,8 @@ struct User {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Object {
+    #[serde(rename = "apiGroup")]
+    group: String,
     resource: String,
     subresource: String,
     namespace: String,
@@ -105,24 +109,41 @@ impl AuditLog {
     ///
     /// # Errors
     /// When the log can't be read or understood.
-    pub fn writes_since(&self, mark: Mark) -> Result<Vec<Write>> {
+    pub fn writes_since(&self, mark: Mark) -> Result<Vec<Request>> {
+        let mut writes = self.since(mark, "")?;
+        writes.retain(|request| !matches!(request.verb.as_str(), "get" | "list" | "watch"));
+        Ok(writes)
+    }
+
+    /// Every request since then by that user; a watch is there when it has ended.
+    ///
+    /// # Errors
+    /// When the log can't be read or understood.
+    pub fn requests_since(&self, mark: Mark, user: &str) -> Result<Vec<Request>> {
+        let mut requests = self.since(mark, user)?;
+        requests.retain(|request| request.user == user);
+        Ok(requests)
+    }
+
+    /// The requests in whose lines that stands.
+    fn since(&self, mark: Mark, containing: &str) -> Result<Vec<Request>> {
         let mut file = File::open(&self.path)?;
         file.seek(SeekFrom::Start(mark.0))?;
         let mut text = String::new();
         file.read_to_string(&mut text)?;
         let complete = &text[..text.rfind('\n').map_or(0, |end| end + 1)];
-        let mut writes = Vec::new();
-        for line in complete.lines() {
-            let event: Event = serde_json::from_str(line).with_context(|| format!("audit line {line}"))?;
-            if !matches!(event.verb.as_str(), "get" | "list" | "watch") {
-                writes.push(event.into());
-            }
-        }
-        Ok(writes)
+        let lines = complete.lines().filter(|line| line.contains(containing));
+        lines
+            .map(|line| {
+                let event: Event =
+                    serde_json::from_str(line).with_context(|| format!("audit line {line}"))?;
+                Ok(event.into())
+            })
+            .collect()
     }
 }
 
-impl From<Event> for Write {
+impl From<Event> for Request {
     fn from(event: Event) -> Self {
         let Event {
             verb,
@@ -137,6 +158,7 @@ impl From<Event> for Write {
         Self {
             user: user.username,
             verb,
+            group: object.group,
             resource,
             namespace: object.namespace,
             name: object.name,

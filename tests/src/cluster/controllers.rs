@@ -6,10 +6,13 @@ use super::api_server::ApiServer;
 use crate::process::Launcher;
 use crate::tools::Tool;
 
-/// Starts kube-controller-manager and kube-scheduler; both wait for the API server by themselves.
-pub(super) fn start(server: &mut ApiServer, launcher: &Launcher) -> Result<()> {
+/// How often a second both may ask the API server. Their defaults are for clusters where they would crowd out others.
+const UNTHROTTLED: [&str; 2] = ["--kube-api-qps=5000", "--kube-api-burst=5000"];
+
+/// Starts kube-controller-manager, with further flags, and kube-scheduler; both wait for the API server by themselves.
+pub(super) fn start(server: &mut ApiServer, launcher: &Launcher, extra: &[&str]) -> Result<()> {
     let manager = server.component("controller-manager", "system:kube-controller-manager", None)?;
-    let arguments = [
+    let mut arguments = vec![
         format!("--kubeconfig={}", manager.display()),
         format!(
             "--service-account-private-key-file={}",
@@ -21,17 +24,24 @@ pub(super) fn start(server: &mut ApiServer, launcher: &Launcher) -> Result<()> {
         // Not served: nobody asks, and the port would have to be a free one.
         "--secure-port=0".to_owned(),
     ];
+    arguments.extend(
+        UNTHROTTLED
+            .iter()
+            .chain(extra)
+            .map(|&argument| argument.to_owned()),
+    );
     let program = Tool::KubeControllerManager.path()?;
     server
         .processes
         .push(launcher.start("kube-controller-manager", &program, arguments, &[])?);
 
     let scheduler = server.component("scheduler", "system:kube-scheduler", None)?;
-    let arguments = [
+    let mut arguments = vec![
         format!("--kubeconfig={}", scheduler.display()),
         "--leader-elect=false".to_owned(),
         "--secure-port=0".to_owned(),
     ];
+    arguments.extend(UNTHROTTLED.map(str::to_owned));
     server
         .processes
         .push(launcher.start("kube-scheduler", &Tool::KubeScheduler.path()?, arguments, &[])?);

@@ -17,7 +17,7 @@ mod simulated;
 
 pub use crate::workspace::{Running, running, sweep};
 pub use access::Access;
-pub use audit::{AuditLog, Mark, Write};
+pub use audit::{AuditLog, Mark, Request};
 pub use control_plane::ControlPlane;
 pub use kubectl::Kubectl;
 pub use node::Node;

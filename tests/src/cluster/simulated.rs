@@ -2,6 +2,7 @@
 //! that they are Ready. Any user can run it.
 
 use std::ops::Deref;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -15,6 +16,10 @@ use super::control_plane::ControlPlane;
 use super::controllers;
 use crate::process::wait_until;
 use crate::tools::{self, Tool};
+
+/// Nothing answers at these Pods' addresses, and endpoints refuse those of the loopback network.
+const WITHOUT_ENDPOINTS: &[&str] =
+    &["--controllers=*,-endpoints-controller,-endpointslice-controller,-endpointslice-mirroring-controller"];
 
 /// A running cluster of that level; ends when dropped, or when its owner dies.
 pub struct Simulated {
@@ -36,13 +41,35 @@ impl Simulated {
     /// # Errors
     /// When a build fails or a server doesn't start.
     pub async fn start() -> Result<Self> {
+        Self::start_on("10.0.0.1/24").await
+    }
+
+    /// The same with Pods that have addresses of that network. On the loopback network somebody can answer for them.
+    ///
+    /// # Errors
+    /// When a build fails or a server doesn't start.
+    pub async fn start_on(pod_network: &str) -> Result<Self> {
         tokio::task::spawn_blocking(|| tools::ensure(Self::TOOLS)).await??;
         let mut control_plane = ControlPlane::start_with(&[]).await?;
-        controllers::start(&mut control_plane.server, &control_plane.launcher)?;
-        start_kwok(&mut control_plane)?;
+        controllers::start(
+            &mut control_plane.server,
+            &control_plane.launcher,
+            WITHOUT_ENDPOINTS,
+        )?;
+        start_kwok(&mut control_plane, pod_network)?;
         let mut cluster = Self { control_plane };
         cluster.add_node().await?;
         Ok(cluster)
+    }
+
+    /// Writes the kubeconfig of a user of that name with every right, and answers with its path: the audit log tells users apart.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub fn user(&self, name: &str) -> Result<PathBuf> {
+        self.control_plane
+            .server
+            .component(name, name, Some("system:masters"))
     }
 
     async fn add_node(&mut self) -> Result<()> {
@@ -69,13 +96,14 @@ impl Simulated {
     }
 }
 
-fn start_kwok(control_plane: &mut ControlPlane) -> Result<()> {
+fn start_kwok(control_plane: &mut ControlPlane, pod_network: &str) -> Result<()> {
     let kubeconfig = control_plane.kubeconfig().display().to_string();
     let arguments = [
         format!("--kubeconfig={kubeconfig}"),
         "--manage-all-nodes=true".to_owned(),
         // Without it the node's lease is never renewed, and its Pods are evicted.
         "--node-lease-duration-seconds=40".to_owned(),
+        format!("--cidr={pod_network}"),
     ];
     let process = control_plane
         .launcher

@@ -2,13 +2,11 @@
 
 use std::convert::Infallible;
 use std::net::Ipv4Addr;
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use corral_proxy::config::{ADMIN_PORT, Require, paths};
-use corral_proxy::credentials::CredentialKind;
+use corral_proxy::config::{ADMIN_PORT, paths};
 use corral_proxy::digest::{DigestKey, Entries};
-use corral_proxy::status::{ConfigurationStatus, ModelStatus, SourceStatus, Status};
+use corral_proxy::status::{ModelStatus, SourceStatus, Status};
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::server::conn::http1;
@@ -19,11 +17,11 @@ use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 use kube::ResourceExt;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
-use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::lab::{Lab, eventually};
+use crate::mounted;
 
 pub(crate) struct Replica<'a> {
     lab: &'a Lab,
@@ -43,7 +41,7 @@ impl<'a> Replica<'a> {
     /// Starts a Pod of a service that has mounted what there is now.
     pub(crate) async fn start(lab: &'a Lab, service: &str, number: u8) -> Self {
         let (listener, address) = listen(number).await;
-        let says = Arc::new(Mutex::new(nothing_yet()));
+        let says = Arc::new(Mutex::new(mounted::nothing_yet()));
         let replica = Self {
             lab,
             service: service.to_owned(),
@@ -67,44 +65,17 @@ impl<'a> Replica<'a> {
             .data
             .unwrap();
         let text = config[paths::CONFIG_FILE].clone();
-        let parsed: corral_proxy::config::Config = serde_yaml::from_str(&text).unwrap();
         let key = self.entries(&format!("{}-digest-key", self.service)).await;
         let key = DigestKey::new(&key[paths::DIGEST_KEY_FILE]).unwrap();
         let deployment = self.lab.api::<Deployment>().get(&self.service).await.unwrap();
         let pod = deployment.spec.unwrap().template.spec.unwrap();
-        let volumes = pod.volumes.unwrap();
-        let mounts = pod
-            .containers
-            .into_iter()
-            .find_map(|container| container.volume_mounts);
-        let mounts = mounts.unwrap();
-        let sources = parsed.credentials.sources().into_iter();
-        let sources = sources.map(|(kind, source)| (kind, None, source.path));
-        let issuers = parsed.credentials.jwt.into_iter();
-        let issuers = issuers.filter_map(|issuer| {
-            let source = issuer.keys.or(issuer.ca)?;
-            Some((CredentialKind::TokenKeys, Some(issuer.issuer), source.path))
-        });
         let mut credentials = Vec::new();
-        for (kind, issuer, path) in sources.chain(issuers) {
-            let mount = mounts
-                .iter()
-                .find(|one| path == Path::new(&one.mount_path))
-                .unwrap();
-            let volume = volumes.iter().find(|one| one.name == mount.name).unwrap();
-            let secret = volume.secret.as_ref().unwrap().secret_name.clone().unwrap();
-            let digest = key.digest(&self.entries(&secret).await);
-            credentials.push(SourceStatus {
-                means: kind.means(),
-                issuer,
-                digest: Some(digest),
-                clients: 1,
-                loaded_at: jiff::Timestamp::now(),
-                error: None,
-            });
+        for (source, secret) in mounted::sources(&text, &pod).unwrap() {
+            let digest = Some(key.digest(&self.entries(&secret).await));
+            credentials.push(SourceStatus { digest, ..source });
         }
         let mut says = self.says.lock().unwrap();
-        says.configuration.digest = Some(hex::encode(Sha256::digest(text.as_bytes())));
+        says.configuration.digest = Some(mounted::configuration_digest(&text));
         says.credentials = credentials;
     }
 
@@ -165,28 +136,6 @@ pub(crate) async fn listen(number: u8) -> (TcpListener, Ipv4Addr) {
         }
     }
     panic!("no address of the loopback network is free");
-}
-
-fn nothing_yet() -> Status {
-    Status {
-        version: "test".to_owned(),
-        ready: true,
-        draining: false,
-        require: Require::Any,
-        configuration: ConfigurationStatus {
-            digest: None,
-            loaded_at: jiff::Timestamp::now(),
-            error: None,
-        },
-        certificate: None,
-        credentials: Vec::new(),
-        issuers: Vec::new(),
-        kubernetes: None,
-        clients: Vec::new(),
-        limits: vec![],
-        models: Vec::new(),
-        loaded: Vec::new(),
-    }
 }
 
 async fn serve(listener: TcpListener, says: Arc<Mutex<Status>>) {

@@ -125,7 +125,7 @@ impl Node {
     }
 
     fn start_components(&mut self) -> Result<()> {
-        controllers::start(&mut self.server, &self.launcher)?;
+        controllers::start(&mut self.server, &self.launcher, &[])?;
         self.start_containerd()?;
         self.start_kubelet()?;
         self.start_kube_proxy()?;
