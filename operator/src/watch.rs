@@ -13,13 +13,15 @@ use std::fmt::Debug;
 use std::hash::Hash;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::api::{Api, PartialObjectMeta};
 use kube::core::NamespaceResourceScope;
 use kube::runtime::reflector::{Store, store::Writer};
-use kube::runtime::watcher::{self, Event, watcher};
+use kube::runtime::utils::Backoff;
+use kube::runtime::watcher::{self, DefaultBackoff, Event, watcher};
 use kube::runtime::{WatchStreamExt, reflector};
 use kube::{Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
@@ -138,6 +140,51 @@ where
     writer: Writer<K>,
     strip: fn(&mut K),
     failed: fn(&watcher::Error),
+    backoff: Pauses,
+}
+
+/// Pauses after failures.
+enum Pauses {
+    /// As is usual.
+    Usual(Box<DefaultBackoff>),
+    /// Of a kind that the cluster may be without: the next is so long, and never short again. Every try begins with an event,
+    /// which the usual one takes for a success.
+    Rare(Duration),
+}
+
+impl Pauses {
+    const LONGEST: Duration = Duration::from_secs(30);
+
+    fn usual() -> Self {
+        Self::Usual(Box::default())
+    }
+
+    fn rare() -> Self {
+        Self::Rare(Duration::from_millis(500))
+    }
+}
+
+impl Iterator for Pauses {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        match self {
+            Self::Usual(backoff) => backoff.next(),
+            Self::Rare(pause) => {
+                let now = *pause;
+                *pause = pause.saturating_mul(2).min(Self::LONGEST);
+                Some(now)
+            }
+        }
+    }
+}
+
+impl Backoff for Pauses {
+    fn reset(&mut self) {
+        if let Self::Usual(backoff) = self {
+            backoff.reset();
+        }
+    }
 }
 
 impl Starting<'_> {
@@ -148,6 +195,7 @@ impl Starting<'_> {
             writer,
             strip: |_| {},
             failed: complain,
+            backoff: Pauses::usual(),
         };
         let naming = self.naming.clone();
         let note = move |event: &Event<Guarded>| {
@@ -169,6 +217,11 @@ impl Starting<'_> {
             writer,
             strip: |_| {},
             failed: if kind.may_be_unserved() { note } else { complain },
+            backoff: if kind.may_be_unserved() {
+                Pauses::rare()
+            } else {
+                Pauses::usual()
+            },
         };
         self.follow(watched, |_| {}, concerned::by_service);
         store
@@ -183,6 +236,7 @@ impl Starting<'_> {
             writer,
             strip: |_| {},
             failed: complain,
+            backoff: Pauses::usual(),
         };
         let pods_of = index.clone();
         let note = move |event: &Event<Kept<Pod>>| {
@@ -203,6 +257,7 @@ impl Starting<'_> {
             writer,
             strip: strip_all,
             failed: complain,
+            backoff: Pauses::usual(),
         };
         let naming = self.naming.clone();
         self.follow(
@@ -236,10 +291,11 @@ impl Starting<'_> {
             writer,
             strip,
             failed,
+            backoff,
         } = watched;
         let (services, queue) = (self.services.clone(), self.queue.clone());
         self.tasks.spawn(async move {
-            let events = reflector(writer, watcher(api, config).default_backoff().modify(strip));
+            let events = reflector(writer, watcher(api, config).backoff(backoff).modify(strip));
             let mut events = pin!(events.map_err(|error| failed(&error)));
             while let Some(event) = events.next().await {
                 let Ok(event) = event else { continue };

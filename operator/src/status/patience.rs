@@ -6,6 +6,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use crate::crd::{OllamaServiceStatus, SecretStatus};
 
+/// Where nothing has been said yet: what was just made is looked at first.
+const FIRST: Duration = Duration::from_secs(3);
 /// Where a condition or a model says something else.
 const CONDITIONS: Duration = Duration::from_secs(1);
 /// Where only messages and numbers do.
@@ -24,7 +26,9 @@ pub fn patience(before: &OllamaServiceStatus, after: &OllamaServiceStatus) -> Du
     let rotated = !versions(before).is_empty() && versions(before) != versions(after);
     if is(before, "Ready") || is(after, "Ready") || another_spec || alarm || rotated {
         Duration::ZERO
-    } else if first || before.models != after.models || !say_the_same(&before.conditions, &after.conditions) {
+    } else if first {
+        FIRST
+    } else if before.models != after.models || !say_the_same(&before.conditions, &after.conditions) {
         CONDITIONS
     } else {
         NUMBERS
@@ -40,7 +44,7 @@ fn say_the_same(before: &[Condition], after: &[Condition]) -> bool {
     before.len() == after.len()
         && after.iter().all(|after| {
             let before = of_type(before, &after.type_);
-            before.is_some_and(|before| before.status == after.status && before.reason == after.reason)
+            before.is_some_and(|before| before.status == after.status)
         })
 }
 
@@ -85,7 +89,7 @@ mod tests {
         let numbered = not_ready(json!({"replicas": 1}));
         let edited = not_ready(json!({"observedGeneration": 2}));
         let cases = [
-            ("the first", &unsaid, &starting, CONDITIONS),
+            ("the first", &unsaid, &starting, FIRST),
             ("the first, an alarm", &unsaid, &wrong, AT_ONCE),
             ("ready", &starting, &ready, AT_ONCE),
             ("no longer ready", &ready, &starting, AT_ONCE),
