@@ -1,7 +1,7 @@
 # `make` alone lists what there is.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fmt deny bench bench-proxy bench-operator bench-timing fuzz soak e2e clean
+.PHONY: help run test lint fmt deny bench bench-proxy bench-operator bench-timing fuzz soak campaign e2e clean
 
 MINUTES ?= 30
 COUNTS ?= 100 1000 5000
@@ -43,6 +43,9 @@ fuzz: ## Fuzz the parsers, each for a minute (SECONDS_EACH=60, TARGETS="body mod
 
 soak: ## Run everything against the proxy at once, for MINUTES=30 (CORRAL_SOAK_SEED: as it was that time)
 	CORRAL_SOAK_SECONDS=$$(($(MINUTES) * 60)) cargo test --package corral-proxy --test soak --locked -- --nocapture
+
+campaign: ## Run the operator under faults, all of it (docs/campaign.md; about 30 min; ARGUMENTS="--case scale": a part)
+	cargo test --package corral-tests --test campaign --locked -- --whole $(ARGUMENTS)
 
 e2e: ## Run the end-to-end tests on a node with a real model (CASES=word: those with it in their names)
 	cargo test --package corral-tests --test e2e --locked -- $(CASES)

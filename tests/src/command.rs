@@ -2,10 +2,11 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
+use serde_json::Value;
 
 /// Runs the command with its output in a file.
 ///
@@ -48,6 +49,25 @@ pub fn output(command: &mut Command) -> Result<String> {
         );
     }
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// Compiles a package of this workspace and answers with its binary.
+///
+/// # Errors
+/// When it can't be compiled, or has no binary.
+pub fn build(package: &str) -> Result<PathBuf> {
+    let mut cargo = Command::new(env!("CARGO"));
+    let options = ["--locked", "--message-format=json-render-diagnostics"];
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    cargo.args(["build", "--package", package, "--manifest-path", manifest]);
+    let messages = output(cargo.args(options))?;
+    let mut executables = messages.lines().rev().filter_map(|line| {
+        let message: Value = serde_json::from_str(line).ok()?;
+        message["executable"].as_str().map(PathBuf::from)
+    });
+    executables
+        .next()
+        .with_context(|| format!("{package} has no binary"))
 }
 
 /// The last lines of a file; nothing when it can't be read.

@@ -7,6 +7,7 @@ pub mod cache;
 pub mod cluster;
 pub mod command;
 pub mod demo;
+pub mod fault_proxy;
 pub mod forward;
 pub mod http_client;
 pub mod image;

@@ -123,7 +123,7 @@ fn name(common: &str, organisation: Option<&str>) -> DistinguishedName {
     name
 }
 
-fn write_private(path: &Path, content: &str) -> Result<()> {
+pub(crate) fn write_private(path: &Path, content: &str) -> Result<()> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
     let mut options = fs::File::options();

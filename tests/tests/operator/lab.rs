@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use corral_operator::crd::{self, OllamaService, OllamaServiceStatus};
 use corral_tests::cluster::ControlPlane;
-use corral_tests::command;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -227,24 +226,9 @@ pub(crate) async fn start(kubeconfig: &Path, arguments: &[&str]) -> Child {
 
 /// The binary of one of our packages, as it is now.
 pub(crate) async fn program(package: &'static str) -> PathBuf {
-    tokio::task::spawn_blocking(|| compile(package)).await.unwrap()
-}
-
-fn compile(package: &str) -> PathBuf {
-    let mut cargo = std::process::Command::new(env!("CARGO"));
-    cargo.args([
-        "build",
-        "--locked",
-        "-p",
-        package,
-        "--message-format=json-render-diagnostics",
-    ]);
-    let messages = command::output(&mut cargo).unwrap();
-    let mut executables = messages.lines().rev().filter_map(|line| {
-        let message: Value = serde_json::from_str(line).ok()?;
-        message["executable"].as_str().map(PathBuf::from)
-    });
-    executables.next().unwrap()
+    tokio::task::spawn_blocking(|| corral_tests::command::build(package).unwrap())
+        .await
+        .unwrap()
 }
 
 async fn install_definition(client: &Client) {

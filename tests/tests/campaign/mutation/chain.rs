@@ -1,0 +1,244 @@
+//! Steps one after the other, on one OllamaService with an operator.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::Result;
+use kube::api::{Api, ApiResource, DynamicObject, PostParams};
+use serde_json::Value;
+
+use super::schema::get;
+use super::shows;
+use super::steps::Step;
+use crate::crash::Run;
+use crate::ground::Ground;
+use crate::masks::{Counters, differences, masked};
+use crate::oracles::{
+    self, FIELD_SHOWS, Finding, GOES_BACK, ILLEGAL_UNTOUCHED, OBSERVED_AND_QUIET, PATH_INDEPENDENT, findings,
+};
+use crate::trial::{Outcome, SERVICE, Trial};
+
+/// Steps from a scene.
+#[derive(Clone, Debug)]
+pub(crate) struct Chain {
+    pub(crate) name: String,
+    pub(crate) scene: Value,
+    pub(crate) schema: Value,
+    pub(crate) steps: Vec<Step>,
+    /// After which steps to go back.
+    pub(crate) back: Vec<bool>,
+}
+
+/// Objects by kind and name, masked.
+type Objects = BTreeMap<String, Value>;
+
+/// A chain under way.
+struct Walk<'a, 'b> {
+    trial: &'a Trial<'b>,
+    spec: Value,
+    objects: Objects,
+    findings: Vec<Finding>,
+}
+
+impl Chain {
+    /// The chain as far as it has to do with those words; none where it has nothing.
+    pub(crate) fn about(mut self, words: &str) -> Option<Self> {
+        if !self.name.contains(words) {
+            self.steps.retain(|step| step.name.contains(words));
+        }
+        (!self.steps.is_empty()).then_some(self)
+    }
+
+    /// Takes the steps, and then goes the straight way to where they have led.
+    pub(crate) async fn judged(&self, ground: &Ground, quiet: Duration) -> Result<Run> {
+        let mut trial = Trial::new(ground, quiet).await?;
+        trial.start(&[])?;
+        trial.create(&self.scene).await?;
+        let mut walk = Walk {
+            trial: &trial,
+            spec: self.scene.clone(),
+            objects: Objects::new(),
+            findings: Vec::new(),
+        };
+        walk.settle("the scene").await?;
+        walk.objects = walk.look().await?;
+        for (step, back) in self.steps.iter().zip(&self.back) {
+            walk.step(step, &self.schema, *back).await?;
+        }
+        let Walk {
+            spec,
+            objects,
+            mut findings,
+            ..
+        } = walk;
+        findings.extend(straight(ground, quiet, &spec, &objects).await?);
+        let evidence = trial.evidence(0).await?;
+        findings.extend(oracles::judge(&evidence, &[422]));
+        trial.end().await?;
+        Ok(Run {
+            evidence,
+            reached: true,
+            findings,
+        })
+    }
+}
+
+impl Walk<'_, '_> {
+    async fn settle(&mut self, what: &str) -> Result<()> {
+        if let Err(error) = self.trial.settle(Outcome::Observed).await {
+            self.found(OBSERVED_AND_QUIET, vec![format!("{what}: {error:#}")]);
+        }
+        Ok(())
+    }
+
+    fn found(&mut self, oracle: &'static str, wrong: Vec<String>) {
+        self.findings.extend(findings(oracle, wrong));
+    }
+
+    async fn look(&self) -> Result<Objects> {
+        let objects = self.trial.objects().await?;
+        Ok(masked(&objects, &self.trial.namespace, Counters::Masked))
+    }
+
+    async fn step(&mut self, step: &Step, schema: &Value, back: bool) -> Result<()> {
+        let next = step.applied(&self.spec, schema);
+        let before = self.stored().await?;
+        // What was there forbids some steps; the API server says so.
+        if !self.replace(&next).await? {
+            return Ok(());
+        }
+        self.settle(&step.name).await?;
+        let objects = self.look().await?;
+        let changed = get(&before, &step.leaf.path) != get(&self.stored().await?, &step.leaf.path);
+        let differ = changed_children(&self.objects, &objects);
+        let is_illegal = reason(&objects) == Some("Invalid");
+        // What only the API server knows to be wrong with a child: it stays, and the status says why.
+        let is_refused = reason(&objects) == Some("ApplyRefused");
+        if is_illegal && !differ.is_empty() {
+            let wrong = format!("{}: {differ:?} changed though it is invalid", step.name);
+            self.found(ILLEGAL_UNTOUCHED, vec![wrong]);
+        }
+        if step.is_illegal && !(is_illegal || is_refused) {
+            let wrong = format!("{} is taken without a condition", step.name);
+            self.found(ILLEGAL_UNTOUCHED, vec![wrong]);
+        }
+        if !(is_illegal || is_refused) {
+            let wrong = shows(step, changed, &differ);
+            self.found(FIELD_SHOWS, wrong);
+        }
+        // What a volume holds outlives the wish for it, and an autoscaler's number is its own.
+        let stays = ["storage", "autoscaling"]
+            .iter()
+            .any(|field| step.leaf.name().starts_with(field));
+        if !(back || is_illegal || is_refused || stays) {
+            (self.spec, self.objects) = (next, objects);
+            return Ok(());
+        }
+        if self.replace(&self.spec.clone()).await? {
+            self.settle(&format!("{}, and back", step.name)).await?;
+            let now = self.look().await?;
+            let wrong = differences(&without_kept(&self.objects), &without_kept(&now));
+            let wrong = wrong
+                .into_iter()
+                .map(|one| format!("{}, and back: {one}", step.name));
+            self.found(GOES_BACK, wrong.collect());
+            self.objects = now;
+        } else {
+            (self.spec, self.objects) = (next, objects);
+        }
+        Ok(())
+    }
+
+    fn api(&self) -> Api<DynamicObject> {
+        let resource = ApiResource::erase::<corral_operator::crd::OllamaService>(&());
+        Api::namespaced_with(self.trial.ground.client.clone(), &self.trial.namespace, &resource)
+    }
+
+    /// The spec as the API server has it.
+    async fn stored(&self) -> Result<Value> {
+        Ok(self.api().get(SERVICE).await?.data["spec"].clone())
+    }
+
+    /// Has it say that and no more; whether the API server takes it.
+    async fn replace(&self, spec: &Value) -> Result<bool> {
+        loop {
+            let mut service = self.api().get(SERVICE).await?;
+            service.data["spec"] = spec.clone();
+            match self
+                .api()
+                .replace(SERVICE, &PostParams::default(), &service)
+                .await
+            {
+                Ok(_) => return Ok(true),
+                Err(kube::Error::Api(status)) if status.code == 422 => return Ok(false),
+                Err(kube::Error::Api(status)) if status.is_conflict() => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+/// What a fresh OllamaService of that spec comes to, against what the steps have come to.
+async fn straight(ground: &Ground, quiet: Duration, spec: &Value, walked: &Objects) -> Result<Vec<Finding>> {
+    let mut trial = Trial::new(ground, quiet).await?;
+    trial.start(&[])?;
+    trial.create(spec).await?;
+    let settled = trial.settle(Outcome::Observed).await;
+    let mut wrong = findings(
+        OBSERVED_AND_QUIET,
+        settled
+            .err()
+            .map(|error| format!("the straight way: {error:#}"))
+            .into_iter()
+            .collect(),
+    );
+    let objects = masked(&trial.objects().await?, &trial.namespace, Counters::Masked);
+    let different = differences(&without_kept(&objects), &without_kept(walked));
+    wrong.extend(findings(PATH_INDEPENDENT, different));
+    trial.kill().await;
+    trial.end().await?;
+    Ok(wrong)
+}
+
+/// Without what is kept on purpose when nothing asks for it any more: Secrets and volumes. How many replicas an autoscaler has
+/// chosen is its own.
+fn without_kept(objects: &Objects) -> Objects {
+    let mut objects = objects.clone();
+    objects.retain(|name, _| !name.starts_with("Secret ") && !name.starts_with("PersistentVolumeClaim "));
+    objects
+}
+
+/// The reason of the condition Ready.
+fn reason(objects: &Objects) -> Option<&str> {
+    let service = objects.get(&format!("OllamaService {SERVICE}"))?;
+    let conditions = service["status"]["conditions"].as_array()?;
+    let ready = conditions.iter().find(|one| one["type"] == "Ready")?;
+    ready["reason"].as_str()
+}
+
+/// Kinds of the children that differ.
+fn changed_children(before: &Objects, after: &Objects) -> Vec<String> {
+    let mut kinds: Vec<_> = before
+        .keys()
+        .chain(after.keys())
+        .filter(|name| !name.starts_with("OllamaService ") && before.get(*name) != after.get(*name))
+        .filter_map(|name| name.split(' ').next().map(str::to_owned))
+        .collect();
+    kinds.sort();
+    kinds.dedup();
+    kinds
+}
+
+/// Whether a changed field shows where it should, and nowhere else.
+fn shows(step: &Step, changed: bool, differ: &[String]) -> Vec<String> {
+    let expected = shows::kinds(&step.leaf.name());
+    let mut wrong: Vec<_> = differ
+        .iter()
+        .filter(|kind| !expected.contains(&kind.as_str()))
+        .map(|kind| format!("{}: {kind} changed", step.name))
+        .collect();
+    if changed && differ.is_empty() && !expected.is_empty() {
+        wrong.push(format!("{}: none of {expected:?} changed", step.name));
+    }
+    wrong
+}

@@ -1,0 +1,158 @@
+//! Every field of the definition's own schema is unset, emptied, put to its edges and beyond, and given values that mean
+//! something. What the schema refuses must be refused; what is accepted must show where it belongs, must not matter on which
+//! way it was come to, and must go when it is taken back.
+
+mod chain;
+mod schema;
+mod shows;
+mod steps;
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use kube::api::{Api, PostParams};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::crash::Run;
+use crate::ground::Ground;
+use crate::oracles::{self, Finding, ILLEGAL_UNTOUCHED};
+use crate::seeded::Seeded;
+use crate::trial::Trial;
+
+pub(crate) use chain::Chain;
+use schema::{get, leaves, set};
+use steps::{Step, Steps};
+
+/// Steps of one chain.
+const LINKS: usize = 8;
+
+/// Specs that together have most fields: the cases by which the plan is tested.
+const SCENES: [&str; 9] = [
+    "everything",
+    "pod-template",
+    "runtime",
+    "exposed",
+    "autoscaled",
+    "tokens",
+    "keda",
+    "claims",
+    "combined",
+];
+
+fn scene(name: &str) -> Result<Value> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../operator/tests/cases/{name}.yaml"));
+    let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+    let service = Value::deserialize(serde_yaml::Deserializer::from_str(&text))?;
+    Ok(service["spec"].clone())
+}
+
+/// What the API server says to each step, without any operator.
+pub(crate) struct Sorted {
+    /// Chains of steps that it allows, one for each field.
+    pub(crate) chains: Vec<Chain>,
+    /// How many steps it refused as it should.
+    pub(crate) refused: usize,
+    /// Steps that it should have refused.
+    pub(crate) run: Run,
+}
+
+/// Tries every step on the API server, in a scene that has the field.
+pub(crate) async fn sort(ground: &Ground, seeded: &Seeded) -> Result<Sorted> {
+    let mut trial = Trial::new(ground, Duration::ZERO).await?;
+    let schema = schema::spec()?;
+    let scenes = SCENES
+        .into_iter()
+        .map(|name| Ok((name, scene(name)?)))
+        .collect::<Result<Vec<_>>>()?;
+    let mut links: Vec<(usize, Step)> = Vec::new();
+    let mut refused = 0;
+    let mut findings = Vec::new();
+    for leaf in leaves(&schema) {
+        let has = |(_, spec): &(&str, Value)| get(spec, &leaf.path).is_some();
+        let at = scenes.iter().position(has).unwrap_or(0);
+        let spec = &scenes[at].1;
+        let Steps {
+            allowed,
+            refused: against,
+            beyond_the_schema,
+        } = Steps::of(&leaf, get(spec, &leaf.path));
+        for step in against {
+            if allows(&trial, &step.applied(spec, &schema)).await? {
+                findings.push(Finding {
+                    oracle: ILLEGAL_UNTOUCHED,
+                    what: format!("{} is accepted", step.name),
+                });
+            } else {
+                refused += 1;
+            }
+        }
+        let mut legal = Vec::new();
+        for step in allowed {
+            if allows(&trial, &step.applied(spec, &schema)).await? {
+                legal.push(step);
+            } else {
+                refused += 1;
+            }
+        }
+        links.extend(beyond_the_schema.into_iter().map(|step| (at, step)));
+        links.extend(seeded.draw(legal, 1).into_iter().map(|step| (at, step)));
+    }
+    let mut chains = Vec::new();
+    for (at, (name, spec)) in scenes.into_iter().enumerate() {
+        let of_scene: Vec<_> = links
+            .iter()
+            .filter(|(of, _)| *of == at)
+            .map(|(_, step)| step.clone())
+            .collect();
+        for (number, steps) in of_scene.chunks(LINKS).enumerate() {
+            chains.push(Chain {
+                name: format!("mutation/{name}-{number}"),
+                scene: spec.clone(),
+                schema: schema.clone(),
+                back: steps.iter().map(|_| seeded.below(3) == 0).collect(),
+                steps: steps.to_vec(),
+            });
+        }
+    }
+    let evidence = trial.evidence(0).await?;
+    findings.extend(oracles::judge(&evidence, &[]));
+    trial.end().await?;
+    Ok(Sorted {
+        chains,
+        refused,
+        run: Run {
+            evidence,
+            reached: true,
+            findings,
+        },
+    })
+}
+
+impl Step {
+    /// A spec with the step taken.
+    fn applied(&self, spec: &Value, schema: &Value) -> Value {
+        let mut spec = spec.clone();
+        set(&mut spec, schema, &self.leaf.path, self.value.clone());
+        spec
+    }
+}
+
+/// Whether the API server would take an OllamaService of that spec.
+async fn allows(trial: &Trial<'_>, spec: &Value) -> Result<bool> {
+    let service = json!({"apiVersion": "corral.dev/v1alpha1", "kind": "OllamaService",
+        "metadata": {"name": "tried"}, "spec": spec});
+    let resource = kube::api::ApiResource::erase::<corral_operator::crd::OllamaService>(&());
+    let api: Api<kube::api::DynamicObject> =
+        Api::namespaced_with(trial.ground.client.clone(), &trial.namespace, &resource);
+    let parameters = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    match api.create(&parameters, &serde_json::from_value(service)?).await {
+        Ok(_) => Ok(true),
+        Err(kube::Error::Api(status)) if matches!(status.code, 400 | 422) => Ok(false),
+        Err(error) => Err(error).with_context(|| spec.to_string()),
+    }
+}

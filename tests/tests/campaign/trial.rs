@@ -1,0 +1,391 @@
+//! One trial: a namespace of its own with one operator behind a fault proxy, and one OllamaService `x`.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use corral_operator::crd::OllamaService;
+use corral_tests::cluster::Mark;
+use corral_tests::fault_proxy::FaultProxy;
+use corral_tests::process::Launcher;
+use k8s_openapi::api::authentication::v1::TokenRequest;
+use k8s_openapi::api::core::v1::{Namespace, PersistentVolume, Secret, ServiceAccount};
+use kube::api::{
+    Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams,
+    PostParams,
+};
+use kube::{Client, ResourceExt};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::evidence::Evidence;
+use crate::ground::{Ground, NAMESPACE};
+use crate::kinds;
+use crate::operator::Operator;
+
+/// The name of the OllamaService.
+pub(crate) const SERVICE: &str = "x";
+/// How long anything may take on a busy machine.
+pub(crate) const LIMIT: Duration = Duration::from_secs(90);
+/// Volumes of each trial: a claim that was deleted leaves its volume unusable.
+const VOLUMES: usize = 3;
+
+/// What a trial comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// The OllamaService is Ready, with its credentials in force.
+    Ready,
+    /// It has a status of its newest generation.
+    Observed,
+    /// It is gone, with all that it had.
+    Gone,
+}
+
+pub(crate) struct Trial<'a> {
+    pub(crate) ground: &'a Ground,
+    pub(crate) namespace: String,
+    pub(crate) faults: FaultProxy,
+    /// How long it must be quiet to count as settled.
+    pub(crate) quiet: Duration,
+    client: Client,
+    folder: TempDir,
+    mark: Mark,
+    operators: Vec<Operator>,
+    logs: Vec<PathBuf>,
+    ended: Vec<String>,
+    metrics: String,
+}
+
+impl<'a> Trial<'a> {
+    pub(crate) async fn new(ground: &'a Ground, quiet: Duration) -> Result<Self> {
+        let namespace = ground.cluster.namespace("trial").await?;
+        let trial = Self {
+            ground,
+            quiet,
+            client: ground.client.clone(),
+            faults: FaultProxy::start(ground.cluster.kubeconfig()).await?,
+            folder: tempfile::tempdir()?,
+            mark: ground.cluster.audit().mark()?,
+            namespace,
+            operators: Vec::new(),
+            logs: Vec::new(),
+            ended: Vec::new(),
+            metrics: String::new(),
+        };
+        trial.furnish().await?;
+        Ok(trial)
+    }
+
+    /// What administrators and users have made before.
+    async fn furnish(&self) -> Result<()> {
+        let restricted =
+            json!({"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}});
+        Api::<Namespace>::all(self.client.clone())
+            .patch(
+                &self.namespace,
+                &PatchParams::default(),
+                &Patch::Merge(restricted),
+            )
+            .await?;
+        let secrets = self.ground.secrets.iter().map(|(secret, _)| secret);
+        for object in self.ground.permissions.iter().chain(secrets) {
+            self.apply(object).await?;
+        }
+        let volumes = Api::<PersistentVolume>::all(self.client.clone());
+        for number in 0..VOLUMES {
+            let volume = json!({"metadata": {"name": format!("{}-{number}", self.namespace), "labels": {"trial": self.namespace}},
+                "spec": {"capacity": {"storage": "100Gi"}, "accessModes": ["ReadWriteOnce", "ReadWriteMany"],
+                    "storageClassName": self.namespace, "hostPath": {"path": "/nowhere"}}});
+            let volume = serde_json::from_value(volume)?;
+            volumes.create(&PostParams::default(), &volume).await?;
+        }
+        let token = self.token().await?;
+        self.faults.kubeconfig(&self.kubeconfig(), &token)
+    }
+
+    async fn token(&self) -> Result<String> {
+        let accounts = Api::<ServiceAccount>::namespaced(self.client.clone(), &self.namespace);
+        let request = TokenRequest::default();
+        let granted = accounts
+            .create_token_request("corral", &PostParams::default(), &request)
+            .await?;
+        Ok(granted.status.context("no token")?.token)
+    }
+
+    fn kubeconfig(&self) -> PathBuf {
+        self.folder.path().join("kubeconfig")
+    }
+
+    /// Makes or replaces an object of any kind; the trial's namespace takes the place of its stand-in.
+    pub(crate) async fn apply(&self, object: &Value) -> Result<()> {
+        let object: DynamicObject = self.here(object)?;
+        let types = object.types.as_ref().context("no kind")?;
+        let resource = ApiResource::from_gvk(&GroupVersionKind::try_from(types)?);
+        let api = Api::<DynamicObject>::namespaced_with(self.client.clone(), &self.namespace, &resource);
+        let parameters = PatchParams::apply("campaign").force();
+        api.patch(&object.name_any(), &parameters, &Patch::Apply(&object))
+            .await?;
+        Ok(())
+    }
+
+    fn here<T: serde::de::DeserializeOwned>(&self, object: &Value) -> Result<T> {
+        let text = object.to_string().replace(NAMESPACE, &self.namespace);
+        Ok(serde_json::from_str(&text)?)
+    }
+
+    /// Starts an operator.
+    pub(crate) fn start(&mut self, arguments: &[&str]) -> Result<()> {
+        self.start_as("operator", arguments)
+    }
+
+    /// Starts an operator of that name beside any that runs already.
+    pub(crate) fn start_as(&mut self, name: &str, arguments: &[&str]) -> Result<()> {
+        let launcher = Launcher {
+            prefix: Vec::new(),
+            logs: self.folder.path().to_owned(),
+        };
+        let mut all = vec![
+            format!("--watch-namespace={}", self.namespace),
+            format!("--pod-namespace={}", self.namespace),
+            format!("--pod-name={name}"),
+            "--leader-elect".to_owned(),
+        ];
+        all.extend(arguments.iter().map(|&argument| argument.to_owned()));
+        let log = format!("{name}-{}", self.logs.len());
+        let operator = Operator::start(&self.ground.operator, &launcher, &log, &self.kubeconfig(), &all)?;
+        self.logs.push(operator.log().to_owned());
+        self.operators.push(operator);
+        Ok(())
+    }
+
+    /// Kills every operator by SIGKILL. One that had ended by itself is a finding.
+    pub(crate) async fn kill(&mut self) {
+        for mut operator in std::mem::take(&mut self.operators) {
+            if let Err(ended) = operator.check() {
+                self.ended.push(ended.to_string());
+            }
+            self.metrics
+                .push_str(&operator.metrics().await.unwrap_or_default());
+            // The kernel takes a moment, and the trial has nothing else to do.
+            drop(operator);
+        }
+    }
+
+    /// Whether the operator has ended for want of the Lease, or of an API server to seek it from: then another takes its place.
+    pub(crate) fn lost_the_lease(&mut self) -> bool {
+        let before = self.operators.len();
+        self.operators.retain_mut(|operator| {
+            let ended = operator.check().is_err();
+            let log = std::fs::read_to_string(operator.log()).unwrap_or_default();
+            !(ended && log.contains("Lease"))
+        });
+        self.operators.len() < before
+    }
+
+    /// Waits until the operator has looked at the OllamaService for the first time since it started.
+    pub(crate) async fn has_looked(&self) -> Result<()> {
+        self.until("an operator looks at the OllamaService", async || {
+            for operator in &self.operators {
+                if operator.has_looked().await? {
+                    return Ok(());
+                }
+            }
+            bail!("none has yet")
+        })
+        .await
+    }
+
+    pub(crate) fn services(&self) -> Api<OllamaService> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// Makes the OllamaService.
+    pub(crate) async fn create(&self, spec: &Value) -> Result<()> {
+        let service = json!({"apiVersion": "corral.dev/v1alpha1", "kind": "OllamaService",
+            "metadata": {"name": SERVICE}, "spec": spec});
+        let service = self.here(&service)?;
+        self.services().create(&PostParams::default(), &service).await?;
+        Ok(())
+    }
+
+    /// Merges into its spec.
+    pub(crate) async fn edit(&self, spec: &Value) -> Result<()> {
+        let patch: Value = self.here(&json!({"spec": spec}))?;
+        self.services()
+            .patch(SERVICE, &PatchParams::default(), &Patch::Merge(patch))
+            .await?;
+        Ok(())
+    }
+
+    /// Deletes it, and waits until it is gone itself.
+    pub(crate) async fn delete(&self) -> Result<()> {
+        self.services().delete(SERVICE, &DeleteParams::default()).await?;
+        self.until("the OllamaService is gone", async || {
+            ensure!(
+                self.services().get_opt(SERVICE).await?.is_none(),
+                "it is still there"
+            );
+            Ok(())
+        })
+        .await
+    }
+
+    /// Asks again and again until the answer is yes.
+    pub(crate) async fn until(&self, what: &str, ask: impl AsyncFnMut() -> Result<()>) -> Result<()> {
+        corral_tests::process::wait_until(what, LIMIT, [], ask).await
+    }
+
+    /// Waits until the outcome is there and nothing has happened for a while.
+    ///
+    /// # Errors
+    /// When that takes too long.
+    pub(crate) async fn settle(&self, outcome: Outcome) -> Result<()> {
+        let started = Instant::now();
+        let mut last = (self.activity(), Instant::now());
+        loop {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            let activity = self.activity();
+            if activity != last.0 {
+                last = (activity, Instant::now());
+            }
+            let is_quiet = last.1.elapsed() >= self.quiet;
+            let is_over = started.elapsed() > LIMIT;
+            if !is_quiet && !is_over {
+                continue;
+            }
+            match self.reached(outcome).await {
+                Ok(()) if is_quiet => return Ok(()),
+                Err(reason) if is_over => {
+                    bail!("not {outcome:?} within {} s: {reason:#}", LIMIT.as_secs())
+                }
+                Ok(()) => bail!("never quiet: {}", self.latest().join(", ")),
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Changes when anything happens in the namespace, or when the operator writes or tries to; leases aside.
+    fn activity(&self) -> (usize, usize) {
+        let exchanges = self.faults.exchanges();
+        let writes = exchanges
+            .iter()
+            .filter(|exchange| exchange.target.is_write() && exchange.target.resource != "leases");
+        (self.ground.journal.count(&self.namespace), writes.count())
+    }
+
+    fn latest(&self) -> Vec<String> {
+        let exchanges = self.faults.exchanges();
+        let writes = exchanges
+            .iter()
+            .rev()
+            .filter(|exchange| exchange.target.is_write() && exchange.target.resource != "leases");
+        let latest = writes.take(5).map(|exchange| format!("{:?}", exchange.target));
+        latest.collect()
+    }
+
+    async fn reached(&self, outcome: Outcome) -> Result<()> {
+        let service = self.services().get_opt(SERVICE).await?;
+        if outcome == Outcome::Gone {
+            ensure!(service.is_none(), "the OllamaService is there");
+            let left = self.children().await?;
+            ensure!(left.is_empty(), "{left:?} are left");
+            return Ok(());
+        }
+        let service = service.context("no OllamaService")?;
+        let status = service.status.unwrap_or_default();
+        ensure!(
+            status.observed_generation == service.metadata.generation && !status.conditions.is_empty(),
+            "the status is of generation {:?}",
+            status.observed_generation
+        );
+        let lacking = ["Ready", "CredentialsSynced"].map(|type_| {
+            let found = status.conditions.iter().find(|one| one.type_ == type_);
+            found.filter(|condition| condition.status != "True")
+        });
+        let lacking: Vec<_> = lacking.into_iter().flatten().collect();
+        ensure!(outcome != Outcome::Ready || lacking.is_empty(), "{lacking:?}");
+        Ok(())
+    }
+
+    /// Names of what the operator has made and is still there.
+    async fn children(&self) -> Result<Vec<String>> {
+        let ours = |object: &&Value| {
+            object["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "corral-operator"
+        };
+        let objects = self.objects().await?;
+        let names = objects.iter().filter(ours).map(|object| {
+            let name = object["metadata"]["name"].as_str().unwrap_or_default();
+            format!("{} {name}", object["kind"].as_str().unwrap_or_default())
+        });
+        Ok(names.collect())
+    }
+
+    /// Everything that is to be compared, as it is now.
+    pub(crate) async fn objects(&self) -> Result<Vec<Value>> {
+        let mut objects = Vec::new();
+        for kind in kinds::compared() {
+            let api = Api::<DynamicObject>::namespaced_with(self.client.clone(), &self.namespace, &kind);
+            for object in api.list(&ListParams::default()).await? {
+                let mut object = serde_json::to_value(object)?;
+                object["kind"] = kind.kind.clone().into();
+                objects.push(object);
+            }
+        }
+        Ok(objects)
+    }
+
+    /// All that the oracles judge by. Writes count from that exchange on. The operator ends.
+    pub(crate) async fn evidence(&mut self, from: usize) -> Result<Evidence> {
+        let objects = self.objects().await?;
+        self.kill().await;
+        let logs: Vec<_> = self
+            .logs
+            .iter()
+            .map(|log| std::fs::read_to_string(log).unwrap_or_default())
+            .collect();
+        let user = format!("system:serviceaccount:{}:corral", self.namespace);
+        Ok(Evidence {
+            namespace: self.namespace.clone(),
+            objects,
+            exchanges: self.faults.exchanges(),
+            from,
+            requests: self.ground.cluster.audit().requests_since(self.mark, &user)?,
+            history: self.ground.journal.of(&self.namespace),
+            log: logs.concat(),
+            metrics: self.metrics.clone(),
+            ended: self.ended.clone(),
+            canaries: self.canaries().await?,
+        })
+    }
+
+    /// What must show nowhere: the contents of all Secrets.
+    async fn canaries(&self) -> Result<Vec<String>> {
+        let secrets = Api::<Secret>::namespaced(self.client.clone(), &self.namespace);
+        let mut canaries: Vec<_> = self
+            .ground
+            .secrets
+            .iter()
+            .map(|(_, canary)| canary.clone())
+            .collect();
+        for secret in secrets.list(&ListParams::default()).await? {
+            for content in secret.data.into_iter().flatten().map(|(_, content)| content.0) {
+                canaries.push(String::from_utf8(content)?);
+            }
+        }
+        Ok(canaries)
+    }
+
+    /// Takes away what the trial has made; the cluster does the rest in the background.
+    pub(crate) async fn end(mut self) -> Result<()> {
+        self.kill().await;
+        let namespaces = Api::<Namespace>::all(self.client.clone());
+        namespaces
+            .delete(&self.namespace, &DeleteParams::default())
+            .await?;
+        let volumes = Api::<PersistentVolume>::all(self.client.clone());
+        let ours = ListParams::default().labels(&format!("trial={}", self.namespace));
+        volumes.delete_collection(&DeleteParams::default(), &ours).await?;
+        self.ground.journal.forget(&self.namespace);
+        Ok(())
+    }
+}
