@@ -92,7 +92,11 @@ impl<'a> Ground<'a> {
 
     /// The end of what the operator has said.
     pub(crate) fn log(&self) -> String {
-        corral_tests::command::tail(&self.logs.path().join("operator.log"), 10)
+        let tail = corral_tests::command::tail(&self.logs.path().join("operator.log"), 5);
+        let lines = tail
+            .lines()
+            .map(|line| line.chars().take(200).collect::<String>());
+        lines.collect::<Vec<_>>().join("\n")
     }
 
     pub(crate) async fn namespace(&self, name: &str) -> Result<()> {

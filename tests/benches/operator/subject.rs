@@ -89,7 +89,8 @@ impl Subject {
             },
             spec: || json!({"image": "gemma3:270m"}),
             is_ready: |object| condition(object, "Available"),
-            last_children: vec![Kind::Deployment.resource(), Kind::Service.resource()],
+            // The Service comes once the Deployment is ready, under a name that says little.
+            last_children: vec![Kind::Deployment.resource()],
             counters: Counters {
                 reconciled: "controller_runtime_reconcile_total",
                 waiting: "workqueue_depth",
