@@ -32,7 +32,7 @@ check 'dependencies' tests/deny.sh
 check 'proxy' env RUST_TEST_THREADS="$((2 * $(nproc)))" cargo test --package corral-proxy --locked
 check 'operator' cargo test --package corral-operator --locked
 check 'harness, real Ollama, h2spec, chart' \
-    cargo test --package corral-tests --locked --lib --bins --test clients --test control_plane --test ollama --test http2 --test chart
+    cargo test --package corral-tests --locked --lib --bins --test clients --test control_plane --test ollama --test models --test http2 --test chart
 check 'operator, on a real API server' cargo test --package corral-tests --locked --test operator
 check 'operator, under faults' cargo test --package corral-tests --locked --test campaign
 if reason=$(cargo run --quiet --locked --package corral-tests --bin corral-lab -- can-run); then

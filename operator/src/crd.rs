@@ -24,11 +24,12 @@ pub use exposure::{
 };
 pub use spec::{
     ApiKeysAuth, Auth, Autoscaling, AutoscalingTarget, BasicAuth, ClaimVolume, ClientCertificatesAuth,
-    ConfigMapVolume, Disruption, EmptyVolume, EphemeralStorage, Gpu, GpuClaim, GpuVendor, Image, JwtAuth,
-    Keda, KedaAuthentication, KedaTrigger, KubernetesAuth, KvCacheType, Model, Network, NetworkTls,
-    OllamaKeysAuth, OllamaService, OllamaServiceSpec, PodMount, PodTemplate, PodVolume, PullPolicy,
-    Resources, Retention, Runtime, SecretRef, SecretVolume, Sidecar, Storage, TopologySpread, UpgradePolicy,
-    WhenUnsatisfiable,
+    ConfigMapKeyRef, ConfigMapVolume, Disruption, EmptyVolume, EphemeralStorage, Gpu, GpuClaim, GpuVendor,
+    Image, IssuedCertificate, IssuerRef, JwtAuth, Keda, KedaAuthentication, KedaTrigger, KubernetesAuth,
+    KvCacheType, Model, ModelfileSource, Network, NetworkTls, OllamaKeysAuth, OllamaService,
+    OllamaServiceSpec, PodMount, PodTemplate, PodVolume, Policy, PolicyEgress, PolicyPeer, PullPolicy,
+    Resources, Retention, Rollout, Runtime, SecretRef, SecretVolume, Sidecar, Storage, TopologySpread,
+    UpgradePolicy, WhenUnsatisfiable,
 };
 pub use status::{CredentialsStatus, ModelStatus, OllamaServiceStatus, SecretStatus};
 

@@ -17,6 +17,7 @@
 //! | networking.k8s.io | networkpolicies | get, list, watch, create, patch | children |
 //! | networking.k8s.io | ingresses | get, list, watch, create, patch, delete | `network.ingress` |
 //! | gateway.networking.k8s.io | httproutes | get, list, watch, create, patch, delete | `network.httpRoute` |
+//! | cert-manager.io | certificates | get, list, watch, create, patch, delete | `network.tls.certificate` |
 //! | core | pods | list, watch, patch | why a Pod doesn't run; the annotation that makes the kubelet refresh mounts |
 //! | core | secrets | get, list, watch, create | `--secrets=read` only: metadata is watched, Secrets are read by name |
 //! | events.k8s.io | events | create, patch | |

@@ -4,6 +4,7 @@
 //! what carries the operator's labels; in a settled cluster that is nothing.
 
 mod certificate;
+mod config_maps;
 mod credentials;
 mod remembered;
 
@@ -22,6 +23,7 @@ use crate::plan::{Child, Kind, Plan, service_of};
 use crate::watch::Stores;
 
 pub use certificate::CertificateState;
+pub use config_maps::config_maps;
 pub use credentials::{Content, Readings, SecretState};
 
 /// A child that there is.

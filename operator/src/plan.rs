@@ -2,12 +2,14 @@
 //!
 //! prepare (what is wrong with it, else its parsed form) → one module for each kind of child → [`Plan`].
 
+mod certificate;
 mod child;
 mod configuration;
 mod credentials;
 mod deployment;
 mod exposure;
 mod limits;
+mod models;
 mod names;
 mod network;
 mod pod;
@@ -22,9 +24,11 @@ use crate::crd::{OllamaService, UpgradePolicy};
 
 pub use child::{Child, Kind};
 pub use credentials::{GENERATED_ENTRY, Generated, GeneratedSecret, Source, secret_names, tls_secret};
+pub use models::{ConfigMaps, ModelProblem, config_map_names};
 pub use names::{
-    AUTOSCALED_ANNOTATION, MANAGER, NUDGE_ANNOTATION, REQUESTED_ANNOTATION, TEMPLATE_ANNOTATION,
-    child_selector, credentials_name, digest_key_name, endpoint, instance_of, selector, service_of,
+    AUTOSCALED_ANNOTATION, MANAGED_BY_LABEL, MANAGER, NUDGE_ANNOTATION, REQUESTED_ANNOTATION,
+    TEMPLATE_ANNOTATION, child_selector, credentials_name, digest_key_name, endpoint, instance_of, selector,
+    service_of,
 };
 pub use prepare::Prepared;
 pub use scale::Replicas;
@@ -46,6 +50,8 @@ pub struct Plan {
     pub tls_secret: Option<String>,
     /// What lets the proxies ask the API server whose tokens are, where they have to: a command for an administrator.
     pub token_reviewer_binding: Option<String>,
+    /// Models that can't be made as they are defined.
+    pub model_problems: Vec<ModelProblem>,
     /// SHA-256 of the proxy's configuration, as a proxy that has it in force reports it.
     pub configuration_digest: String,
 }
@@ -64,13 +70,17 @@ pub enum PlanError {
     Yaml(#[from] serde_yaml::Error),
 }
 
-/// Plans the children of one OllamaService.
+/// Plans the children of one OllamaService, some of whose models are made from what stands in ConfigMaps.
 ///
 /// # Errors
 /// When the resource is invalid, which the CustomResourceDefinition's own rules usually find first.
-pub fn plan(service: &OllamaService, options: &PlanOptions) -> Result<Plan, PlanError> {
+pub fn plan(
+    service: &OllamaService,
+    options: &PlanOptions,
+    config_maps: &ConfigMaps,
+) -> Result<Plan, PlanError> {
     let prepared = prepare::prepare(service, options).map_err(PlanError::Invalid)?;
-    let configuration = configuration::configuration(&prepared)?;
+    let configuration = configuration::configuration(&prepared, config_maps)?;
     // What a proxy would refuse is refused here, before it is rolled out: the fields have the same names.
     validate(&configuration.config).map_err(|invalid| PlanError::Invalid(vec![format!("spec.{invalid}")]))?;
     let mut children = vec![
@@ -98,13 +108,17 @@ pub fn plan(service: &OllamaService, options: &PlanOptions) -> Result<Plan, Plan
     if let Some(route) = exposure::http_route(&prepared) {
         children.push(Child::new(Kind::HttpRoute, &route)?);
     }
+    if let Some(certificate) = certificate::certificate(&prepared) {
+        children.push(Child::new(Kind::Certificate, &certificate)?);
+    }
     Ok(Plan {
         children,
         generated: credentials::generated(&prepared),
         replicas: prepared.replicas,
         upgrade_policy: prepared.spec.upgrade_policy,
+        model_problems: models::problems(&configuration.config.models),
         configuration_digest: configuration.digest,
-        tls_secret: prepared.tls_secret.map(str::to_owned),
+        tls_secret: prepared.tls_secret.as_deref().map(str::to_owned),
         token_reviewer_binding: network::token_reviewer_binding(
             &prepared,
             options.token_reviewer_role.as_deref(),

@@ -17,7 +17,7 @@ use crate::cli::{PlanOptions, SecretsMode};
 use crate::crd::{OllamaService, OllamaServiceSpec, OllamaServiceStatus};
 use crate::memory::{Key, Lag, Memory};
 use crate::metrics::{Metrics, Outcome};
-use crate::observe::{Observed, Place, Readings, observe};
+use crate::observe::{Observed, Place, Readings, config_maps, observe};
 use crate::plan::{Kind, Plan, PlanError, plan};
 use crate::replicas::{Asker, Replica};
 use crate::report::Reporter;
@@ -148,7 +148,10 @@ impl<'a> One<'a> {
     }
 
     async fn reconcile(&self) -> Done {
-        let plan = match plan(self.service, &self.context.options) {
+        let config_maps = config_maps(self.place(), self.service)
+            .await
+            .map_err(ReconcileError::Observe)?;
+        let plan = match plan(self.service, &self.context.options, &config_maps) {
             Ok(plan) => plan,
             Err(PlanError::Invalid(problems)) => return self.blocked(&Blocked::Invalid(problems)).await,
             Err(error) => return Err(ReconcileError::Plan(error)),
@@ -240,7 +243,7 @@ impl<'a> One<'a> {
 
     /// Writes what is known, if it is time to.
     async fn report(&self, known: &Known<'_>) -> Result<Said, ReconcileError> {
-        let status = status(self.service, &self.before, known, Timestamp::now());
+        let status = status(self.service, &self.before, known, now());
         let models_wait =
             !known.replicas.is_empty() && status.models.iter().any(|model| model.state != "Ready");
         let patience = patience(&self.before, &status);
@@ -291,7 +294,7 @@ impl<'a> One<'a> {
 
     /// Says what a person must do first. Nothing of the OllamaService is touched.
     async fn blocked(&self, blocked: &Blocked) -> Done {
-        let status = status_of_blocked(self.service, &self.before, blocked, Timestamp::now());
+        let status = status_of_blocked(self.service, &self.before, blocked, now());
         self.write_status(status, Duration::ZERO).await?;
         // What takes a name shows in no watch of ours, so it is looked at again.
         let action = match blocked {
@@ -337,6 +340,12 @@ impl<'a> One<'a> {
         context.reporter.events(self.service, &self.before, &status).await;
         Ok(None)
     }
+}
+
+/// To the second, as the API keeps times: what is read back would else never be what was written.
+fn now() -> Timestamp {
+    let now = Timestamp::now();
+    Timestamp::from_second(now.as_second()).unwrap_or(now)
 }
 
 /// What the Deployment says of itself. As long as it speaks of an earlier spec, no Pod counts as of the newest.

@@ -81,7 +81,7 @@ pub fn status(
         .credentials
         .as_ref()
         .map(|credentials| credentials.secrets.as_slice());
-    let models = models::aggregate(service, known.replicas);
+    let models = models::aggregate(service, &before.models, known.replicas, now);
     let available = pods::available(service, known);
     let verdicts = Verdicts {
         autoscaler: scale::autoscaler(known, &available),

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
-use k8s_openapi::api::core::v1::{Pod, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 use kube::api::{Api, PartialObjectMeta};
 use kube::core::NamespaceResourceScope;
 use kube::runtime::reflector::{Store, store::Writer};
@@ -29,7 +29,7 @@ use tokio::task::JoinSet;
 
 use crate::cli::SecretsMode;
 use crate::memory::Key;
-use crate::plan::{Kind, child_selector, secret_names};
+use crate::plan::{Kind, MANAGED_BY_LABEL, MANAGER, child_selector, config_map_names, secret_names};
 use crate::queue::{Queue, Urgency};
 
 pub use guarded::Guarded;
@@ -47,6 +47,8 @@ pub struct Stores {
     pub pods: Store<Kept<Pod>>,
     /// The Pods of each OllamaService.
     pub pods_of: Arc<Index>,
+    /// The metadata of ConfigMaps that aren't the operator's own.
+    pub config_maps: Store<PartialObjectMeta<ConfigMap>>,
     /// The metadata of all Secrets, where the operator may touch Secrets.
     pub secrets: Option<Store<PartialObjectMeta<Secret>>>,
 }
@@ -70,6 +72,7 @@ impl Watches {
             namespace,
             services: services.clone(),
             naming: Arc::default(),
+            making: Arc::default(),
             queue,
             tasks: JoinSet::new(),
         };
@@ -80,6 +83,7 @@ impl Watches {
             children: Kind::ALL.map(|kind| (kind, starting.children(kind))).into(),
             pods,
             pods_of,
+            config_maps: starting.config_maps(),
             secrets: (secrets == SecretsMode::Read).then(|| starting.secrets()),
         });
         Self {
@@ -99,6 +103,7 @@ impl Watches {
             children,
             pods,
             pods_of: _,
+            config_maps,
             secrets,
         } = &*self.stores;
         services.wait_until_ready().await?;
@@ -107,6 +112,7 @@ impl Watches {
             store.wait_until_ready().await?;
         }
         pods.wait_until_ready().await?;
+        config_maps.wait_until_ready().await?;
         match secrets {
             Some(secrets) => secrets.wait_until_ready().await,
             None => Ok(()),
@@ -126,6 +132,8 @@ struct Starting<'a> {
     services: Store<Guarded>,
     /// The OllamaServices that name each Secret.
     naming: Arc<Index>,
+    /// The OllamaServices that make models from each ConfigMap.
+    making: Arc<Index>,
     queue: Queue,
     tasks: JoinSet<()>,
 }
@@ -197,9 +205,13 @@ impl Starting<'_> {
             failed: complain,
             backoff: Pauses::usual(),
         };
-        let naming = self.naming.clone();
+        let (naming, making) = (self.naming.clone(), self.making.clone());
         let note = move |event: &Event<Guarded>| {
             naming.note(event, |service| service.0.iter().flat_map(secret_names).collect());
+            making.note(event, |service| {
+                let names = service.0.iter().flat_map(config_map_names);
+                names.map(str::to_owned).collect()
+            });
         };
         self.follow(watched, note, concerned::itself);
     }
@@ -246,6 +258,28 @@ impl Starting<'_> {
         };
         self.follow(watched, note, concerned::by_service);
         (store, index)
+    }
+
+    fn config_maps(&mut self) -> Store<PartialObjectMeta<ConfigMap>> {
+        let (store, writer) = reflector::store();
+        let watched = Watched {
+            api: self.api::<PartialObjectMeta<ConfigMap>>(),
+            // Kubernetes keeps the latter in every namespace.
+            config: watcher::Config::default()
+                .labels(&format!("{MANAGED_BY_LABEL}!={MANAGER}"))
+                .fields("metadata.name!=kube-root-ca.crt"),
+            writer,
+            strip: strip_all,
+            failed: complain,
+            backoff: Pauses::usual(),
+        };
+        let naming = self.making.clone();
+        self.follow(
+            watched,
+            |_| {},
+            move |config_map| concerned::by_reference(&naming, config_map),
+        );
+        store
     }
 
     fn secrets(&mut self) -> Store<PartialObjectMeta<Secret>> {

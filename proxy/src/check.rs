@@ -10,6 +10,7 @@ use corral_proxy::config::{
     RouteClass, State,
 };
 use corral_proxy::credentials::CredentialSet;
+use corral_proxy::models::modelfile;
 use corral_proxy::status::{Means, SourceStatus};
 use corral_proxy::tls::certificate::Certificate;
 
@@ -149,8 +150,13 @@ fn explain(config: &Config, sources: &[SourceStatus], certificate: &Certificate)
         let _ = writeln!(text, "pages        {}", cors.allowed_origins.join(", "));
     }
     for model in &config.models {
+        let made = modelfile::base(model)
+            .map_or_else(String::new, |base| format!(", made from {}", base.shortest()));
         let kept = if model.keep_loaded { ", kept loaded" } else { "" };
-        let _ = writeln!(text, "model        {}{kept}", model.name);
+        let _ = writeln!(text, "model        {}{made}{kept}", model.name);
+    }
+    if config.prune_models {
+        let _ = writeln!(text, "model        no others: they are deleted");
     }
     text
 }

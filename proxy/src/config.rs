@@ -94,6 +94,12 @@ pub struct Config {
     pub streams: Streams,
     /// Models that must be there before `/readyz` says so.
     pub models: Vec<Model>,
+    /// How many of them are pulled, made and loaded at a time.
+    #[serde(skip_serializing_if = "is_usual")]
+    pub parallel_pulls: u32,
+    /// Whether models that nobody lists are deleted, once all that are listed are there.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub prune_models: bool,
     /// The access log and the audit log.
     pub log: Log,
     /// Where what outlives the process is kept; nothing does without it. Read at start only.
@@ -120,6 +126,8 @@ impl Default for Config {
             network: Network::default(),
             streams: Streams::default(),
             models: Vec::new(),
+            parallel_pulls: Self::USUAL_PARALLEL_PULLS,
+            prune_models: false,
             log: Log::default(),
             state: None,
             shutdown: Shutdown::default(),
@@ -129,10 +137,20 @@ impl Default for Config {
 }
 
 impl Config {
+    /// As many pulls at a time as there are without `parallelPulls`: a small model needn't wait for a large one.
+    pub const USUAL_PARALLEL_PULLS: u32 = 2;
+    /// The most that there may be.
+    pub const MOST_PARALLEL_PULLS: u32 = 16;
+
     /// What clients speak: `http` or `https`.
     pub const fn scheme(&self) -> &'static str {
         if self.tls.is_some() { "https" } else { "http" }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+const fn is_usual(parallel_pulls: &u32) -> bool {
+    *parallel_pulls == Config::USUAL_PARALLEL_PULLS
 }
 
 #[expect(clippy::expect_used, reason = "a literal that a test parses")]
@@ -243,8 +261,8 @@ impl RouteClass {
     }
 }
 
-/// A model that the proxy has Ollama pull, so that it is there before traffic is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A model that the proxy has Ollama pull or make, so that it is there before traffic is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Model {
     /// As in `ollama pull`: `[HOST/][NAMESPACE/]NAME[:TAG]`.
@@ -252,9 +270,28 @@ pub struct Model {
     /// Load it at start and keep it in memory.
     #[serde(default)]
     pub keep_loaded: bool,
-    /// Let Ollama pull it from a registry without TLS.
+    /// Let Ollama pull it, or the one that it is made from, from a registry without TLS.
     #[serde(default)]
     pub insecure: bool,
+    /// The digest that its manifest must have, as in `/api/tags`; any without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// A Modelfile that it is made from; it is pulled without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub modelfile: Option<String>,
+    /// Why nobody can say what it is to be. It is left as it is, and not ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+impl Model {
+    /// Whether that is the digest that its manifest must have.
+    pub fn is_pinned_to(&self, digest: &str) -> bool {
+        let hexadecimal = |digest: &str| digest.strip_prefix("sha256:").unwrap_or(digest).to_owned();
+        self.digest
+            .as_deref()
+            .is_none_or(|pinned| hexadecimal(pinned) == hexadecimal(digest))
+    }
 }
 
 /// The logs on standard output.

@@ -1,31 +1,37 @@
 //! Makes the configuration's models true: pulled, and loaded where that is asked for.
 
 pub mod board;
+pub mod modelfile;
 pub mod name;
 mod ollama;
 pub mod pattern;
+mod turns;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+
 use crate::config::Model;
 use crate::proxy::Proxy;
 use crate::status::LoadedModel;
-use board::Board;
+use board::{Board, Made, Wanted};
+use modelfile::Modelfile;
 use name::CanonicalName;
 use ollama::{Installed, Ollama, OllamaError};
+use turns::{LOOK, Turns};
 
 /// How often Ollama is asked whether it is there.
 const PROBE: Duration = Duration::from_secs(2);
 /// How often it is asked until it first answers: a start should not wait for this.
 const FIRST_PROBE: Duration = Duration::from_millis(200);
-/// How often models are looked after once all are ready.
-const LOOK: Duration = Duration::from_secs(30);
-/// The wait after the first failure; it doubles with each further one.
-const SHORTEST_RETRY: Duration = Duration::from_secs(2);
-const LONGEST_RETRY: Duration = Duration::from_secs(300);
+/// How long a list is in force before models go that aren't on it: replicas that share a volume get it one after the other.
+const FIRST_PRUNE: Duration = Duration::from_secs(20);
+/// How often they go from then on.
+const PRUNE: Duration = Duration::from_secs(300);
 
 /// Keeps `/readyz` and the models of `/status` true, for ever.
 pub async fn keep_ready(proxy: Arc<Proxy>) -> Infallible {
@@ -72,62 +78,96 @@ impl From<Installed> for LoadedModel {
 /// A change of the configuration stops a pull; Ollama goes on from there when it is asked again.
 async fn keep_models(proxy: &Proxy, ollama: &Ollama) -> Infallible {
     let board = proxy.models();
-    let mut retries = Retries::default();
     loop {
-        let models = board.models();
-        if models.is_empty() {
+        let wanted = board.wanted();
+        if wanted.models.is_empty() {
             proxy.readiness().note_models_ready();
-            board.changed().await;
-            continue;
         }
         tokio::select! {
-            () = board.changed() => retries = Retries::default(),
-            () = look_after(&models, board, ollama, &mut retries) => {
+            () = board.changed() => {}
+            never = look_after(&wanted, proxy, ollama) => match never {},
+        }
+    }
+}
+
+/// Looks after the models, several at a time, each when it is its turn.
+async fn look_after(wanted: &Wanted, proxy: &Proxy, ollama: &Ollama) -> Infallible {
+    let board = proxy.models();
+    let mut turns = Turns::new(wanted.models.len(), Instant::now());
+    let mut under_way = FuturesUnordered::new();
+    let mut prune_at = Instant::now() + FIRST_PRUNE;
+    let at_a_time = wanted.at_a_time.max(1);
+    loop {
+        while under_way.len() < at_a_time
+            && let Some(index) = turns.begin(Instant::now())
+        {
+            under_way.push(one_turn(index, &wanted.models[index], board, ollama));
+        }
+        tokio::select! {
+            Some((index, end)) = under_way.next() => {
+                end_turn(&mut turns, index, &end);
                 if board.all_ready() {
                     proxy.readiness().note_models_ready();
                 }
-                tokio::select! {
-                    () = board.changed() => retries = Retries::default(),
-                    () = tokio::time::sleep(retries.pause(Instant::now())) => {}
-                }
             }
+            () = tokio::time::sleep(turns.until_next(Instant::now())), if under_way.len() < at_a_time => {}
+        }
+        if wanted.prune && prune_at <= Instant::now() && board.all_ready() {
+            prune(wanted, ollama).await;
+            prune_at = Instant::now() + PRUNE;
         }
     }
 }
 
-/// One look at each model that isn't waiting for its next try.
-async fn look_after(models: &[Model], board: &Board, ollama: &Ollama, retries: &mut Retries) {
-    for model in models {
-        if !retries.is_due(&model.name, Instant::now()) {
-            continue;
-        }
-        match make_ready(model, board, ollama).await {
-            Ok(()) => retries.forget(&model.name),
-            Err(error) => {
-                let message = error.to_string();
-                if board.failed(&model.name, &message) {
-                    tracing::warn!(model = model.name, message, "a model isn't ready");
-                }
-                // While Ollama is away its models aren't to blame: they are tried again soon after it is back.
-                if matches!(error, OllamaError::Upstream(_)) {
-                    retries.forget(&model.name);
-                }
-                retries.note_failure(&model.name, Instant::now());
+/// How a turn ended.
+enum End {
+    Ready,
+    /// It is made from another that isn't there yet.
+    Waits,
+    Failed(OllamaError),
+}
+
+async fn one_turn(index: usize, model: &Model, board: &Board, ollama: &Ollama) -> (usize, End) {
+    let unready_base = modelfile::base(model).and_then(|base| board.unready(&base));
+    if let Some(base) = unready_base {
+        board.waits_for(&model.name, &base);
+        return (index, End::Waits);
+    }
+    let end = match make_ready(model, board, ollama).await {
+        Ok(()) => End::Ready,
+        Err(error) => {
+            let message = error.to_string();
+            if board.failed(&model.name, &message) {
+                tracing::warn!(model = model.name, message, "a model isn't ready");
             }
+            End::Failed(error)
         }
+    };
+    (index, end)
+}
+
+fn end_turn(turns: &mut Turns, index: usize, end: &End) {
+    let now = Instant::now();
+    match end {
+        End::Ready => turns.succeeded(index, now),
+        End::Waits => turns.waits(index, now),
+        // While Ollama is away its models aren't to blame: they are tried again soon after it is back.
+        End::Failed(OllamaError::Upstream(_)) => turns.was_hindered(index, now),
+        End::Failed(_) => turns.failed(index, now),
     }
 }
 
-/// List → pull if it is missing → load if it should be loaded.
+/// Pull it or make it if it isn't there as it should be → load it if it should be loaded.
 async fn make_ready(model: &Model, board: &Board, ollama: &Ollama) -> Result<(), OllamaError> {
-    let installed = match find(model, ollama).await? {
-        Some(installed) => installed,
-        None => {
-            board.pulling(&model.name, 0);
-            ollama
-                .pull(model, |percent| board.pulling(&model.name, percent))
-                .await?;
-            find(model, ollama).await?.ok_or(OllamaError::NotThere)?
+    if let Some(problem) = &model.problem {
+        return Err(OllamaError::Undefined(problem.clone()));
+    }
+    let installed = match &model.modelfile {
+        None => pulled(model, board, ollama).await?,
+        Some(text) => {
+            let modelfile =
+                Modelfile::parse(text).map_err(|error| OllamaError::Undefined(error.to_string()))?;
+            made(model, &modelfile, board, ollama).await?
         }
     };
     if model.keep_loaded && !is_loaded(model, ollama).await? {
@@ -138,91 +178,97 @@ async fn make_ready(model: &Model, board: &Board, ollama: &Ollama) -> Result<(),
     Ok(())
 }
 
-async fn find(model: &Model, ollama: &Ollama) -> Result<Option<Installed>, OllamaError> {
-    let wanted = CanonicalName::parse(&model.name);
-    let installed = ollama.installed().await?;
-    Ok(installed
-        .into_iter()
-        .find(|found| CanonicalName::parse(&found.name) == wanted))
+/// One that has another digest than it must have is pulled too: the registry may have the right one by now.
+async fn pulled(model: &Model, board: &Board, ollama: &Ollama) -> Result<Installed, OllamaError> {
+    let installed = find(&model.name, &ollama.installed().await?);
+    if let Some(installed) = installed.filter(|installed| model.is_pinned_to(&installed.digest)) {
+        return Ok(installed);
+    }
+    let installed = pull(&model.name, model, board, ollama).await?;
+    if model.is_pinned_to(&installed.digest) {
+        return Ok(installed);
+    }
+    board.has_digest(&model.name, &installed.digest, installed.size);
+    Err(OllamaError::OtherDigest {
+        digest: installed.digest,
+        pinned: model.digest.clone().unwrap_or_default(),
+    })
+}
+
+/// Pulls a model and tells of it as of the one that it is for.
+async fn pull(name: &str, of: &Model, board: &Board, ollama: &Ollama) -> Result<Installed, OllamaError> {
+    board.begins(&of.name);
+    let tell = |progress| board.pulling(&of.name, progress);
+    ollama.pull(name, of.insecure, tell).await?;
+    find(name, &ollama.installed().await?).ok_or(OllamaError::NotThere)
+}
+
+/// Makes a model, unless that has been done and nobody has changed it or what it is made from since.
+async fn made(
+    model: &Model,
+    modelfile: &Modelfile,
+    board: &Board,
+    ollama: &Ollama,
+) -> Result<Installed, OllamaError> {
+    let all = ollama.installed().await?;
+    let base = find(&modelfile.from, &all);
+    let earlier = board.made(&model.name);
+    if let (Some(installed), Some(earlier)) = (find(&model.name, &all), earlier)
+        && installed.digest == earlier.digest
+        && base.as_ref().is_none_or(|base| base.digest == earlier.base)
+    {
+        return Ok(installed);
+    }
+    let base = match base {
+        Some(base) => base,
+        None => pull(&modelfile.from, model, board, ollama).await?,
+    };
+    board.making(&model.name);
+    ollama.create(&modelfile.request(&model.name)).await?;
+    let installed = find(&model.name, &ollama.installed().await?).ok_or(OllamaError::NotThere)?;
+    let made = Made {
+        digest: installed.digest.clone(),
+        base: base.digest,
+    };
+    board.note_made(&model.name, made);
+    Ok(installed)
+}
+
+/// Deletes what nobody lists and nothing listed is made from.
+async fn prune(wanted: &Wanted, ollama: &Ollama) {
+    let listed = wanted
+        .models
+        .iter()
+        .filter_map(|model| CanonicalName::parse(&model.name));
+    let bases = wanted.models.iter().filter_map(modelfile::base);
+    let kept: BTreeSet<_> = listed.chain(bases).collect();
+    // What can't be asked for or deleted now is looked at again.
+    for Installed { name, .. } in ollama.installed().await.unwrap_or_default() {
+        let is_kept = CanonicalName::parse(&name).is_none_or(|name| kept.contains(&name));
+        if is_kept {
+            continue;
+        }
+        match ollama.delete(&name).await {
+            Ok(()) => tracing::info!(model = name, "deleted a model that isn't listed"),
+            Err(error) => tracing::warn!(model = name, %error, "a model that isn't listed can't be deleted"),
+        }
+    }
+}
+
+fn find(name: &str, all: &[Installed]) -> Option<Installed> {
+    let wanted = CanonicalName::parse(name);
+    all.iter()
+        .find(|found| CanonicalName::parse(&found.name) == wanted)
+        .cloned()
 }
 
 async fn is_loaded(model: &Model, ollama: &Ollama) -> Result<bool, OllamaError> {
-    let wanted = CanonicalName::parse(&model.name);
-    let loaded = ollama.loaded().await?;
-    Ok(loaded
-        .iter()
-        .any(|found| CanonicalName::parse(&found.name) == wanted))
-}
-
-/// When each failed model may be tried again.
-#[derive(Default)]
-struct Retries(BTreeMap<String, Retry>);
-
-struct Retry {
-    at: Instant,
-    pause: Duration,
-}
-
-impl Retries {
-    fn is_due(&self, model: &str, now: Instant) -> bool {
-        self.0.get(model).is_none_or(|retry| retry.at <= now)
-    }
-
-    fn forget(&mut self, model: &str) {
-        self.0.remove(model);
-    }
-
-    fn note_failure(&mut self, model: &str, now: Instant) {
-        let pause = self
-            .0
-            .get(model)
-            .map_or(SHORTEST_RETRY, |retry| (retry.pause * 2).min(LONGEST_RETRY));
-        self.0.insert(
-            model.to_owned(),
-            Retry {
-                at: now + pause,
-                pause,
-            },
-        );
-    }
-
-    /// Until the next try, or the next look.
-    fn pause(&self, now: Instant) -> Duration {
-        self.0
-            .values()
-            .map(|retry| retry.at.saturating_duration_since(now))
-            .min()
-            .unwrap_or(LOOK)
-            .min(LOOK)
-    }
+    Ok(find(&model.name, &ollama.loaded().await?).is_some())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn each_failure_doubles_the_wait() {
-        let mut now = Instant::now();
-        let mut retries = Retries::default();
-        assert!(retries.is_due("a", now));
-        assert_eq!(retries.pause(now), LOOK, "nothing has failed");
-        for seconds in [2, 4, 8, 16, 32, 64, 128, 256, 300, 300] {
-            retries.note_failure("a", now);
-            assert!(!retries.is_due("a", now), "{seconds} s");
-            assert!(retries.is_due("b", now), "{seconds} s: another model");
-            assert_eq!(
-                retries.pause(now),
-                LOOK.min(Duration::from_secs(seconds)),
-                "{seconds} s"
-            );
-            now += Duration::from_secs(seconds);
-            assert!(retries.is_due("a", now), "{seconds} s later");
-        }
-        retries.forget("a");
-        retries.note_failure("a", now);
-        assert_eq!(retries.pause(now), SHORTEST_RETRY, "after a success");
-    }
 
     #[test]
     fn what_is_in_memory_says_how_much_of_it_is_a_gpus() {

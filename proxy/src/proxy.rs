@@ -18,7 +18,7 @@ use crate::in_force::InForce;
 use crate::inspect::HeldBytes;
 use crate::limit::Limiter;
 use crate::metrics::{Metrics, ReloadLabels};
-use crate::models::board::Board;
+use crate::models::board::{Board, Wanted};
 use crate::readiness::Readiness;
 use crate::status::{ConfigurationStatus, LimitsStatus, Status};
 use crate::tls;
@@ -77,7 +77,7 @@ impl Proxy {
         let connect_timeout = first.config.limits.timeouts.connect();
         let proxy = Self {
             upstream: Arc::new(Upstream::new(&first.config.upstream, connect_timeout)),
-            models: Board::new(&first.config.models),
+            models: Board::new(Wanted::of(&first.config)),
             swaps: watch::Sender::new(first.generation),
             in_force: ArcSwap::from_pointee(first),
             verifier: Verifier::new(metrics.passwords_hashed.clone()).map_err(SetupError::Passwords)?,
@@ -120,7 +120,7 @@ impl Proxy {
             "applied"
         };
         self.accounting.log.configure(&next.config.log);
-        self.models.list(&next.config.models);
+        self.models.list(Wanted::of(&next.config));
         self.certificate.put(next.certificate.key());
         self.trust(&next);
         let next = Arc::new(next);

@@ -234,11 +234,17 @@ pub struct ModelStatus {
     pub state: ModelState,
     /// How much of it is pulled, in percent, while it is being pulled.
     pub progress: Option<u8>,
+    /// The same in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completed: Option<u64>,
+    /// Out of how many bytes, as far as Ollama has said: it tells of one part after the other, the largest usually first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total: Option<u64>,
     /// Its manifest's digest, once it is there.
     pub digest: Option<String>,
     /// Its size in bytes, once it is there.
     pub size: Option<u64>,
-    /// Why it failed, in Ollama's words.
+    /// Why it failed, in Ollama's words, or what it waits for.
     pub message: Option<String>,
 }
 
@@ -261,6 +267,8 @@ pub enum ModelState {
     Pending,
     /// Being pulled.
     Pulling,
+    /// Being made from a Modelfile.
+    Making,
     /// Being loaded into memory.
     Loading,
     /// There, and loaded if asked for.

@@ -38,6 +38,17 @@ impl Ollama {
         Ok(ollama)
     }
 
+    /// The same without any model.
+    ///
+    /// # Errors
+    /// When the build fails or the server doesn't start.
+    pub async fn without_models() -> Result<Self> {
+        tokio::task::spawn_blocking(|| tools::ensure(&[Tool::Ollama])).await??;
+        let mut ollama = Self::serve(Workspace::create()?)?;
+        ollama.ready().await?;
+        Ok(ollama)
+    }
+
     fn serve(workspace: Workspace) -> Result<Self> {
         let port = Port::reserve()?;
         let launcher = Launcher {

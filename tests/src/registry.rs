@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -77,7 +77,7 @@ pub async fn storage() -> Result<PathBuf> {
 
 async fn fill(storage: &PathBuf) -> Result<()> {
     let ollama = Ollama::start().await?;
-    let registry = Registry::start().await?;
+    let registry = Registry::empty().await?;
     let name = format!("{}/library/{}", registry.address(), model::NAME);
     command::output(ollama.command()?.args(["cp", model::NAME, &name]))?;
     command::output(ollama.command()?.args(["push", "--insecure", &name]))?;
@@ -85,30 +85,45 @@ async fn fill(storage: &PathBuf) -> Result<()> {
     Ok(())
 }
 
-/// A registry on the loopback address with an empty storage.
-struct Registry {
+/// A registry on the loopback address, ended when dropped.
+pub struct Registry {
     process: Process,
     port: Port,
     workspace: Workspace,
 }
 
 impl Registry {
-    async fn start() -> Result<Self> {
+    /// One that has gemma3:270m, from [`storage`], and sends whoever wants the models' files to the server at `blobs`
+    /// (`http://HOST:PORT`), as Ollama demands it. There they are under their paths in the storage.
+    ///
+    /// # Errors
+    /// When it can't be built or filled, or doesn't start.
+    pub async fn filled(blobs: &str) -> Result<Self> {
+        let redirect =
+            format!("middleware: {{storage: [{{name: redirect, options: {{baseurl: '{blobs}'}}}}]}}\n");
+        Self::start(Workspace::create()?, &storage().await?, &redirect).await
+    }
+
+    async fn empty() -> Result<Self> {
         let workspace = Workspace::create()?;
+        let data = workspace.path().join("data");
+        Self::start(workspace, &data, "").await
+    }
+
+    async fn start(workspace: Workspace, data: &Path, more: &str) -> Result<Self> {
         let port = Port::reserve()?;
         let launcher = Launcher {
             prefix: Vec::new(),
             logs: workspace.logs(),
         };
         let address = format!("127.0.0.1:{}", port.number());
-        let data = workspace.path().join("data");
         let environment: [(&str, &OsStr); 3] = [
             ("REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY", data.as_os_str()),
             ("REGISTRY_HTTP_ADDR", address.as_ref()),
             ("OTEL_TRACES_EXPORTER", "none".as_ref()),
         ];
         let config = workspace.path().join("config.yaml");
-        fs::write(&config, CONFIG)?;
+        fs::write(&config, format!("{CONFIG}{more}"))?;
         let arguments = ["serve".into(), config];
         let process = launcher.start("registry", &Tool::Registry.path()?, arguments, &environment)?;
         let mut registry = Self {
@@ -127,7 +142,8 @@ impl Registry {
         Ok(registry)
     }
 
-    fn address(&self) -> String {
+    /// Its host and port.
+    pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port.number())
     }
 }

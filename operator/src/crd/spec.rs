@@ -26,8 +26,8 @@ pub use auth::{
 };
 pub use gpu::{Gpu, GpuClaim, GpuVendor, Resources};
 pub use image::{Image, PullPolicy};
-pub use models::Model;
-pub use network::{Network, NetworkTls};
+pub use models::{ConfigMapKeyRef, Model, ModelfileSource};
+pub use network::{IssuedCertificate, IssuerRef, Network, NetworkTls, Policy, PolicyEgress, PolicyPeer};
 pub use pod_template::{
     ClaimVolume, ConfigMapVolume, EmptyVolume, PodMount, PodTemplate, PodVolume, SecretVolume, Sidecar,
 };
@@ -37,7 +37,7 @@ pub use scale::{
     WhenUnsatisfiable,
 };
 pub use storage::{EphemeralStorage, Retention, Storage};
-pub use upgrade::UpgradePolicy;
+pub use upgrade::{Rollout, UpgradePolicy};
 
 /// A running Ollama that nobody reaches without a credential.
 #[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -72,6 +72,12 @@ pub use upgrade::UpgradePolicy;
         .message("metadata.name must begin with a lower-case letter and have only lower-case letters, digits and '-', since the Service takes it as its name"),
     validation = Rule::new("!has(self.spec.auth) || !has(self.spec.auth.clientCertificates) || (has(self.spec.network) && has(self.spec.network.tls))")
         .message("auth.clientCertificates needs network.tls: certificates are shown in its handshake"),
+    validation = Rule::new("!has(self.spec.pruneModels) || !self.spec.pruneModels || (has(self.spec.models) && self.spec.models.size() > 0)")
+        .message("pruneModels needs models: with none listed it would delete every model"),
+    validation = Rule::new("!has(self.spec.pruneModels) || !self.spec.pruneModels || !has(self.spec.storage) || !has(self.spec.storage.existingClaim)")
+        .message("pruneModels can't go with storage.existingClaim: others may keep their models there"),
+    validation = Rule::new("!has(self.spec.rollout) || !has(self.spec.rollout.surge) || !self.spec.rollout.surge || !has(self.spec.storage) || !has(self.spec.storage.size) || (has(self.spec.storage.accessModes) && 'ReadWriteMany' in self.spec.storage.accessModes)")
+        .message("rollout.surge needs a volume that both Pods may have: accessModes [ReadWriteMany], or one of each Pod's own (ephemeral)"),
 )]
 #[serde(rename_all = "camelCase")]
 pub struct OllamaServiceSpec {
@@ -98,6 +104,9 @@ pub struct OllamaServiceSpec {
     /// When what a new version of the operator would change in the Pods, such as the proxy's image, goes in.
     #[serde(default)]
     pub upgrade_policy: UpgradePolicy,
+    /// How Pods are replaced when what they are made from changes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<Rollout>,
     /// How replicas are spread over nodes. Without it each goes to another node where there is room; an empty list leaves
     /// it to the scheduler.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -113,6 +122,14 @@ pub struct OllamaServiceSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub models: Vec<Model>,
+    /// How many models a replica pulls, makes and loads at a time; 2 without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 16))]
+    pub parallel_pulls: Option<u32>,
+    /// Models that `models` doesn't list are deleted, whoever has pulled or made them, once all that it lists are there.
+    /// What a listed model is made from stays.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub prune_models: bool,
     /// Where models are kept. Without it they last as long as the Pod.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub storage: Option<Storage>,

@@ -1,6 +1,6 @@
 //! What the operator answers.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -74,18 +74,27 @@ pub struct SecretStatus {
 pub struct ModelStatus {
     /// As in the spec.
     pub name: String,
-    /// Pending, Pulling, Loading, Ready or Failed.
+    /// Pending, Pulling, Making, Loading, Ready or Failed.
     pub state: String,
     /// How much of it is pulled, in percent, while it is being pulled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress: Option<i32>,
-    /// Its manifest's digest.
+    /// How many bytes that were when the percentage was reached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub completed_bytes: Option<i64>,
+    /// Out of how many, as far as Ollama has said: it tells of one part after the other.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total_bytes: Option<i64>,
+    /// Its manifest's digest, the last one that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
+    /// Since when it has that digest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest_since: Option<Time>,
     /// Its size in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<i64>,
-    /// Why it failed, in Ollama's words.
+    /// Why it failed, in Ollama's words, or what it waits for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
 }

@@ -9,6 +9,7 @@ use kube::ResourceExt;
 use kube::api::{Api, GetParams};
 use kube::runtime::reflector::ObjectRef;
 
+use super::config_maps::Held;
 use super::remembered::Remembered;
 use super::{CertificateState, Place};
 use crate::plan::{Plan, Source, digest_key_name};
@@ -56,13 +57,15 @@ pub struct Content {
     pub clients: Result<usize, String>,
 }
 
-/// What Secrets held when they were last read, so that one that hasn't changed is not read again.
+/// What Secrets and ConfigMaps held when they were last read, so that one that hasn't changed is not read again.
 #[derive(Debug, Default)]
 pub struct Readings {
     contents: Remembered<Reading, Content>,
     keys: Remembered<(String, String), (String, DigestKey)>,
     /// By namespace and OllamaService, the Secret's name and what was found.
     pub(super) certificates: Remembered<(String, String), (String, CertificateState)>,
+    /// By namespace and name of the ConfigMap.
+    pub(super) config_maps: Remembered<(String, String), Held>,
 }
 
 /// What a content depends on, beside the version of the Secret.

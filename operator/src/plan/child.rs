@@ -32,11 +32,13 @@ pub enum Kind {
     Ingress,
     /// How a Gateway leads clients to the Service; not every cluster has the kind.
     HttpRoute,
+    /// The certificate that clients see, made by cert-manager; not every cluster has the kind.
+    Certificate,
 }
 
 impl Kind {
     /// All of them, in the order in which they are applied.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::ServiceAccount,
         Self::ConfigMap,
         Self::Service,
@@ -48,16 +50,18 @@ impl Kind {
         Self::ScaledObject,
         Self::Ingress,
         Self::HttpRoute,
+        Self::Certificate,
     ];
 
     /// Those that hold nothing and are made only where the spec asks for them. When it no longer does they are deleted;
     /// no other kind ever is.
-    pub const OPTIONAL: [Self; 5] = [
+    pub const OPTIONAL: [Self; 6] = [
         Self::PodDisruptionBudget,
         Self::HorizontalPodAutoscaler,
         Self::ScaledObject,
         Self::Ingress,
         Self::HttpRoute,
+        Self::Certificate,
     ];
 
     /// The kind's name in the API.
@@ -74,12 +78,13 @@ impl Kind {
             Self::ScaledObject => "ScaledObject",
             Self::Ingress => "Ingress",
             Self::HttpRoute => "HTTPRoute",
+            Self::Certificate => "Certificate",
         }
     }
 
     /// Whether a cluster may be without the kind: it is no part of Kubernetes.
     pub const fn may_be_unserved(self) -> bool {
-        matches!(self, Self::HttpRoute | Self::ScaledObject)
+        matches!(self, Self::HttpRoute | Self::ScaledObject | Self::Certificate)
     }
 
     /// Group, version and plural.
@@ -96,6 +101,7 @@ impl Kind {
             Self::ScaledObject => ("keda.sh", "v1alpha1", "scaledobjects"),
             Self::Ingress => ("networking.k8s.io", "v1", "ingresses"),
             Self::HttpRoute => ("gateway.networking.k8s.io", "v1", "httproutes"),
+            Self::Certificate => ("cert-manager.io", "v1", "certificates"),
         }
     }
 

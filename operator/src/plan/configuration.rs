@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 use corral_proxy::config::{
-    ADMIN_PORT, ClientCertificates, Config, CredentialSource, Credentials, Log, LogFormat, Model, OllamaKeys,
+    ADMIN_PORT, ClientCertificates, Config, CredentialSource, Credentials, Log, LogFormat, OllamaKeys,
     PROXY_PORT, Require, Shutdown, State, Tls, paths,
 };
 use corral_proxy::credentials::CredentialKind;
@@ -14,9 +14,9 @@ use sha2::{Digest, Sha256};
 
 use super::Prepared;
 use super::credentials::{Source, api_server, issuers};
-use super::limits;
 use super::names::metadata;
 use super::pod::TERMINATION_GRACE_SECONDS;
+use super::{ConfigMaps, limits, models};
 use crate::cli::SecretsMode;
 
 /// How long new requests are still served after SIGTERM: endpoints take a moment to be withdrawn everywhere.
@@ -31,8 +31,11 @@ pub(super) struct Configuration {
     pub(super) digest: String,
 }
 
-pub(super) fn configuration(prepared: &Prepared<'_>) -> Result<Configuration, serde_yaml::Error> {
-    let config = config(prepared);
+pub(super) fn configuration(
+    prepared: &Prepared<'_>,
+    config_maps: &ConfigMaps,
+) -> Result<Configuration, serde_yaml::Error> {
+    let config = config(prepared, config_maps);
     let text = serde_yaml::to_string(&config)?;
     let digest = hex::encode(Sha256::digest(text.as_bytes()));
     let config_map = ConfigMap {
@@ -47,17 +50,22 @@ pub(super) fn configuration(prepared: &Prepared<'_>) -> Result<Configuration, se
     })
 }
 
-fn config(prepared: &Prepared<'_>) -> Config {
+fn config(prepared: &Prepared<'_>, config_maps: &ConfigMaps) -> Config {
     let anywhere = |port| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
     Config {
         listen: anywhere(PROXY_PORT),
         admin_listen: Some(anywhere(ADMIN_PORT)),
-        tls: prepared.tls_secret.map(|_| tls()),
+        tls: prepared.tls_secret.as_ref().map(|_| tls()),
         credentials: credentials(prepared),
         access: limits::of_a_replica(&prepared.spec.access, prepared.spec.most_replicas()),
         network: prepared.network.clone(),
         streams: prepared.spec.streams.clone().unwrap_or_default(),
-        models: models(prepared),
+        models: models::models(&prepared.spec.models, config_maps),
+        parallel_pulls: prepared
+            .spec
+            .parallel_pulls
+            .unwrap_or(Config::USUAL_PARALLEL_PULLS),
+        prune_models: prepared.spec.prune_models,
         log: Log {
             format: LogFormat::Json,
             audit: true,
@@ -131,15 +139,4 @@ fn client_certificates(prepared: &Prepared<'_>, key: Option<String>) -> ClientCe
             .map(|certificates| certificates.name)
             .unwrap_or_default(),
     }
-}
-
-fn models(prepared: &Prepared<'_>) -> Vec<Model> {
-    let models = prepared.spec.models.iter();
-    models
-        .map(|model| Model {
-            name: model.name.clone(),
-            keep_loaded: model.keep_loaded,
-            insecure: model.insecure,
-        })
-        .collect()
 }

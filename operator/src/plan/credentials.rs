@@ -1,5 +1,6 @@
 //! Where the credentials come from, and the Secrets that the operator makes itself.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use base64::Engine;
@@ -11,9 +12,9 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 
 use super::Prepared;
-use super::names::{credentials_name, digest_key_name, metadata};
+use super::names::{credentials_name, digest_key_name, metadata, tls_name};
 use crate::cli::SecretsMode;
-use crate::crd::{Auth, JwtAuth, KubernetesAuth, OllamaService, SecretRef};
+use crate::crd::{Auth, JwtAuth, KubernetesAuth, NetworkTls, OllamaService, SecretRef};
 
 /// The entry of a generated Secret of credentials: the one client's name.
 pub const GENERATED_ENTRY: &str = "default";
@@ -154,9 +155,16 @@ fn mounted(SecretRef { name, key }: &SecretRef) -> CredentialSource {
 }
 
 /// Name of the Secret with the certificate, where clients speak HTTPS.
-pub fn tls_secret(service: &OllamaService) -> Option<&str> {
-    let tls = service.spec.network.as_ref()?.tls.as_ref()?;
-    Some(&tls.secret_name)
+pub fn tls_secret(service: &OllamaService) -> Option<Cow<'_, str>> {
+    let NetworkTls {
+        secret_name,
+        certificate,
+    } = service.spec.network.as_ref()?.tls.as_ref()?;
+    let made = || {
+        let instance = service.metadata.name.as_deref().unwrap_or_default();
+        certificate.as_ref().map(|_| tls_name(instance).into())
+    };
+    secret_name.as_deref().map(Cow::Borrowed).or_else(made)
 }
 
 /// Names of all Secrets that concern an OllamaService: those it names and those made for it.
@@ -166,7 +174,7 @@ pub fn secret_names(service: &OllamaService) -> impl Iterator<Item = String> {
     sources
         .map(|source| source.secret)
         .chain([digest_key_name(instance)])
-        .chain(tls_secret(service).map(str::to_owned))
+        .chain(tls_secret(service).map(Cow::into_owned))
 }
 
 /// A Secret that is made once, with random content, and never written again.

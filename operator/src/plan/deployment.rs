@@ -10,13 +10,13 @@ use super::Prepared;
 use super::names::{
     AUTOSCALED_ANNOTATION, REQUESTED_ANNOTATION, TEMPLATE_ANNOTATION, metadata, selector_labels,
 };
-use super::pod;
+use super::{pod, storage};
 use crate::crd::{OllamaServiceSpec, UpgradePolicy};
 
-/// Pods are replaced one at a time, the old one first: a new one beside it could wait for ever for the GPU or the volume
-/// that the old one holds.
+/// Pods are replaced one at a time.
 pub(super) fn deployment(prepared: &Prepared<'_>) -> Result<Deployment, serde_json::Error> {
     let replicas = prepared.replicas.field();
+    let surge = surges(prepared);
     let template = pod::template(prepared);
     let mut metadata = metadata(prepared, prepared.name);
     let annotations = metadata.annotations.get_or_insert_default();
@@ -37,8 +37,8 @@ pub(super) fn deployment(prepared: &Prepared<'_>) -> Result<Deployment, serde_js
             strategy: Some(DeploymentStrategy {
                 type_: Some("RollingUpdate".to_owned()),
                 rolling_update: Some(RollingUpdateDeployment {
-                    max_surge: Some(IntOrString::Int(0)),
-                    max_unavailable: Some(IntOrString::Int(1)),
+                    max_surge: Some(IntOrString::Int(surge.into())),
+                    max_unavailable: Some(IntOrString::Int((!surge).into())),
                 }),
             }),
             template,
@@ -46,6 +46,14 @@ pub(super) fn deployment(prepared: &Prepared<'_>) -> Result<Deployment, serde_js
         }),
         ..Deployment::default()
     })
+}
+
+/// Whether the new Pod comes first. By itself only where it can't have to wait for ever for the GPU or the volume that the
+/// old one holds.
+fn surges(prepared: &Prepared<'_>) -> bool {
+    let asked = prepared.spec.rollout.as_ref().and_then(|rollout| rollout.surge);
+    asked
+        .unwrap_or_else(|| prepared.gpu.is_none() && storage::is_read_by_many(prepared.spec.storage.as_ref()))
 }
 
 /// What the user asks of the Pods: all of the spec but what never changes them. A field that is not named here counts.
@@ -56,7 +64,10 @@ fn requested(prepared: &Prepared<'_>) -> Result<String, serde_json::Error> {
         suspend: false,
         disruption: None,
         upgrade_policy: UpgradePolicy::default(),
+        rollout: None,
         models: Vec::new(),
+        parallel_pulls: None,
+        prune_models: false,
         access: Vec::new(),
         service: None,
         // Of these the Pods have only the Secrets, by name.

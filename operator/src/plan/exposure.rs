@@ -36,7 +36,7 @@ pub(super) fn service(prepared: &Prepared<'_>) -> Service {
             selector: Some(selector_labels(prepared.name)),
             ports: Some(vec![ServicePort {
                 node_port: node_port.filter(|_| kind != ServiceType::ClusterIP),
-                ..port(scheme(prepared.tls_secret))
+                ..port(scheme(prepared.tls_secret.as_deref()))
             }]),
             load_balancer_class,
             load_balancer_source_ranges: Some(load_balancer_source_ranges)
@@ -101,7 +101,7 @@ pub(super) fn ingress(prepared: &Prepared<'_>) -> Option<Ingress> {
         annotations,
         tls_secret_name,
     } = prepared.spec.network.as_ref()?.ingress.clone()?;
-    let for_tls = prepared.tls_secret.map(|_| for_tls(prepared.name));
+    let for_tls = prepared.tls_secret.as_ref().map(|_| for_tls(prepared.name));
     let owned = FOR_STREAMS.into_iter().chain(for_tls.into_iter().flatten());
     let mut all: BTreeMap<_, _> = owned
         .map(|(key, value)| (key.to_owned(), value.to_owned()))

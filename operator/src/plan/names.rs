@@ -28,7 +28,8 @@ pub(super) const DEFAULT_CONTAINER_ANNOTATION: &str = "kubectl.kubernetes.io/def
 const NAME: &str = "ollamaservice";
 const NAME_LABEL: &str = "app.kubernetes.io/name";
 const INSTANCE_LABEL: &str = "app.kubernetes.io/instance";
-const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
+/// The label that says who looks after an object.
+pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
 
 /// Labels of all children of that OllamaService.
 pub(super) fn labels(instance: &str) -> BTreeMap<String, String> {
@@ -87,6 +88,11 @@ pub fn digest_key_name(instance: &str) -> String {
     format!("{instance}-digest-key")
 }
 
+/// Name of the Secret with the certificate that cert-manager makes.
+pub(super) fn tls_name(instance: &str) -> String {
+    format!("{instance}-tls")
+}
+
 /// Name of the claim that is made for `storage.size`.
 pub(super) fn claim_name(instance: &str) -> String {
     format!("{instance}-models")
@@ -96,7 +102,7 @@ pub(super) fn claim_name(instance: &str) -> String {
 pub fn endpoint(service: &OllamaService) -> String {
     let name = service.metadata.name.as_deref().unwrap_or_default();
     let namespace = service.metadata.namespace.as_deref().unwrap_or_default();
-    let scheme = scheme(tls_secret(service));
+    let scheme = scheme(tls_secret(service).as_deref());
     format!(
         "{scheme}://{name}.{namespace}.svc:{}",
         corral_proxy::config::OLLAMA_PORT

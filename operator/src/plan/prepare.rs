@@ -3,15 +3,21 @@
 //! The CustomResourceDefinition refuses the same things first; here they are caught where an older definition is installed
 //! or a file is rendered without a cluster.
 
+use std::borrow::Cow;
+
 use corral_proxy::config::validate::{audiences_problem, check_issuer, unmeetable};
 use corral_proxy::config::{self, Require};
 use corral_proxy::credentials::CredentialKind;
 use ipnet::IpNet;
 
+use super::certificate::tls_problem;
 use super::credentials::{Source, issuers, secret_names, sources, tls_secret};
+use super::models::model_problems;
+use super::network::policy_problems;
 use super::pod::environment::given_twice;
 use super::pod::{TERMINATION_GRACE_SECONDS, overrides};
 use super::scale::Replicas;
+use super::storage::is_read_by_many;
 use crate::cli::{PlanOptions, SecretsMode};
 use crate::crd::{
     Autoscaling, AutoscalingTarget, Gpu, GpuClaim, GpuVendor, Image, MAXIMUM_NAME_LENGTH, Network,
@@ -34,7 +40,7 @@ pub struct Prepared<'a> {
     pub spec: &'a OllamaServiceSpec,
     pub(super) network: config::Network,
     /// The Secret with the certificate, where clients speak HTTPS.
-    pub(super) tls_secret: Option<&'a str>,
+    pub(super) tls_secret: Option<Cow<'a, str>>,
     pub(super) sources: Vec<Source>,
     pub(super) ollama_image: String,
     pub(super) proxy_image: &'a str,
@@ -79,12 +85,15 @@ pub(super) fn prepare<'a>(
     check_scale(spec, &mut problems);
     check_image(spec.image.as_ref(), &mut problems);
     check_gpu(spec.gpu.as_ref(), &mut problems);
-    check_storage(spec.storage.as_ref(), &mut problems);
+    check_storage(spec, &mut problems);
+    problems.extend(model_problems(spec));
     check_environment(spec, &mut problems);
     check_pod_template(service, &mut problems);
     let sources = sources(name, spec.auth.as_ref());
     check_auth(spec, &sources, &mut problems);
     check_exposure(spec, &mut problems);
+    problems.extend(policy_problems(spec));
+    problems.extend(tls_problem(spec));
     let network = parse_network(spec.network.as_ref(), &mut problems);
     if !problems.is_empty() {
         return Err(problems);
@@ -181,7 +190,9 @@ fn check_gpu(gpu: Option<&Gpu>, problems: &mut Vec<String>) {
     }
 }
 
-fn check_storage(storage: Option<&Storage>, problems: &mut Vec<String>) {
+fn check_storage(spec: &OllamaServiceSpec, problems: &mut Vec<String>) {
+    let storage = spec.storage.as_ref();
+    let surge = spec.rollout.as_ref().and_then(|rollout| rollout.surge) == Some(true);
     let Some(Storage {
         size,
         storage_class_name,
@@ -200,6 +211,12 @@ fn check_storage(storage: Option<&Storage>, problems: &mut Vec<String>) {
     let for_size = storage_class_name.is_some() || access_modes.is_some() || retain.is_some();
     if size.is_none() && for_size {
         problems.push("spec.storage: storageClassName, accessModes and retain go with size".to_owned());
+    }
+    if surge && size.is_some() && !is_read_by_many(storage) {
+        problems.push(
+            "spec.rollout.surge: needs spec.storage.accessModes [ReadWriteMany], or a volume of each Pod's own"
+                .to_owned(),
+        );
     }
     if let Some(ephemeral) = ephemeral
         && ephemeral.storage_class_name.is_some()
@@ -298,6 +315,7 @@ fn parse_network(network: Option<&Network>, problems: &mut Vec<String>) -> confi
         proxy_protocol,
         cors,
         tls: _,
+        policy: _,
         ingress: _,
         http_route: _,
     }) = network

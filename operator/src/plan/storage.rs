@@ -53,10 +53,13 @@ fn claim_spec(
 /// Whether replicas on several nodes may have the same models. Ollama clears away at its start what no model of its own
 /// needs, and would take from the others what they are just pulling.
 pub(super) fn is_shared(storage: Option<&Storage>) -> bool {
-    storage.is_some_and(|storage| {
-        let modes = storage.access_modes.iter().flatten();
-        storage.existing_claim.is_some() || modes.into_iter().any(|mode| mode == MANY_NODES)
-    })
+    storage.is_some_and(|storage| storage.existing_claim.is_some()) || is_read_by_many(storage)
+}
+
+/// Whether the claim is one that Pods on any nodes may have at the same time.
+pub(super) fn is_read_by_many(storage: Option<&Storage>) -> bool {
+    let modes = storage.and_then(|storage| storage.access_modes.as_ref());
+    modes.is_some_and(|modes| modes.iter().any(|mode| mode == MANY_NODES))
 }
 
 /// The volume of that name with the models in it.

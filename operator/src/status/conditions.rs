@@ -3,8 +3,8 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 
-use super::credentials;
 use super::verdict::{Truth, Verdict, Verdicts};
+use super::{credentials, models};
 use crate::crd::{OllamaService, OllamaServiceStatus};
 use crate::plan::endpoint;
 
@@ -112,6 +112,13 @@ pub fn changed(before: &OllamaServiceStatus, after: &OllamaServiceStatus) -> Vec
     });
     let mut changed = of_conditions(&before.conditions, &after.conditions);
     changed.extend(waits);
+    let models = models::changed(&before.models, &after.models).into_iter();
+    changed.extend(models.map(|message| Changed {
+        condition: "Models".to_owned(),
+        reason: "ModelChanged".to_owned(),
+        message,
+        warning: false,
+    }));
     changed
 }
 

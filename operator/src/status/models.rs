@@ -1,34 +1,96 @@
 //! ModelsReady: how far the models are over all replicas.
 
+use std::collections::BTreeSet;
+
+use corral_proxy::config;
 use corral_proxy::status::{ModelState, ModelStatus as Reported};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
 
 use super::verdict::Verdict;
 use super::{Known, scale};
 use crate::crd::{ModelStatus, OllamaService};
+use crate::plan::ModelProblem;
 use crate::replicas::Replica;
 
 /// The state of a model that every replica has.
 pub(super) const READY: &str = "Ready";
 
 /// For each model of the spec the replica that is least far; a failure before all.
-pub(super) fn aggregate(service: &OllamaService, replicas: &[Replica]) -> Vec<ModelStatus> {
+pub(super) fn aggregate(
+    service: &OllamaService,
+    before: &[ModelStatus],
+    replicas: &[Replica],
+    now: Timestamp,
+) -> Vec<ModelStatus> {
     let of = |name: &str| {
-        let reports = replicas.iter().map(|replica| {
-            let models = replica
-                .answer
-                .as_ref()
-                .ok()
-                .map(|status| status.models.as_slice());
-            models.unwrap_or_default().iter().find(|model| model.name == name)
-        });
-        let least = reports.min_by_key(|report| {
+        let reports: Vec<_> = reports(name, replicas).collect();
+        let least = reports.iter().min_by_key(|report| {
             report.map_or((rank(ModelState::Pending), 0), |report| {
                 (rank(report.state), report.progress.unwrap_or(0))
             })
         });
-        least.flatten().map_or_else(|| pending(name), status_of)
+        let status = least.copied().flatten().map_or_else(|| pending(name), status_of);
+        let digests = reports
+            .into_iter()
+            .flatten()
+            .filter_map(|report| report.digest.as_deref());
+        let before = before.iter().find(|model| model.name == name);
+        since(status, &digests.collect::<Vec<_>>(), before, now)
     };
     service.spec.models.iter().map(|model| of(&model.name)).collect()
+}
+
+/// What each replica says of a model, if it says anything of it.
+fn reports<'a>(name: &str, replicas: &'a [Replica]) -> impl Iterator<Item = Option<&'a Reported>> {
+    replicas.iter().map(move |replica| {
+        let models = replica
+            .answer
+            .as_ref()
+            .ok()
+            .map(|status| status.models.as_slice());
+        models.unwrap_or_default().iter().find(|model| model.name == name)
+    })
+}
+
+/// With what is known from before: the digest, until no replica has it any more and one has another, and since when it is
+/// that one. Bytes are those of the moment when the percentage was reached, so that they alone are no reason to write a
+/// status.
+fn since(
+    mut status: ModelStatus,
+    digests: &[&str],
+    before: Option<&ModelStatus>,
+    now: Timestamp,
+) -> ModelStatus {
+    let first = digests.first().map(|digest| (*digest).to_owned());
+    let Some(before) = before else {
+        status.digest_since = first.as_ref().map(|_| Time(now));
+        status.digest = first;
+        return status;
+    };
+    if status.progress.is_some() && status.progress == before.progress {
+        status.completed_bytes = before.completed_bytes;
+        status.total_bytes = before.total_bytes;
+    }
+    let stays = before
+        .digest
+        .as_deref()
+        .is_some_and(|digest| digests.contains(&digest));
+    (status.digest, status.digest_since) = match first {
+        Some(digest) if !stays => (Some(digest), Some(Time(now))),
+        _ => (before.digest.clone(), before.digest_since.clone()),
+    };
+    status
+}
+
+/// What to tell of models that are others than before.
+pub(super) fn changed(before: &[ModelStatus], after: &[ModelStatus]) -> Vec<String> {
+    let changed = after.iter().filter_map(|model| {
+        let before = before.iter().find(|before| before.name == model.name)?;
+        let (before, after) = (before.digest.as_ref()?, model.digest.as_ref()?);
+        (before != after).then(|| format!("Model {} has digest {after} now; it was {before}", model.name))
+    });
+    changed.collect()
 }
 
 fn rank(state: ModelState) -> u8 {
@@ -36,8 +98,9 @@ fn rank(state: ModelState) -> u8 {
         ModelState::Failed => 0,
         ModelState::Pending => 1,
         ModelState::Pulling => 2,
-        ModelState::Loading => 3,
-        ModelState::Ready => 4,
+        ModelState::Making => 3,
+        ModelState::Loading => 4,
+        ModelState::Ready => 5,
     }
 }
 
@@ -53,6 +116,7 @@ fn status_of(report: &Reported) -> ModelStatus {
     let state = match report.state {
         ModelState::Pending => "Pending",
         ModelState::Pulling => "Pulling",
+        ModelState::Making => "Making",
         ModelState::Loading => "Loading",
         ModelState::Ready => READY,
         ModelState::Failed => "Failed",
@@ -61,9 +125,11 @@ fn status_of(report: &Reported) -> ModelStatus {
         name: report.name.clone(),
         state: state.to_owned(),
         progress: report.progress.map(i32::from),
-        digest: report.digest.clone(),
-        size: report.size.and_then(|size| i64::try_from(size).ok()),
+        completed_bytes: bytes(report.completed),
+        total_bytes: bytes(report.total),
+        size: bytes(report.size),
         message: report.message.clone(),
+        ..ModelStatus::default()
     }
 }
 
@@ -77,13 +143,11 @@ pub(super) fn ready(service: &OllamaService, known: &Known<'_>, models: &[ModelS
     if let Some(none) = scale::none_wanted(service, known) {
         return none;
     }
+    if let Some(problem) = undefined(known) {
+        return problem;
+    }
     if let Some(failed) = models.iter().find(|model| model.state == "Failed") {
-        let words = failed.message.as_deref().unwrap_or("no reason given");
-        let message = format!(
-            "Model {}: Ollama says: {words}. It is tried again; check the name, the registry and the space on the volume",
-            failed.name
-        );
-        return Verdict::no("PullFailed", message);
+        return failure(service, known, failed);
     }
     if known.replicas.is_empty() {
         return Verdict::not_yet("NoReplicas", "No replica runs yet");
@@ -94,14 +158,91 @@ pub(super) fn ready(service: &OllamaService, known: &Known<'_>, models: &[ModelS
         .map(words)
         .collect();
     if waiting.is_empty() {
-        return Verdict::yes("AllThere", format!("{} model(s) on every replica", models.len()));
+        let differing = differing(known, models);
+        return Verdict::yes(
+            "AllThere",
+            format!("{} model(s) on every replica{differing}", models.len()),
+        );
     }
     Verdict::not_yet("Pulling", waiting.join(", "))
 }
 
+/// Models that can't be made as they are defined.
+fn undefined(known: &Known<'_>) -> Option<Verdict> {
+    let problems = known.plan.model_problems.iter();
+    let messages: Vec<_> = problems
+        .map(|ModelProblem { model, problem }| format!("Model {model} can't be made: {problem}"))
+        .collect();
+    (!messages.is_empty()).then(|| {
+        Verdict::no(
+            "ModelfileInvalid",
+            format!(
+                "{}; where it has been made before it stays as it is",
+                messages.join("; ")
+            ),
+        )
+    })
+}
+
+fn failure(service: &OllamaService, known: &Known<'_>, failed: &ModelStatus) -> Verdict {
+    let name = &failed.name;
+    let words = failed.message.as_deref().unwrap_or("no reason given");
+    if is_other(service, known, name) {
+        return Verdict::no("DigestMismatch", format!("Model {name}: {words}"));
+    }
+    let message = format!(
+        "Model {name}: Ollama says: {words}. It is tried again; check the name, the registry and the space on the volume"
+    );
+    Verdict::no("PullFailed", message)
+}
+
+/// Whether a replica has another version of a model than the one that is asked for.
+fn is_other(service: &OllamaService, known: &Known<'_>, name: &str) -> bool {
+    let listed = service.spec.models.iter().find(|model| model.name == name);
+    let wanted = config::Model {
+        digest: listed.and_then(|model| model.digest.clone()),
+        ..config::Model::default()
+    };
+    let failed = reports(name, known.replicas)
+        .flatten()
+        .filter(|report| report.state == ModelState::Failed);
+    failed
+        .filter_map(|report| report.digest.as_deref())
+        .any(|digest| !wanted.is_pinned_to(digest))
+}
+
+/// Replicas pull by name, and a name may have come to stand for something else meanwhile.
+fn differing(known: &Known<'_>, models: &[ModelStatus]) -> String {
+    let differs = |model: &&ModelStatus| {
+        let digests: BTreeSet<_> = reports(&model.name, known.replicas)
+            .filter_map(|report| report?.digest.as_deref())
+            .collect();
+        digests.len() > 1
+    };
+    let names: Vec<_> = models.iter().filter(differs).map(|model| &*model.name).collect();
+    if names.is_empty() {
+        return String::new();
+    }
+    format!(
+        "; replicas have different versions of {}, which spec.models[].digest would tell apart",
+        names.join(", ")
+    )
+}
+
+fn bytes(number: Option<u64>) -> Option<i64> {
+    number.and_then(|number| i64::try_from(number).ok())
+}
+
 fn words(model: &ModelStatus) -> String {
-    match model.progress {
-        Some(progress) => format!("{}: {} ({progress} %)", model.name, model.state),
-        None => format!("{}: {}", model.name, model.state),
+    let ModelStatus { name, state, .. } = model;
+    match (model.progress, model.completed_bytes, model.total_bytes) {
+        (Some(progress), Some(completed), Some(total)) if total > 0 => {
+            format!("{name}: {state} ({progress} %, {completed} of {total} bytes)")
+        }
+        (Some(progress), ..) => format!("{name}: {state} ({progress} %)"),
+        (None, ..) => match &model.message {
+            Some(message) => format!("{name}: {state} ({message})"),
+            None => format!("{name}: {state}"),
+        },
     }
 }

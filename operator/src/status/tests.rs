@@ -12,10 +12,11 @@ use serde_json::{Value, json};
 use super::*;
 use crate::cli::{Cli, Command};
 use crate::observe::Content;
-use crate::plan::plan;
+use crate::plan::{ConfigMaps, plan};
 
 mod conditions;
 mod gpu;
+mod models;
 mod reviews;
 mod scale;
 
@@ -103,6 +104,8 @@ fn model(state: ModelState, message: Option<&str>) -> Vec<ModelStatus> {
         name: "m".to_owned(),
         state,
         progress,
+        completed: progress.map(|_| 84),
+        total: progress.map(|_| 200),
         digest: None,
         size: None,
         message: message.map(str::to_owned),
@@ -133,7 +136,7 @@ impl Case {
             panic!("render was asked for");
         };
         let service = service(&self.spec);
-        let mut plan = plan(&service, &options.plan).unwrap();
+        let mut plan = plan(&service, &options.plan, &ConfigMaps::new()).unwrap();
         plan.configuration_digest = CONFIGURATION.to_owned();
         let secrets = vec![self.secret.clone(); plan.sources.len()];
         let pod = json!({"metadata": {"name": "x-1"}, "status": self.pod});

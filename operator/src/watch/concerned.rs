@@ -1,8 +1,6 @@
 //! From a changed object to the OllamaServices that it concerns.
 
-use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
-use kube::api::PartialObjectMeta;
 
 use super::{Guarded, Index, Kept};
 use crate::memory::Key;
@@ -24,9 +22,9 @@ where
         .collect()
 }
 
-/// A Secret: every OllamaService in its namespace that names it, or for which it was made.
-pub(super) fn by_reference(naming: &Index, secret: &PartialObjectMeta<Secret>) -> Vec<Key> {
-    let namespace = secret.namespace().unwrap_or_default();
-    let naming = naming.naming(&namespace, &secret.name_any()).into_iter();
+/// A Secret or ConfigMap: every OllamaService in its namespace that names it, or for which it was made.
+pub(super) fn by_reference(naming: &Index, object: &impl ResourceExt) -> Vec<Key> {
+    let namespace = object.namespace().unwrap_or_default();
+    let naming = naming.naming(&namespace, &object.name_any()).into_iter();
     naming.map(|service| (namespace.clone(), service)).collect()
 }

@@ -12,6 +12,7 @@ use url::Url;
 
 use super::{AccessRule, Config, Cors, Model, Network, State, Streams, Tls};
 use crate::cors::OriginPattern;
+use crate::models::modelfile::{self, Modelfile};
 use crate::models::name::CanonicalName;
 use crate::models::pattern::ModelPattern;
 
@@ -64,7 +65,7 @@ pub fn validate(config: &Config) -> Result<(), Invalid> {
     network(&config.network)?;
     limits::timeouts(&config.limits.timeouts)?;
     streams(&config.streams)?;
-    models(&config.models)
+    models(config)
 }
 
 /// The upstream is plain HTTP to a host, with nothing that a forwarded request could run into.
@@ -218,29 +219,66 @@ fn streams(streams: &Streams) -> Result<(), Invalid> {
     }
 }
 
-fn models(models: &[Model]) -> Result<(), Invalid> {
+fn models(config: &Config) -> Result<(), Invalid> {
+    const MOST: u32 = Config::MOST_PARALLEL_PULLS;
+    if !(1..=MOST).contains(&config.parallel_pulls) {
+        return Err(Invalid::new("parallelPulls", format!("must be 1 to {MOST}")));
+    }
+    if config.prune_models && config.models.is_empty() {
+        let problem = "needs models: with none listed it would delete every model";
+        return Err(Invalid::new("pruneModels", problem));
+    }
     let mut seen = BTreeSet::new();
-    for (
-        index,
-        Model {
-            name,
-            keep_loaded: _,
-            insecure: _,
-        },
-    ) in models.iter().enumerate()
-    {
-        let field = || format!("models[{index}].name");
-        let canonical = CanonicalName::parse(name).ok_or_else(|| {
-            Invalid::new(
-                field(),
-                "must be a model as in `ollama pull`: [HOST/][NAMESPACE/]NAME[:TAG]",
-            )
-        })?;
+    for (index, model) in config.models.iter().enumerate() {
+        let canonical = self::model(model)
+            .map_err(|(field, problem)| Invalid::new(format!("models[{index}].{field}"), problem))?;
         if !seen.insert(canonical) {
-            return Err(Invalid::new(field(), "is the same model as an earlier one"));
+            return Err(Invalid::new(
+                format!("models[{index}].name"),
+                "is the same model as an earlier one",
+            ));
         }
     }
-    Ok(())
+    match modelfile::circular(&config.models) {
+        None => Ok(()),
+        Some(index) => Err(Invalid::new(
+            format!("models[{index}].modelfile"),
+            modelfile::CIRCULAR,
+        )),
+    }
+}
+
+/// The model's name in its canonical form; or the field that can't work, and why.
+fn model(model: &Model) -> Result<CanonicalName, (&'static str, String)> {
+    let Model {
+        name,
+        keep_loaded: _,
+        insecure: _,
+        digest,
+        modelfile,
+        problem: _,
+    } = model;
+    let canonical = CanonicalName::parse(name).ok_or_else(|| {
+        let problem = "must be a model as in `ollama pull`: [HOST/][NAMESPACE/]NAME[:TAG]";
+        ("name", problem.to_owned())
+    })?;
+    if let Some(digest) = digest {
+        let hexadecimal = digest.strip_prefix("sha256:").unwrap_or(digest);
+        if hexadecimal.len() != 64 || !hexadecimal.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            let problem = "must be sha256: and 64 hexadecimal digits, as /api/tags has it";
+            return Err(("digest", problem.to_owned()));
+        }
+        if modelfile.is_some() {
+            return Err((
+                "digest",
+                "goes with a model that is pulled, not made by a modelfile".to_owned(),
+            ));
+        }
+    }
+    if let Some(text) = modelfile {
+        Modelfile::parse(text).map_err(|error| ("modelfile", error.to_string()))?;
+    }
+    Ok(canonical)
 }
 
 #[cfg(test)]

@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 use thiserror::Error;
 use tokio::time::timeout;
 
+use super::board::Progress;
 use crate::body::RequestBody;
-use crate::config::Model;
 use crate::upstream::{Content, Upload, Upstream, UpstreamError};
 
 /// How long a question may take.
@@ -47,10 +47,18 @@ pub(super) enum OllamaError {
     Unreadable(String),
     #[error("the pull ended without the model being there")]
     NotThere,
+    #[error(
+        "its digest is {digest}, not {pinned} as it must be; the registry has another version now, so name that one's digest \
+         or another tag"
+    )]
+    OtherDigest { digest: String, pinned: String },
+    /// Nobody can say what it is to be.
+    #[error("{0}")]
+    Undefined(String),
 }
 
 /// A model that Ollama has.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 pub(super) struct Installed {
     pub(super) name: String,
     #[serde(default)]
@@ -68,10 +76,10 @@ struct List {
     models: Option<Vec<Installed>>,
 }
 
-/// A line of the answer to a pull, or an error.
+/// A line of the answer to a pull or a creation, or an error.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Progress {
+struct Step {
     status: String,
     error: Option<String>,
     digest: Option<String>,
@@ -120,28 +128,50 @@ impl Ollama {
         }
     }
 
-    /// Pulls a model and tells how much of it has come, in percent.
-    pub(super) async fn pull(&self, model: &Model, tell: impl Fn(u8)) -> Result<(), OllamaError> {
-        let Model {
-            name,
-            insecure,
-            keep_loaded: _,
-        } = model;
-        let body = json!({ "model": name, "insecure": insecure, "stream": true });
-        let mut content = self
-            .send(Method::POST, "/api/pull", Some(&body), PULL_TIMEOUT)
-            .await?;
+    /// Pulls a model and tells how much of it has come.
+    pub(super) async fn pull(
+        &self,
+        model: &str,
+        insecure: bool,
+        tell: impl Fn(Progress),
+    ) -> Result<(), OllamaError> {
+        let body = json!({ "model": model, "insecure": insecure, "stream": true });
         let mut layers = Layers::default();
+        self.follow("/api/pull", &body, |step| tell(layers.note(step)))
+            .await
+    }
+
+    /// Makes a model as `/api/create` is asked for it.
+    pub(super) async fn create(&self, request: &Value) -> Result<(), OllamaError> {
+        self.follow("/api/create", request, drop).await
+    }
+
+    /// Deletes a model, and what no other needs of it.
+    pub(super) async fn delete(&self, model: &str) -> Result<(), OllamaError> {
+        let body = json!({ "model": model });
+        self.send(Method::DELETE, "/api/delete", Some(&body), ANSWER_TIMEOUT)
+            .await
+            .map(drop)
+    }
+
+    /// Has something done that takes its time, and follows its steps to the good end.
+    async fn follow(
+        &self,
+        path: &'static str,
+        body: &Value,
+        mut note: impl FnMut(Step),
+    ) -> Result<(), OllamaError> {
+        let mut content = self.send(Method::POST, path, Some(body), PULL_TIMEOUT).await?;
         let mut lines = Lines::default();
         let mut succeeded = false;
         while let Some(chunk) = next_chunk(&mut content).await? {
             lines.push(&chunk)?;
-            while let Some(progress) = lines.next()? {
-                if let Some(error) = progress.error {
+            while let Some(step) = lines.next()? {
+                if let Some(error) = step.error {
                     return Err(OllamaError::Said(error));
                 }
-                succeeded |= progress.status == "success";
-                tell(layers.note(progress));
+                succeeded |= step.status == "success";
+                note(step);
             }
         }
         if succeeded {
@@ -193,7 +223,7 @@ impl Ollama {
 }
 
 fn refusal(status: StatusCode, bytes: &[u8]) -> OllamaError {
-    let said = serde_json::from_slice::<Progress>(bytes)
+    let said = serde_json::from_slice::<Step>(bytes)
         .ok()
         .and_then(|answer| answer.error);
     OllamaError::Said(said.unwrap_or_else(|| format!("Ollama answered {status}")))
@@ -228,7 +258,7 @@ impl Lines {
         Ok(())
     }
 
-    fn next(&mut self) -> Result<Option<Progress>, OllamaError> {
+    fn next(&mut self) -> Result<Option<Step>, OllamaError> {
         let Some(end) = self.0.iter().position(|&byte| byte == b'\n') else {
             return Ok(None);
         };
@@ -245,16 +275,16 @@ impl Lines {
 struct Layers(BTreeMap<String, (u64, u64)>);
 
 impl Layers {
-    /// Ollama tells of one layer after the other: the whole is known only in the end, and never over 99 % before that.
-    fn note(&mut self, progress: Progress) -> u8 {
-        if let Some(digest) = progress.digest {
-            self.0.insert(digest, (progress.completed, progress.total));
+    /// Ollama tells of one layer after the other.
+    fn note(&mut self, step: Step) -> Progress {
+        if let Some(digest) = step.digest {
+            self.0.insert(digest, (step.completed, step.total));
         }
-        let (completed, total) = self.0.values().fold((0, 0), |sum: (u64, u64), layer| {
-            (sum.0 + layer.0, sum.1 + layer.1)
-        });
-        let percent = (completed * 100).checked_div(total).unwrap_or(0).min(99);
-        u8::try_from(percent).unwrap_or(99)
+        let sum = |sum: Progress, (completed, total): &(u64, u64)| Progress {
+            completed: sum.completed.saturating_add(*completed),
+            total: sum.total.saturating_add(*total),
+        };
+        self.0.values().fold(Progress::default(), sum)
     }
 }
 
@@ -265,27 +295,34 @@ mod tests {
     #[test]
     fn progress_is_counted_over_all_layers() {
         let lines = [
-            (r#"{"status":"pulling manifest"}"#, 0),
-            (r#"{"status":"pulling a","digest":"sha256:a","total":100}"#, 0),
+            (r#"{"status":"pulling manifest"}"#, 0, 0),
+            (
+                r#"{"status":"pulling a","digest":"sha256:a","total":100}"#,
+                0,
+                100,
+            ),
             (
                 r#"{"status":"pulling a","digest":"sha256:a","total":100,"completed":50}"#,
                 50,
+                100,
+            ),
+            (
+                r#"{"status":"pulling b","digest":"sha256:b","total":300,"completed":7}"#,
+                57,
+                400,
             ),
             (
                 r#"{"status":"pulling a","digest":"sha256:a","total":100,"completed":100}"#,
-                99,
+                107,
+                400,
             ),
-            (
-                r#"{"status":"pulling b","digest":"sha256:b","total":300,"completed":0}"#,
-                25,
-            ),
-            (r#"{"status":"verifying sha256 digest"}"#, 25),
+            (r#"{"status":"verifying sha256 digest"}"#, 107, 400),
         ];
         let mut layers = Layers::default();
-        for (line, percent) in lines {
+        for (line, completed, total) in lines {
             assert_eq!(
                 layers.note(serde_json::from_str(line).unwrap()),
-                percent,
+                Progress { completed, total },
                 "{line}"
             );
         }

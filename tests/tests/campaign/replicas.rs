@@ -159,6 +159,8 @@ fn ready(name: &str) -> ModelStatus {
         name: name.to_owned(),
         state: ModelState::Ready,
         progress: None,
+        completed: None,
+        total: None,
         digest: Some("sha256:0123".to_owned()),
         size: Some(1),
         message: None,

@@ -8,6 +8,7 @@ mod clients;
 mod documentation;
 mod fixture;
 mod mistakes;
+mod models;
 mod operations;
 mod rotation;
 mod scenarios;
@@ -41,6 +42,7 @@ const CASES: &[Case] = cases![
     scenarios::changing_models_is_not_for_everyone,
     clients::python_libraries_work_with_their_usual_setting,
     accounts::pods_call_with_the_tokens_of_their_accounts,
+    models::a_model_follows_its_modelfile_without_a_restart,
     rotation::twenty_edits_are_in_force_on_every_replica,
     operations::nothing_is_written_while_nothing_changes,
     documentation::the_readme_is_true,

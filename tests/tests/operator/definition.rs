@@ -125,6 +125,58 @@ async fn a_wrong_spec_is_refused_with_words_that_help() {
             "trustedProxies must be networks such as 10.0.0.0/8",
         ),
         (
+            json!({"network": {"policy": {"clients": []}}}),
+            "spec.network.policy.clients in body should have at least 1 items",
+        ),
+        (
+            json!({"network": {"policy": {"clients": [{}]}}}),
+            "give cidr, or namespaceSelector, podSelector or both",
+        ),
+        (
+            json!({"network": {"policy": {"dns": [{"cidr": "10.0.0.0/8", "podSelector": {}}]}}}),
+            "give cidr, or namespaceSelector, podSelector or both",
+        ),
+        (
+            json!({"network": {"policy": {"clients": [{"cidr": "10.0.0.1"}]}}}),
+            "cidr must be a network such as 10.0.0.0/8",
+        ),
+        (
+            json!({"network": {"policy": {"egress": [{"to": [{"cidr": "10.0.0.0/8", "except": ["x"]}]}]}}}),
+            "except must be networks such as 10.0.0.0/8",
+        ),
+        (
+            json!({"network": {"policy": {"egress": [{"to": [{"podSelector": {}, "except": ["10.0.0.0/8"]}]}]}}}),
+            "except goes with cidr",
+        ),
+        (
+            json!({"network": {"policy": {"egress": [{"ports": [443]}]}}}),
+            "spec.network.policy.egress[0].to: Required value",
+        ),
+        (
+            json!({"network": {"policy": {"egress": [{"to": [{"cidr": "10.0.0.0/8"}], "ports": [0]}]}}}),
+            "greater than or equal to 1",
+        ),
+        (
+            json!({"rollout": {"surge": true}, "storage": {"size": "1Gi"}}),
+            "rollout.surge needs a volume that both Pods may have",
+        ),
+        (
+            json!({"network": {"tls": {}}}),
+            "network.tls needs exactly one of secretName",
+        ),
+        (
+            json!({"network": {"tls": {"secretName": "a", "certificate": {"issuerRef": {"name": "b"}}}}}),
+            "network.tls needs exactly one of secretName",
+        ),
+        (
+            json!({"network": {"tls": {"certificate": {}}}}),
+            "spec.network.tls.certificate.issuerRef: Required value",
+        ),
+        (
+            json!({"network": {"tls": {"certificate": {"issuerRef": {"name": "a"}, "duration": "90d"}}}}),
+            "spec.network.tls.certificate.duration",
+        ),
+        (
             json!({"streams": {"heartbeatSeconds": 0}}),
             "spec.streams.heartbeatSeconds",
         ),
@@ -204,6 +256,28 @@ async fn a_wrong_spec_is_refused_with_words_that_help() {
         (
             json!({"runtime": {"contextLength": 0}}),
             "greater than or equal to 1",
+        ),
+        (
+            json!({"models": [{"name": "a", "digest": "sha256:0a"}]}),
+            "spec.models[0].digest",
+        ),
+        (
+            json!({"models": [{"name": "a", "digest": "0a".repeat(32), "modelfile": {"configMapKeyRef": {"name": "x"}}}]}),
+            "digest goes with a model that is pulled",
+        ),
+        (
+            json!({"models": [{"name": "a", "modelfile": {"configMapKeyRef": {"name": "x", "key": "a/b"}}}]}),
+            "spec.models[0].modelfile.configMapKeyRef.key",
+        ),
+        (
+            json!({"models": [{"name": "user:word@registry.example/library/a"}]}),
+            "name can't hold a user and a password",
+        ),
+        (json!({"parallelPulls": 0}), "greater than or equal to 1"),
+        (json!({"pruneModels": true}), "pruneModels needs models"),
+        (
+            json!({"pruneModels": true, "models": [{"name": "a"}], "storage": {"existingClaim": "x"}}),
+            "pruneModels can't go with storage.existingClaim",
         ),
         (
             json!({"gpu": {"vendor": "other"}}),

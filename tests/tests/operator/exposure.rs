@@ -1,7 +1,8 @@
 //! How clients outside the cluster find a service, and what goes when it is no longer asked for.
 
-use k8s_openapi::api::core::v1::Service;
-use k8s_openapi::api::networking::v1::Ingress;
+use corral_operator::plan::Kind;
+use k8s_openapi::api::core::v1::{Secret, Service};
+use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use kube::ResourceExt;
 use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, Patch, PatchParams};
 use serde_json::json;
@@ -166,4 +167,89 @@ async fn an_http_route_waits_for_the_gateway_api() {
     })
     .await;
     lab.condition("x", "Degraded", "False", "AsExpected").await;
+}
+
+#[tokio::test]
+async fn a_policy_becomes_what_is_asked_for_and_goes_back() {
+    let lab = Lab::new("policy").await;
+    let _operator = lab.operator(&[]).await;
+    let policy = json!({"clients": [{"namespaceSelector": {"matchLabels": {"a": "b"}}}, {"cidr": "10.0.0.0/8"}],
+        "egress": [{"to": [{"cidr": "192.0.2.0/24"}], "ports": [443]}]});
+    lab.create("x", json!({"network": {"policy": policy}})).await;
+    lab.condition("x", "Available", "False", "Starting").await;
+    let policies = lab.api::<NetworkPolicy>();
+    let made = policies.get("x").await.unwrap().spec.unwrap();
+    assert_eq!(made.policy_types.unwrap(), ["Ingress", "Egress"]);
+    let clients = made.ingress.unwrap()[0].from.clone().unwrap();
+    assert_eq!(clients.len(), 2, "{clients:?}");
+    assert_eq!(made.egress.unwrap().len(), 2, "names, and the registry");
+
+    lab.patch("x", json!({"network": {"policy": null}})).await;
+    eventually("everyone may connect again, and the Pods anywhere", || async {
+        let spec = policies.get("x").await.unwrap().spec.unwrap();
+        let open = spec.ingress.as_ref().unwrap()[0].from.is_none() && spec.egress.is_none();
+        if open && spec.policy_types.as_deref() == Some(&["Ingress".to_owned()]) {
+            Ok(())
+        } else {
+            Err(format!("{spec:?}"))
+        }
+    })
+    .await;
+    lab.settled().await;
+    lab.condition("x", "Degraded", "False", "AsExpected").await;
+}
+
+#[tokio::test]
+async fn a_certificate_waits_for_cert_manager() {
+    let lab = Lab::new("certificate").await;
+    let _operator = lab.operator(&[]).await;
+    let tls = json!({"certificate": {"issuerRef": {"name": "internal", "kind": "ClusterIssuer"}}});
+    lab.create("x", json!({"network": {"tls": tls}})).await;
+    let message = lab.condition("x", "Degraded", "True", "CertManagerMissing").await;
+    assert!(message.contains("spec.network.tls.certificate"), "{message}");
+    lab.condition("x", "Ready", "False", "CertManagerMissing").await;
+
+    let resource = Kind::Certificate.resource();
+    lab.define(&resource).await;
+    let message = lab.condition("x", "Ready", "False", "CertificatePending").await;
+    assert!(message.contains("kubectl describe certificate x"), "{message}");
+    lab.condition("x", "Degraded", "False", "AsExpected").await;
+    let certificates: Api<DynamicObject> =
+        Api::namespaced_with(lab.client.clone(), &lab.namespace, &resource);
+    let made = certificates.get("x").await.unwrap();
+    let service = format!("x.{}.svc", lab.namespace);
+    assert_eq!(made.data["spec"]["dnsNames"][2], service);
+    let issuer = json!({"name": "internal", "kind": "ClusterIssuer", "group": "cert-manager.io"});
+    assert_eq!(made.data["spec"]["issuerRef"], issuer);
+
+    // What cert-manager does (a fake of it: there is none in the cluster).
+    let failed = json!({"status": {"conditions": [{"type": "Issuing", "status": "False", "reason": "Failed",
+        "message": "no such issuer"}]}});
+    certificates
+        .patch_status("x", &PatchParams::default(), &Patch::Merge(failed))
+        .await
+        .unwrap();
+    let message = lab.condition("x", "Degraded", "True", "CertificateFailed").await;
+    assert!(message.contains("Failed: no such issuer"), "{message}");
+    let issued = json!({"status": {"conditions": [{"type": "Ready", "status": "True", "reason": "Ready"}]}});
+    certificates
+        .patch_status("x", &PatchParams::default(), &Patch::Merge(issued))
+        .await
+        .unwrap();
+    let certificate = rcgen::generate_simple_self_signed([service]).unwrap();
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls", "metadata": {"name": "x-tls"},
+        "stringData": {"tls.crt": certificate.cert.pem(), "tls.key": certificate.signing_key.serialize_pem()}});
+    let _: Secret = lab.apply("x-tls", secret).await;
+    lab.condition("x", "Degraded", "False", "AsExpected").await;
+    lab.condition("x", "Ready", "False", "Starting").await;
+
+    lab.patch("x", json!({"network": null})).await;
+    eventually("the Certificate goes, its Secret stays", || async {
+        match certificates.get_opt("x").await.unwrap() {
+            None => Ok(()),
+            Some(certificate) => Err(format!("{:?}", certificate.metadata)),
+        }
+    })
+    .await;
+    assert!(lab.api::<Secret>().get_opt("x-tls").await.unwrap().is_some());
 }

@@ -9,6 +9,7 @@ mod election;
 mod exposure;
 mod lab;
 mod limits;
+mod models;
 mod mounted;
 mod namespace;
 mod replica;

@@ -214,6 +214,8 @@ async fn rules_and_models_reach_the_replicas_the_same_way() {
         name: name.to_owned(),
         state,
         progress,
+        completed: None,
+        total: None,
         digest: None,
         size: None,
         message: message.map(str::to_owned),

@@ -22,7 +22,7 @@ pub(super) fn container(prepared: &Prepared<'_>) -> Container {
             format!("{}/{}", paths::CONFIG_DIRECTORY, paths::CONFIG_FILE),
         ]),
         ports: Some(vec![
-            port(scheme(prepared.tls_secret), PROXY_PORT),
+            port(scheme(prepared.tls_secret.as_deref()), PROXY_PORT),
             port("admin", ADMIN_PORT),
         ]),
         liveness_probe: Some(Probe {

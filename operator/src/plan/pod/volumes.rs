@@ -44,7 +44,7 @@ pub(super) fn volumes(prepared: &Prepared<'_>) -> Vec<Volume> {
     let mounted = mounted(prepared);
     volumes.extend(mounted.iter().map(|(source, name)| secret(name, &source.secret)));
     volumes.extend(asks_api_server(prepared).then(api_server));
-    volumes.extend(prepared.tls_secret.map(|name| secret("tls", name)));
+    volumes.extend(prepared.tls_secret.as_deref().map(|name| secret("tls", name)));
     if prepared.secrets == SecretsMode::Read {
         volumes.push(secret("digest-key", &digest_key_name(prepared.name)));
     }
@@ -112,7 +112,8 @@ pub(super) fn of_proxy(prepared: &Prepared<'_>) -> Vec<VolumeMount> {
         mounts.push(mount(&name, &directory));
     }
     mounts.extend(asks_api_server(prepared).then(|| mount(API_SERVER, Kubernetes::DIRECTORY)));
-    mounts.extend(prepared.tls_secret.map(|_| mount("tls", paths::TLS_DIRECTORY)));
+    let tls = prepared.tls_secret.as_ref();
+    mounts.extend(tls.map(|_| mount("tls", paths::TLS_DIRECTORY)));
     if prepared.secrets == SecretsMode::Read {
         mounts.push(mount("digest-key", paths::DIGEST_KEY_DIRECTORY));
     }

@@ -65,7 +65,7 @@ fn the_role_is_the_one_that_the_chart_made() {
         panic!("render was asked for");
     };
     let binding = |spec: &Value| {
-        let plan = plan(&service(spec), &options.plan).unwrap();
+        let plan = plan(&service(spec), &options.plan, &ConfigMaps::new()).unwrap();
         plan.token_reviewer_binding
     };
     let expected =

@@ -23,8 +23,21 @@ fn valid() -> Config {
 fn model(name: &str) -> Model {
     Model {
         name: name.into(),
-        keep_loaded: false,
-        insecure: false,
+        ..Model::default()
+    }
+}
+
+fn pinned(digest: &str) -> Model {
+    Model {
+        digest: Some(digest.into()),
+        ..model("a")
+    }
+}
+
+fn made(name: &str, modelfile: &str) -> Model {
+    Model {
+        modelfile: Some(modelfile.into()),
+        ..model(name)
     }
 }
 
@@ -365,6 +378,56 @@ fn what_cannot_work_is_named_by_field() {
             "one model twice",
             |config| config.models = vec![model("llama3"), model("LLAMA3:latest")],
             Some("models[1].name"),
+        ),
+        (
+            "a model of a Modelfile",
+            |config| config.models = vec![made("a", "FROM b\nSYSTEM c")],
+            None,
+        ),
+        (
+            "a malformed Modelfile",
+            |config| config.models = vec![model("a"), made("b", "FROM a\nSYSTM c")],
+            Some("models[1].modelfile"),
+        ),
+        (
+            "a model made from itself",
+            |config| config.models = vec![made("a", "FROM b"), made("b", "FROM a")],
+            Some("models[0].modelfile"),
+        ),
+        (
+            "a digest",
+            |config| config.models = vec![pinned(&format!("sha256:{}", "0a".repeat(32)))],
+            None,
+        ),
+        (
+            "a short digest",
+            |config| config.models = vec![pinned("sha256:0a1b")],
+            Some("models[0].digest"),
+        ),
+        (
+            "a digest of what is made",
+            |config| {
+                config.models = vec![Model {
+                    digest: Some("0a".repeat(32)),
+                    ..made("a", "FROM b")
+                }];
+            },
+            Some("models[0].digest"),
+        ),
+        (
+            "no pull at a time",
+            |config| config.parallel_pulls = 0,
+            Some("parallelPulls"),
+        ),
+        (
+            "too many pulls at a time",
+            |config| config.parallel_pulls = 17,
+            Some("parallelPulls"),
+        ),
+        (
+            "every model to be deleted",
+            |config| config.prune_models = true,
+            Some("pruneModels"),
         ),
     ];
     for (name, edit, expected) in cases {
