@@ -1,7 +1,7 @@
 //! Servers that run in the background and die with their owner, also when that is killed by SIGKILL.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
+use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -14,13 +14,23 @@ use crate::command;
 /// Runs a program until its standard input, a pipe that only the owner holds, comes to its end: the kernel closes
 /// it however the owner dies. Then the whole process group goes, with whatever the program has started, such as
 /// Ollama's runners. The program itself gets /dev/null.
+///
+/// A program that ends while the file `$1` is there begins anew once it is gone, as the system's own supervisor would
+/// have it.
 const TETHER: &str = r#"
+away=$1
+shift
 exec 3<&0
 "$@" </dev/null 3<&- &
 program=$!
 { cat <&3 >/dev/null; kill -KILL 0; } &
 exec 3<&-
-wait "$program"
+while wait "$program"; status=$?; [ -e "$away" ]; do
+    while [ -e "$away" ]; do sleep 0.1; done
+    "$@" </dev/null &
+    program=$!
+done
+exit "$status"
 "#;
 
 /// Starts servers with logs in one folder, each as it is or behind a prefix such as `nsenter …`.
@@ -64,6 +74,7 @@ impl Launcher {
         let file = File::create(&log).with_context(|| format!("can't write {}", log.display()))?;
         let mut child = Command::new("sh")
             .args(["-c", TETHER, name])
+            .arg(away(&log))
             .args(&self.prefix)
             .arg(program)
             .args(arguments)
@@ -105,6 +116,21 @@ impl Process {
         self.child.id()
     }
 
+    /// Lets it stay away when it ends, until the answer is dropped: then it begins anew.
+    ///
+    /// # Errors
+    /// When that can't be noted.
+    pub fn stay_away(&self) -> Result<Away> {
+        let mark = away(&self.log);
+        File::create(&mark).with_context(|| format!("can't write {}", mark.display()))?;
+        Ok(Away(mark))
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Is it still running?
     ///
     /// # Errors
@@ -128,6 +154,22 @@ impl Drop for Process {
         // The tether kills the program and ends with it; there is nothing left to do if it can't be waited for.
         let _ = self.child.wait();
     }
+}
+
+/// A server that doesn't begin anew before this is dropped.
+#[derive(Debug)]
+pub struct Away(PathBuf);
+
+impl Drop for Away {
+    fn drop(&mut self) {
+        // Where it can't be removed, whoever waits for the server says that it isn't there.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// What marks that a server with that log stays away.
+fn away(log: &Path) -> PathBuf {
+    log.with_extension("away")
 }
 
 /// Asks again and again until the answer is yes.

@@ -84,7 +84,27 @@ fn pod_problem(pod: &Pod) -> Option<Verdict> {
         containers
             .filter_map(|container| container_problem(&name, container))
             .next()
+            .or_else(|| silent_node(&name, status))
     })
+}
+
+/// A node that doesn't answer has its Pods marked as not ready, by others than its kubelet: what that said last of the
+/// containers stays (node lifecycle controller, `MarkPodsNotReady`).
+fn silent_node(pod: &str, status: &PodStatus) -> Option<Verdict> {
+    let is = |condition: &str, wanted: &str| {
+        let mut conditions = status.conditions.iter().flatten();
+        conditions.any(|one| one.type_ == condition && one.status == wanted)
+    };
+    if !(is("ContainersReady", "True") && is("Ready", "False")) {
+        return None;
+    }
+    Some(Verdict::no(
+        "NodeUnreachable",
+        format!(
+            "Pod {pod} was well when its node was last heard of, and is not ready: kubectl get pod {pod} -o wide names \
+             the node, kubectl get nodes says how it is"
+        ),
+    ))
 }
 
 /// The scheduler's own words, and what they mean where a resource is short.

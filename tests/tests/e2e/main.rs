@@ -6,12 +6,14 @@
 mod accounts;
 mod clients;
 mod documentation;
+mod faults;
 mod fixture;
 mod mistakes;
 mod models;
 mod operations;
 mod rotation;
 mod scenarios;
+mod stream;
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -51,6 +53,11 @@ const CASES: &[Case] = cases![
     mistakes::a_deleted_secret_lets_nobody_in_until_it_is_back,
     mistakes::an_invalid_spec_is_refused_with_a_reason,
     operations::twenty_services_converge_though_the_operator_is_killed_meanwhile,
+    faults::a_killed_proxy_cuts_its_own_streams_only,
+    faults::a_killed_ollama_comes_back_behind_its_proxy,
+    faults::a_full_disk_is_named_and_stops_no_stream,
+    faults::a_node_without_its_kubelet_serves_on_and_proves_nothing,
+    faults::an_api_server_that_is_away_for_a_minute_delays_a_rotation_and_nothing_else,
 ];
 
 #[tokio::main]

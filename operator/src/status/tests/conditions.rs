@@ -38,6 +38,11 @@ fn conditions_say_what_is_known() {
         json!({"containerStatuses": [{"name": "proxy", "image": "i", "imageID": "", "ready": false,
         "restartCount": 1, "state": {"waiting": {"reason": reason}}}]})
     };
+    let conditions = |ready: &str, containers: &str| {
+        json!({"conditions": [
+            {"type": "Ready", "status": ready}, {"type": "ContainersReady", "status": containers},
+        ]})
+    };
     let unschedulable =
         json!({"conditions": [{"type": "PodScheduled", "status": "False", "message": "0/1 nodes."}]});
     let cases = [
@@ -102,6 +107,26 @@ fn conditions_say_what_is_known() {
             },
             "Ready=False/Unschedulable Available=True/Unschedulable CredentialsSynced=True/InForce \
              ModelsReady=True/NoneAsked Degraded=True/Unschedulable",
+        ),
+        (
+            "the only one's node is silent",
+            Case {
+                ready: 0,
+                pod: conditions("False", "True"),
+                ..Case::default()
+            },
+            "Ready=False/NodeUnreachable Available=False/NodeUnreachable CredentialsSynced=True/InForce \
+             ModelsReady=True/NoneAsked Degraded=True/NodeUnreachable",
+        ),
+        (
+            "the only one starts",
+            Case {
+                ready: 0,
+                pod: conditions("False", "False"),
+                ..Case::default()
+            },
+            "Ready=False/Starting Available=False/Starting CredentialsSynced=True/InForce ModelsReady=True/NoneAsked \
+             Degraded=False/AsExpected",
         ),
         (
             "the only one finds no node",

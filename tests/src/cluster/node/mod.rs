@@ -24,7 +24,7 @@ use super::access::Access;
 use super::api_server::{ApiServer, Settings};
 use super::controllers;
 use crate::command;
-use crate::process::{Launcher, Process, wait_until};
+use crate::process::{Away, Launcher, Process, wait_until};
 use crate::progress;
 use crate::tools::{self, Tool};
 use crate::workspace::Workspace;
@@ -238,6 +238,24 @@ impl Node {
     /// A command that runs inside the node, where Pod and Service addresses are reachable.
     pub fn command(&self, program: &str) -> Command {
         self.launcher.command(program)
+    }
+
+    /// Kills a part of it and keeps it away until the answer is dropped.
+    ///
+    /// # Errors
+    /// When there is none of that name, or it doesn't run.
+    pub fn take_away(&self, part: &str) -> Result<Away> {
+        let process = self
+            .server
+            .processes
+            .iter()
+            .find(|process| process.name() == part);
+        let away = process
+            .with_context(|| format!("no part of the node is called {part}"))?
+            .stay_away()?;
+        // Its own process namespace has no other process of that name.
+        command::output(self.command("pkill").args(["-KILL", "-x", part]))?;
+        Ok(away)
     }
 
     /// Are all parts still running?

@@ -1,0 +1,186 @@
+//! Streams as users have them, and what becomes of them.
+
+use std::fmt;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, ChildStdout, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, ensure};
+use corral_tests::registry;
+use serde_json::{Value, json};
+
+use crate::fixture::{Fixture, KEY, USERS};
+
+/// A long answer that the real curl reads inside the node's network.
+pub(crate) struct Stream {
+    curl: Child,
+    output: BufReader<ChildStdout>,
+    lines: usize,
+    last: String,
+    status: Option<ExitStatus>,
+}
+
+impl Stream {
+    /// From the proxy of that Pod.
+    pub(crate) fn of(fixture: &Fixture, pod: &str) -> Result<Self> {
+        let address = fixture.field(pod, "{.status.podIP}")?;
+        let body = json!({
+            "model": registry::MODEL, "prompt": "Count from 1 to 1000, one number a line.", "options": {"num_predict": 60},
+        });
+        let mut curl = fixture.node()?.command("curl");
+        curl.args(["--silent", "--no-buffer", "--max-time", "300"])
+            .args(["--header", &format!("Authorization: Bearer {KEY}")])
+            .args(["--data", &body.to_string()])
+            .arg(format!("http://{address}:8080/api/generate"))
+            .stdout(Stdio::piped());
+        let mut curl = curl.spawn()?;
+        let output = BufReader::new(curl.stdout.take().context("no output")?);
+        Ok(Self {
+            curl,
+            output,
+            lines: 0,
+            last: String::new(),
+            status: None,
+        })
+    }
+
+    /// Reads so many lines.
+    pub(crate) fn wait_for_lines(&mut self, wanted: usize) -> Result<()> {
+        while self.lines < wanted {
+            ensure!(
+                self.read()?,
+                "the stream ended after {} lines: {}",
+                self.lines,
+                self.last
+            );
+        }
+        Ok(())
+    }
+
+    /// Reads to the end, however it comes; what a person would say of it.
+    pub(crate) fn end(&mut self) -> Result<String> {
+        while self.read()? {}
+        let status = self.curl.wait()?;
+        self.status = Some(status);
+        let end = if self.is_whole() { "whole" } else { "broken off" };
+        Ok(format!(
+            "{} lines, {end} (curl: {status}), the last: {}",
+            self.lines,
+            shortened(&self.last)
+        ))
+    }
+
+    /// Whether its reader must take it for a whole answer.
+    pub(crate) fn is_whole(&self) -> bool {
+        let last: Value = serde_json::from_str(&self.last).unwrap_or_default();
+        self.status.is_some_and(|status| status.success()) && last["done"] == json!(true)
+    }
+
+    fn read(&mut self) -> Result<bool> {
+        let mut line = String::new();
+        if self.output.read_line(&mut line)? == 0 {
+            return Ok(false);
+        }
+        self.lines += 1;
+        self.last = line.trim_end().to_owned();
+        Ok(true)
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        // It has ended by itself, or nobody reads it any more.
+        let _ = self.curl.kill();
+        let _ = self.curl.wait();
+    }
+}
+
+/// The end of a model's last line is a long list of numbers.
+fn shortened(line: &str) -> String {
+    match line.char_indices().nth(160) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line.to_owned(),
+    }
+}
+
+/// Between two short streams.
+const BETWEEN: Duration = Duration::from_millis(500);
+
+/// What short streams saw, one after the other, through the Service.
+#[derive(Default)]
+pub(crate) struct Traffic {
+    whole: usize,
+    /// What went wrong, with how often in a row.
+    failures: Vec<(String, usize)>,
+}
+
+impl Traffic {
+    /// Of all the time that something takes.
+    pub(crate) fn during<T>(
+        fixture: &Fixture,
+        url: &str,
+        act: impl FnOnce() -> Result<T>,
+    ) -> Result<(T, Self)> {
+        let stop = AtomicBool::new(false);
+        let url = format!("{url}/api/generate");
+        thread::scope(|scope| {
+            let traffic = scope.spawn(|| {
+                let mut traffic = Self::default();
+                while !stop.load(Ordering::Relaxed) {
+                    traffic.note(short(fixture, &url));
+                    thread::sleep(BETWEEN);
+                }
+                traffic
+            });
+            let outcome = act();
+            stop.store(true, Ordering::Relaxed);
+            let traffic = traffic
+                .join()
+                .map_err(|_| anyhow!("the traffic's thread panicked"))?;
+            Ok((outcome?, traffic))
+        })
+    }
+
+    /// Whether each was whole, and there were some.
+    pub(crate) fn is_unharmed(&self) -> bool {
+        self.whole > 0 && self.failures.is_empty()
+    }
+
+    fn note(&mut self, outcome: Result<()>) {
+        let Err(error) = outcome else {
+            self.whole += 1;
+            return;
+        };
+        // The last words are curl's own.
+        let failure = format!("{error:#}");
+        let failure = failure.rsplit("curl: ").next().unwrap_or(&failure).to_owned();
+        match self.failures.last_mut() {
+            Some((last, count)) if *last == failure => *count += 1,
+            _ => self.failures.push((failure, 1)),
+        }
+    }
+}
+
+impl fmt::Display for Traffic {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} answers whole", self.whole)?;
+        for (failure, count) in &self.failures {
+            write!(formatter, ", {count} × {failure}")?;
+        }
+        Ok(())
+    }
+}
+
+/// By a user's password: keys are rotated meanwhile.
+fn short(fixture: &Fixture, url: &str) -> Result<()> {
+    let (user, password) = USERS[0];
+    let body =
+        json!({"model": registry::MODEL, "prompt": "Hello", "options": {"num_predict": 1}}).to_string();
+    let credential = format!("{user}:{password}");
+    let answer = fixture.curl(url, &["--user", &credential, "--data", &body])?;
+    ensure!(answer.status == 200, "{}", answer.status);
+    ensure!(answer.body.contains("\"done\":true"), "200, and broken off");
+    Ok(())
+}
