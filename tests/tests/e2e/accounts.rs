@@ -1,4 +1,5 @@
-//! Service accounts: the kubelet gives the proxy the token by which it asks the API server whose a client's is.
+//! Service accounts: the kubelet gives the proxy the token by which it asks the API server whose a client's is; or the
+//! proxy checks them itself, by the keys that the cluster publishes.
 
 use std::time::Duration;
 
@@ -8,6 +9,10 @@ use serde_json::json;
 use crate::fixture::{Fixture, NAMESPACE};
 
 const SERVICE: &str = "accounts";
+/// One that checks tokens by the cluster's published keys.
+const OFFLINE: &str = "offline";
+/// Who makes them, as its tokens say and as Pods reach it.
+const ISSUER: &str = "https://kubernetes.default.svc";
 const ACCOUNT: &str = "client";
 /// Longer than the proxy and the API server remember whose a token is.
 const FORGOTTEN: Duration = Duration::from_secs(120);
@@ -35,9 +40,50 @@ pub(crate) async fn pods_call_with_the_tokens_of_their_accounts(fixture: &Fixtur
     }
     fixture.run(&["delete", "serviceaccount", ACCOUNT])?;
     fixture.curl_until(&url, &["--header", &good], 401, FORGOTTEN)?;
-    let selector = format!("--selector=app.kubernetes.io/instance={SERVICE}");
-    fixture.run(&["delete", "ollamaservice", SERVICE])?;
-    // Cases that follow look at which Pods there are.
+    delete(fixture, SERVICE)
+}
+
+/// The proxy's image holds nothing but the proxy: it finds the issuer by the cluster's DNS, and trusts it by the Secret.
+pub(crate) async fn keys_come_by_name_from_an_issuer_with_an_authority_of_its_own(
+    fixture: &Fixture,
+) -> Result<()> {
+    let authority = fixture.field("configmap/kube-root-ca.crt", "{.data.ca\\.crt}")?;
+    fixture.secret("cluster-authority", &[("ca.crt", &authority)])?;
+    // What an administrator allows who lets others check the cluster's tokens.
+    fixture.kubectl().run(&[
+        "create",
+        "clusterrolebinding",
+        "issuer-discovery",
+        "--clusterrole=system:service-account-issuer-discovery",
+        "--group=system:unauthenticated",
+    ])?;
+    fixture.run(&["create", "serviceaccount", ACCOUNT])?;
+    fixture.apply_service(
+        OFFLINE,
+        &json!({
+            "auth": {"jwt": [{
+                "issuer": ISSUER, "audiences": ["ollama"], "caSecretRef": {"name": "cluster-authority"}
+            }]},
+            "access": [{"clients": [format!("system:serviceaccount:{NAMESPACE}:{ACCOUNT}")], "allow": ["Read"]}],
+        }),
+    )?;
+    fixture.wait(OFFLINE, "condition=Ready", "120s")?;
+    fixture.wait(OFFLINE, "condition=CredentialsSynced", "60s")?;
+
+    let url = format!("{}/api/version", fixture.url(OFFLINE)?);
+    let [good, other] = ["ollama", "another"].map(|audience| header(fixture, audience));
+    let (good, other) = (good?, other?);
+    fixture.curl_until(&url, &["--header", &good], 200, Duration::from_secs(60))?;
+    let answer = fixture.curl(&url, &["--header", &other])?;
+    ensure!(answer.status == 401, "another audience: {answer:?}");
+    fixture.run(&["delete", "serviceaccount", ACCOUNT])?;
+    delete(fixture, OFFLINE)
+}
+
+/// Cases that follow look at which Pods there are.
+fn delete(fixture: &Fixture, service: &str) -> Result<()> {
+    let selector = format!("--selector=app.kubernetes.io/instance={service}");
+    fixture.run(&["delete", "ollamaservice", service])?;
     fixture.run(&["wait", "--for=delete", "pod", &selector, "--timeout=120s"])?;
     Ok(())
 }

@@ -45,6 +45,7 @@ const CASES: &[Case] = cases![
     clients::python_libraries_work_with_their_usual_setting,
     accounts::pods_call_with_the_tokens_of_their_accounts,
     models::a_model_follows_its_modelfile_without_a_restart,
+    accounts::keys_come_by_name_from_an_issuer_with_an_authority_of_its_own,
     rotation::twenty_edits_are_in_force_on_every_replica,
     operations::nothing_is_written_while_nothing_changes,
     documentation::the_readme_is_true,
