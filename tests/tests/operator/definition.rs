@@ -194,6 +194,15 @@ async fn a_wrong_spec_is_refused_with_words_that_help() {
             "the operator owns HOME",
         ),
         (
+            json!({"runtime": {"env": [
+                {"name": "A", "value": "1", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}]}}),
+            "a value or a valueFrom",
+        ),
+        (
+            json!({"runtime": {"env": [{"name": "A", "valueFrom": {}}]}}),
+            "a valueFrom names one source",
+        ),
+        (
             json!({"runtime": {"env": [{"name": "A"}, {"name": "A"}]}}),
             "Duplicate value",
         ),

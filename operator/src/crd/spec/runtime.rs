@@ -100,6 +100,12 @@ pub struct Runtime {
     #[x_kube(validation = Rule::new(
         "self.all(variable, !(variable.name in ['HOME', 'NVIDIA_VISIBLE_DEVICES', 'OLLAMA_CONTEXT_LENGTH', 'OLLAMA_DEBUG_LOG_REQUESTS', 'OLLAMA_HOST', 'OLLAMA_KEEP_ALIVE', 'OLLAMA_MODELS', 'OLLAMA_NUM_PARALLEL', 'OLLAMA_ORIGINS', 'TMPDIR']))")
         .message("the operator owns HOME, TMPDIR, NVIDIA_VISIBLE_DEVICES, OLLAMA_HOST, OLLAMA_ORIGINS, OLLAMA_MODELS and OLLAMA_DEBUG_LOG_REQUESTS; for OLLAMA_KEEP_ALIVE, OLLAMA_CONTEXT_LENGTH and OLLAMA_NUM_PARALLEL use keepAlive, contextLength and numParallel"))]
+    #[x_kube(validation = Rule::new(
+        "self.all(variable, !has(variable.valueFrom) || \
+         (!has(variable.value) || variable.value == '') && [has(variable.valueFrom.configMapKeyRef), \
+         has(variable.valueFrom.fieldRef), has(variable.valueFrom.resourceFieldRef), \
+         has(variable.valueFrom.secretKeyRef)].exists_one(source, source))")
+        .message("a variable in runtime.env has a value or a valueFrom, and a valueFrom names one source: configMapKeyRef, fieldRef, resourceFieldRef or secretKeyRef"))]
     pub env: Vec<EnvVar>,
 }
 

@@ -109,7 +109,9 @@ impl Walk<'_, '_> {
         }
         self.settle(&step.name).await?;
         let objects = self.look().await?;
-        let changed = get(&before, &step.leaf.path) != get(&self.stored().await?, &step.leaf.path);
+        let after = self.stored().await?;
+        let value = get(&after, &step.leaf.path);
+        let changed = get(&before, &step.leaf.path) != value && !shows::is_default(&step.leaf.name(), value);
         let differ = changed_children(&self.objects, &objects);
         let is_illegal = reason(&objects) == Some("Invalid");
         // What only the API server knows to be wrong with a child: it stays, and the status says why.
