@@ -133,3 +133,30 @@ impl Metrics {
         Ok(text)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_documentation_lists_the_metrics_that_there_are() {
+        let (_of_the_proxy, own) = include_str!("../../docs/metrics.md")
+            .split_once("## The operator's")
+            .unwrap();
+        let rows = own
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
+        let documented: BTreeSet<_> = rows
+            .filter_map(|(name, rest)| Some((name, rest.split_once(" |")?.0)))
+            .collect();
+        let metrics = Metrics::default();
+        metrics.reconciled(Outcome::Done, Duration::ZERO);
+        metrics.write("Service", "patch");
+        let text = metrics.text().unwrap();
+        let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+        let listed: BTreeSet<_> = types.filter_map(|line| line.split_once(' ')).collect();
+        assert_eq!(listed, documented);
+    }
+}
