@@ -40,6 +40,9 @@ where
     Ok(Client::builder(TokioExecutor::new()).build(connector))
 }
 
+/// JSON, and sets of keys (RFC 7517, section 8.5.2): the API server has no other name for its keys.
+const ACCEPTED: &str = "application/json, application/jwk-set+json";
+
 /// Asks for JSON, and reads an answer of at most so many bytes whose status is one that counts.
 ///
 /// # Errors
@@ -55,7 +58,7 @@ where
     B: Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
 {
     let headers = request.headers_mut();
-    headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+    headers.insert(ACCEPT, HeaderValue::from_static(ACCEPTED));
     headers.insert(USER_AGENT, HeaderValue::from_static("corral-proxy"));
     let response = client
         .request(request)

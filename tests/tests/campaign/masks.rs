@@ -8,12 +8,13 @@ use crate::ground::NAMESPACE;
 use crate::trial::SERVICE;
 
 /// Fields that are random, or say when and not what.
-const MASKED: [&str; 18] = [
+const MASKED: [&str; 19] = [
     "uid",
     "resourceVersion",
     "creationTimestamp",
     "deletionTimestamp",
     "managedFields",
+    "digestSince",
     "lastTransitionTime",
     "lastUpdateTime",
     "clusterIP",

@@ -93,6 +93,12 @@ fn answer(stream: &mut (impl Read + Write), state: &Mutex<State>) {
             return;
         }
     }
+    // The API server of Kubernetes gives its keys to nobody else.
+    if !head.contains("application/jwk-set+json") {
+        let _ = stream
+            .write_all(b"HTTP/1.1 406 Not Acceptable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+        return;
+    }
     let path = head.split(' ').nth(1).unwrap().to_owned();
     let answer = {
         let mut state = state.lock().unwrap();
