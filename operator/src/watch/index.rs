@@ -6,8 +6,7 @@ use std::sync::{PoisonError, RwLock};
 use kube::ResourceExt;
 use kube::runtime::watcher::Event;
 
-/// Namespace and name.
-type Key = (String, String);
+use crate::memory::Key;
 
 /// An index that the events of a watch keep up to date. What is named is in the namespace of the object that names it.
 #[derive(Debug, Default)]

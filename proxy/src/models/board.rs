@@ -24,7 +24,7 @@ impl Wanted {
     pub fn of(config: &Config) -> Self {
         Self {
             models: config.models.clone(),
-            at_a_time: usize::try_from(config.parallel_pulls).unwrap_or(1).max(1),
+            at_a_time: usize::try_from(config.parallel_pulls).unwrap_or(1),
             prune: config.prune_models,
         }
     }

@@ -14,11 +14,8 @@ use crate::{Figures, Measured, Reactions, Rival};
 
 /// Writes the report, and its pictures into the folder of its name beside it.
 pub(crate) fn write(output: &Path, figures: &Figures) -> Result<String> {
-    let pictures = output.with_extension("");
-    std::fs::create_dir_all(&pictures)?;
-    draw(&pictures, figures)?;
     let text = render(figures);
-    std::fs::write(output, &text)?;
+    corral_measure::report::write(output, &text, |folder| draw(folder, figures))?;
     Ok(text)
 }
 

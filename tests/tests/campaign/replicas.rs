@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
+use corral_operator::plan::{digest_key_name, instance_of};
 use corral_proxy::config::{ADMIN_PORT, Config, paths};
 use corral_proxy::digest::{DigestKey, Entries};
 use corral_proxy::status::{ModelState, ModelStatus, SourceStatus, Status};
@@ -121,7 +122,7 @@ async fn answer(client: &Client, pod: &Pod) -> Result<Response<Full<Bytes>>, Inf
 
 async fn status(client: &Client, pod: &Pod) -> Result<Status> {
     let namespace = pod.namespace().context("no namespace")?;
-    let service = corral_operator::plan::instance_of(&pod.metadata).context("no instance")?;
+    let service = instance_of(&pod.metadata).context("no instance")?;
     let secrets: Api<Secret> = Api::namespaced(client.clone(), &namespace);
     let config_maps: Api<ConfigMap> = Api::namespaced(client.clone(), &namespace);
     let data = config_maps.get(service).await?.data.unwrap_or_default();
@@ -133,7 +134,7 @@ async fn status(client: &Client, pod: &Pod) -> Result<Status> {
     if config.digest_key_file.is_none() {
         return Ok(status);
     }
-    let key = entries(&secrets, &format!("{service}-digest-key")).await?;
+    let key = entries(&secrets, &digest_key_name(service)).await?;
     let key = key.get(paths::DIGEST_KEY_FILE).context("no digest key")?;
     let key = DigestKey::new(key).context("no digest key")?;
     let spec = pod.spec.as_ref().context("no spec")?;

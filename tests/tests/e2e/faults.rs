@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use corral_tests::{command, registry};
 use serde_json::json;
 
-use crate::fixture::{Fixture, KEY, SERVICE, secret_path};
+use crate::fixture::{Fixture, KEY, SERVICE, bearer, secret_path};
 use crate::stream::{Stream, Traffic};
 
 /// Longest time that anything here may take to be well again.
@@ -42,7 +42,7 @@ pub(crate) async fn a_killed_proxy_cuts_its_own_streams_only(fixture: &Fixture) 
     let after = restarts(fixture, &struck)?;
     ensure!(after.ollama == before.ollama, "Ollama was restarted: {after:?}");
     let loaded = fixture.curl(
-        &format!("{}/api/ps", address(fixture, &struck)?),
+        &format!("{}/api/ps", fixture.proxy(&struck)?),
         &["--header", &bearer(KEY)],
     )?;
     ensure!(
@@ -120,12 +120,7 @@ pub(crate) async fn a_node_without_its_kubelet_serves_on_and_proves_nothing(fixt
         "  ready, and the rotation proven, {:.1?} after the kubelet's return",
         start.elapsed()
     );
-    let tags = format!("{}/api/tags", fixture.url(SERVICE)?);
-    for (key, status) in [(new, 200), (KEY, 401)] {
-        let answer = fixture.curl(&tags, &["--header", &bearer(key)])?;
-        ensure!(answer.status == status, "{key}: {answer:?}");
-    }
-    ensure!(fixture.identities()? == before, "a Pod was replaced or restarted");
+    rotated(fixture, new, &before)?;
     settled(fixture)
 }
 
@@ -157,12 +152,7 @@ pub(crate) async fn an_api_server_that_is_away_for_a_minute_delays_a_rotation_an
         "  the rotation is proven {:.1?} after the API server's return",
         start.elapsed()
     );
-    let tags = format!("{}/api/tags", fixture.url(SERVICE)?);
-    for (key, status) in [(new, 200), (KEY, 401)] {
-        let answer = fixture.curl(&tags, &["--header", &bearer(key)])?;
-        ensure!(answer.status == status, "{key}: {answer:?}");
-    }
-    ensure!(fixture.identities()? == before, "a Pod was replaced or restarted");
+    rotated(fixture, new, &before)?;
     settled(fixture)
 }
 
@@ -235,6 +225,17 @@ fn small_volume(folder: &str) -> String {
     format!("{class}\n---\n{volume}")
 }
 
+/// The new key is in force and the old one isn't, in the very Pods that there were before.
+fn rotated(fixture: &Fixture, new: &str, before: &str) -> Result<()> {
+    let tags = format!("{}/api/tags", fixture.url(SERVICE)?);
+    for (key, status) in [(new, 200), (KEY, 401)] {
+        let answer = fixture.curl(&tags, &["--header", &bearer(key)])?;
+        ensure!(answer.status == status, "{key}: {answer:?}");
+    }
+    ensure!(fixture.identities()? == before, "a Pod was replaced or restarted");
+    Ok(())
+}
+
 /// Everything as other cases want it.
 fn settled(fixture: &Fixture) -> Result<()> {
     let version = fixture.secret(KEYS, &[("ci", KEY)])?;
@@ -246,14 +247,6 @@ fn two_pods(fixture: &Fixture) -> Result<[String; 2]> {
     let pods = fixture.pods(SERVICE)?;
     pods.try_into()
         .map_err(|pods| anyhow::anyhow!("not two Pods: {pods:?}"))
-}
-
-pub(crate) fn address(fixture: &Fixture, pod: &str) -> Result<String> {
-    Ok(format!("http://{}:8080", fixture.field(pod, "{.status.podIP}")?))
-}
-
-pub(crate) fn bearer(key: &str) -> String {
-    format!("Authorization: Bearer {key}")
 }
 
 /// How often the containers of a Pod were restarted.

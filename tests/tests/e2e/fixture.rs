@@ -160,6 +160,11 @@ impl Fixture {
         Ok(forwards)
     }
 
+    /// The address of the proxy of one Pod, for programs that run inside the node.
+    pub(crate) fn proxy(&self, pod: &str) -> Result<String> {
+        Ok(format!("http://{}:8080", self.field(pod, "{.status.podIP}")?))
+    }
+
     /// Which Pods there are and how often their containers have started.
     pub(crate) fn identities(&self) -> Result<String> {
         let path = "{range .items[*]}{.metadata.name} {.metadata.uid} {.status.containerStatuses[*].restartCount} \
@@ -237,6 +242,11 @@ impl Fixture {
         ]
         .join("\n\n")
     }
+}
+
+/// The header that carries a key.
+pub(crate) fn bearer(key: &str) -> String {
+    format!("Authorization: Bearer {key}")
 }
 
 /// An OllamaService.

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 use corral_tests::registry;
 use serde_json::{Value, json};
 
-use crate::fixture::{Fixture, KEY, USERS};
+use crate::fixture::{Fixture, KEY, USERS, bearer};
 
 /// A long answer that the real curl reads inside the node's network.
 pub(crate) struct Stream {
@@ -25,15 +25,15 @@ pub(crate) struct Stream {
 impl Stream {
     /// From the proxy of that Pod.
     pub(crate) fn of(fixture: &Fixture, pod: &str) -> Result<Self> {
-        let address = fixture.field(pod, "{.status.podIP}")?;
+        let proxy = fixture.proxy(pod)?;
         let body = json!({
             "model": registry::MODEL, "prompt": "Count from 1 to 1000, one number a line.", "options": {"num_predict": 60},
         });
         let mut curl = fixture.node()?.command("curl");
         curl.args(["--silent", "--no-buffer", "--max-time", "300"])
-            .args(["--header", &format!("Authorization: Bearer {KEY}")])
+            .args(["--header", &bearer(KEY)])
             .args(["--data", &body.to_string()])
-            .arg(format!("http://{address}:8080/api/generate"))
+            .arg(format!("{proxy}/api/generate"))
             .stdout(Stdio::piped());
         let mut curl = curl.spawn()?;
         let output = BufReader::new(curl.stdout.take().context("no output")?);
