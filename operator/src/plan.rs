@@ -24,10 +24,11 @@ use crate::crd::{OllamaService, UpgradePolicy};
 
 pub use child::{Child, Kind};
 pub use credentials::{GENERATED_ENTRY, Generated, GeneratedSecret, Source, secret_names, tls_secret};
+pub use exposure::endpoint;
 pub use models::{ConfigMaps, ModelProblem, config_map_names};
 pub use names::{
     AUTOSCALED_ANNOTATION, MANAGED_BY_LABEL, MANAGER, NUDGE_ANNOTATION, REQUESTED_ANNOTATION,
-    TEMPLATE_ANNOTATION, child_selector, credentials_name, digest_key_name, endpoint, instance_of, selector,
+    TEMPLATE_ANNOTATION, child_selector, credentials_name, digest_key_name, instance_of, selector,
     service_of,
 };
 pub use prepare::Prepared;

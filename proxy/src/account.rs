@@ -18,10 +18,10 @@ use prometheus_client::metrics::histogram::Histogram;
 
 use crate::address::ClientAddress;
 use crate::ask::Ask;
-use crate::config::RouteClass;
 use crate::identify::Identity;
 use crate::metrics::{Kind, Metrics};
 use crate::models::name::CanonicalName;
+use crate::routes::RouteClass;
 use crate::target::Target;
 use crate::trace::RequestIds;
 use crate::usage::{Charge, Meter, Usage};

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use crate::models::name::CanonicalName;
-use crate::routes::Content;
+use crate::routes::{Content, Field, KEYS};
 pub(crate) use keep_alive::KeepAlive;
 pub(crate) use object::Object;
 
@@ -38,48 +38,6 @@ pub enum AskError {
     /// Two names of the model, and they differ.
     #[error("`model` and `name` must be one model: `name` is the old word for `model`")]
     Differ,
-}
-
-/// A field that is looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Field {
-    /// The model.
-    Model,
-    /// Its old word.
-    Name,
-    /// What a new model is made from.
-    From,
-    /// What is copied.
-    Source,
-    /// What a copy will be called.
-    Destination,
-    /// How long the model stays in memory.
-    KeepAlive,
-    /// What to answer.
-    Prompt,
-    /// What to answer.
-    Messages,
-    /// What to embed.
-    Input,
-}
-
-/// The key of each field, in the order of [`Field`].
-const KEYS: [&str; 9] = [
-    "model",
-    "name",
-    "from",
-    "source",
-    "destination",
-    "keep_alive",
-    "prompt",
-    "messages",
-    "input",
-];
-
-impl Field {
-    const fn key(self) -> &'static str {
-        KEYS[self as usize]
-    }
 }
 
 impl Ask {

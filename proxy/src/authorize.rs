@@ -13,12 +13,11 @@ use jiff::Timestamp;
 use crate::address::ClientAddress;
 use crate::ask::Ask;
 use crate::ceiling::{Ceiling, CeilingError};
-use crate::config::{AccessRule, ClientLimits, RouteClass};
+use crate::config::{AccessRule, ClientLimits};
 use crate::identify::Identity;
-use crate::limit::Demand;
 use crate::models::name::CanonicalName;
 use crate::models::pattern::ModelPattern;
-use crate::routes::Content;
+use crate::routes::{Content, RouteClass};
 use crate::target::Target;
 pub use forbidden::{Cause, Forbidden};
 use subjects::Subjects;
@@ -60,6 +59,17 @@ pub enum Clearance {
     Given(Permit),
     /// To the body.
     Pending(Pending),
+}
+
+/// What a request asks of a client's limits.
+#[derive(Clone, Copy, Debug)]
+pub struct Demand<'a> {
+    /// The client.
+    pub client: &'a Arc<str>,
+    /// What it may use.
+    pub limits: &'a Arc<ClientLimits>,
+    /// Whether the answer can take tokens.
+    pub takes_tokens: bool,
 }
 
 /// A request that may be forwarded if its body asks for nothing that a rule denies.

@@ -10,8 +10,9 @@ use corral_proxy::config::{
     RouteClass, State,
 };
 use corral_proxy::credentials::CredentialSet;
+use corral_proxy::credentials::Means;
 use corral_proxy::models::modelfile;
-use corral_proxy::status::{Means, SourceStatus};
+use corral_proxy::status::SourceStatus;
 use corral_proxy::tls::certificate::Certificate;
 
 /// Explains a configuration on standard output.

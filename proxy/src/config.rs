@@ -22,6 +22,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use crate::routes::RouteClass;
+
 pub use credentials::{
     Anonymous, CertificateName, ClientCertificates, CredentialSource, Credentials, OllamaKeys, Require,
 };
@@ -230,35 +232,6 @@ pub struct AccessRule {
 impl AccessRule {
     /// What a client may do that no rule names: use models, not change them.
     pub const DEFAULT: &'static [RouteClass] = &[RouteClass::Inference, RouteClass::Read];
-}
-
-/// Ollama's routes by what they do (ollama/server/routes.go). A route in no class is denied to everyone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub enum RouteClass {
-    /// Is it there: `/`, `/api/version`. Every client that has a valid credential may ask.
-    Health,
-    /// Look at models: list, show, what is loaded.
-    Read,
-    /// Use models: generate, chat, embed.
-    Inference,
-    /// Change models: pull, push, create, copy, delete, blobs.
-    Manage,
-    /// Ollama's own account and cloud routes.
-    Account,
-}
-
-impl RouteClass {
-    /// The name, as in the configuration.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Health => "Health",
-            Self::Read => "Read",
-            Self::Inference => "Inference",
-            Self::Manage => "Manage",
-            Self::Account => "Account",
-        }
-    }
 }
 
 /// A model that the proxy has Ollama pull or make, so that it is there before traffic is.

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use prometheus_client::metrics::gauge::Gauge;
 
-use crate::authorize::Clearance;
+use crate::authorize::{Clearance, Demand};
 use crate::config::ClientLimits;
 use crate::usage::{Charge, Usage};
 use budget::Budget;
@@ -34,17 +34,6 @@ pub struct Limiter {
     clients: RwLock<Clients>,
     /// How many clients' use is remembered.
     remembered: Gauge,
-}
-
-/// What a request asks of a client's limits.
-#[derive(Clone, Copy, Debug)]
-pub struct Demand<'a> {
-    /// The client.
-    pub client: &'a Arc<str>,
-    /// What it may use.
-    pub limits: &'a Arc<ClientLimits>,
-    /// Whether the answer can take tokens.
-    pub takes_tokens: bool,
 }
 
 /// A client's place among its requests, given back when dropped. Only [`Limiter::enter`] gives one; a client without

@@ -245,7 +245,7 @@ mod tests {
     use super::*;
     use crate::ask::AskError;
     use crate::authorize::Cause;
-    use crate::config::RouteClass;
+    use crate::routes::RouteClass;
 
     #[test]
     fn errors_have_the_shape_of_the_api_that_was_called() {

@@ -1,12 +1,16 @@
 //! Ollama's routes by class (ollama/server/routes.go). What is not here is denied to everyone.
 
+mod content;
+
 use std::sync::OnceLock;
 
 use http::Method;
 use http::uri::PathAndQuery;
 
-use crate::ask::Field;
-use crate::config::RouteClass;
+use serde::{Deserialize, Serialize};
+
+pub(crate) use content::KEYS;
+pub use content::{Content, Field, Length};
 
 /// A route of Ollama.
 #[derive(Debug)]
@@ -27,47 +31,31 @@ pub struct Route {
     path: OnceLock<PathAndQuery>,
 }
 
-/// What a body says that rules may look at (ollama/api/types.go).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Content {
-    /// Nothing.
-    Nothing,
-    /// A layer of a model: any size, and never looked into.
-    Blob,
-    /// Nothing: the path names a model.
-    Path,
-    /// A form that names a model.
-    Form,
-    /// JSON of Ollama's own inference: `model`, `keep_alive`, and in this field what to answer.
-    Inference(Field),
-    /// JSON that names a `model`, of the compatible APIs, and perhaps how long the answer may be.
-    Compatible(Length),
-    /// JSON that names a `model`, which was once called `name`.
-    Named,
-    /// JSON that names the model to make, and in `from` another.
-    Create,
-    /// JSON that names models as `source` and `destination`.
-    Copy,
+/// Ollama's routes by what they do (ollama/server/routes.go). A route in no class is denied to everyone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum RouteClass {
+    /// Is it there: `/`, `/api/version`. Every client that has a valid credential may ask.
+    Health,
+    /// Look at models: list, show, what is loaded.
+    Read,
+    /// Use models: generate, chat, embed.
+    Inference,
+    /// Change models: pull, push, create, copy, delete, blobs.
+    Manage,
+    /// Ollama's own account and cloud routes.
+    Account,
 }
 
-/// Where a body of the compatible APIs says how many tokens its answer may have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Length {
-    /// Nowhere: the answer isn't written by a model, or has no end that can be chosen.
-    None,
-    /// `max_tokens`.
-    MaxTokens,
-    /// `max_output_tokens`.
-    MaxOutputTokens,
-}
-
-impl Length {
-    /// The field's key, which every version of Ollama that has the route knows.
-    pub const fn key(self) -> Option<&'static str> {
+impl RouteClass {
+    /// The name, as in the configuration.
+    pub const fn name(self) -> &'static str {
         match self {
-            Self::None => None,
-            Self::MaxTokens => Some("max_tokens"),
-            Self::MaxOutputTokens => Some("max_output_tokens"),
+            Self::Health => "Health",
+            Self::Read => "Read",
+            Self::Inference => "Inference",
+            Self::Manage => "Manage",
+            Self::Account => "Account",
         }
     }
 }

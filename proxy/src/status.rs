@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{AccessRule, Ceilings, ClientLimits, Require};
+use crate::credentials::Means;
 
 /// The answer of `/status`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,51 +68,6 @@ pub struct CertificateStatus {
     pub loaded_at: Option<Timestamp>,
     /// Why the files as they are now are not in force: the last good pair still is.
     pub error: Option<String>,
-}
-
-/// How a client shows who it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Means {
-    /// HTTP Basic.
-    Basic,
-    /// An API key.
-    ApiKeys,
-    /// A signature of the stock `ollama` CLI.
-    OllamaKeys,
-    /// A JSON Web Token of a trusted issuer.
-    Jwt,
-    /// A token of a Kubernetes service account.
-    Kubernetes,
-    /// A certificate in the TLS handshake.
-    ClientCertificates,
-    /// Not at all, where that is allowed.
-    Anonymous,
-}
-
-impl Means {
-    /// The name, as in the configuration.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Basic => "basic",
-            Self::ApiKeys => "apiKeys",
-            Self::OllamaKeys => "ollamaKeys",
-            Self::ClientCertificates => "clientCertificates",
-            Self::Anonymous => "anonymous",
-            Self::Jwt => "jwt",
-            Self::Kubernetes => "kubernetes",
-        }
-    }
-
-    /// Whether its credential can only be carried in `Authorization`, of which a request has one (RFC 9110, 11.6.2).
-    pub const fn needs_authorization(self) -> bool {
-        match self {
-            Self::Basic | Self::OllamaKeys => true,
-            Self::ApiKeys | Self::Jwt | Self::Kubernetes | Self::ClientCertificates | Self::Anonymous => {
-                false
-            }
-        }
-    }
 }
 
 /// The credentials of one means in force.

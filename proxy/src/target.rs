@@ -7,7 +7,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Version};
 use thiserror::Error;
 
-use crate::config::RouteClass;
+use crate::routes::RouteClass;
 use crate::routes::{Content, Events, Route};
 
 /// Method and route of a request, as rules see them and as they are forwarded.

@@ -13,8 +13,22 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde::Serialize;
 
 use super::Prepared;
-use super::names::{metadata, scheme, selector_labels};
-use crate::crd::{self, HttpRouteTimeouts, ParentRef, ServiceExposure, ServiceType};
+use super::credentials::tls_secret;
+use super::names::{metadata, selector_labels};
+use crate::crd::{self, HttpRouteTimeouts, OllamaService, ParentRef, ServiceExposure, ServiceType};
+
+/// Where clients in the cluster find the service.
+pub fn endpoint(service: &OllamaService) -> String {
+    let name = service.metadata.name.as_deref().unwrap_or_default();
+    let namespace = service.metadata.namespace.as_deref().unwrap_or_default();
+    let scheme = scheme(tls_secret(service).as_deref());
+    format!("{scheme}://{name}.{namespace}.svc:{OLLAMA_PORT}")
+}
+
+/// What clients speak, as a scheme and as the name of the ports.
+pub(super) fn scheme(tls_secret: Option<&str>) -> &'static str {
+    if tls_secret.is_some() { "https" } else { "http" }
+}
 
 pub(super) fn service(prepared: &Prepared<'_>) -> Service {
     let ServiceExposure {

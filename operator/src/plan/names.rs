@@ -6,7 +6,6 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference}
 use kube::Resource;
 
 use super::Prepared;
-use super::credentials::tls_secret;
 use crate::crd::OllamaService;
 
 /// The operator's name in labels, as field manager and as reporter of events.
@@ -96,22 +95,6 @@ pub(super) fn tls_name(instance: &str) -> String {
 /// Name of the claim that is made for `storage.size`.
 pub(super) fn claim_name(instance: &str) -> String {
     format!("{instance}-models")
-}
-
-/// Where clients in the cluster find the service.
-pub fn endpoint(service: &OllamaService) -> String {
-    let name = service.metadata.name.as_deref().unwrap_or_default();
-    let namespace = service.metadata.namespace.as_deref().unwrap_or_default();
-    let scheme = scheme(tls_secret(service).as_deref());
-    format!(
-        "{scheme}://{name}.{namespace}.svc:{}",
-        corral_proxy::config::OLLAMA_PORT
-    )
-}
-
-/// What clients speak, as a scheme and as the name of the ports.
-pub(super) fn scheme(tls_secret: Option<&str>) -> &'static str {
-    if tls_secret.is_some() { "https" } else { "http" }
 }
 
 /// Metadata of a child. Without the OllamaService's uid, as when rendering a file, there is no owner to name.

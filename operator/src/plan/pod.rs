@@ -5,8 +5,9 @@
 
 pub(super) mod environment;
 mod ollama;
-pub(super) mod overrides;
+mod overrides;
 mod proxy;
+pub(super) mod refused;
 mod volumes;
 
 use std::collections::BTreeMap;

@@ -15,7 +15,7 @@ use super::credentials::{Source, issuers, secret_names, sources, tls_secret};
 use super::models::model_problems;
 use super::network::policy_problems;
 use super::pod::environment::given_twice;
-use super::pod::{TERMINATION_GRACE_SECONDS, overrides};
+use super::pod::{TERMINATION_GRACE_SECONDS, refused};
 use super::scale::Replicas;
 use super::storage::is_read_by_many;
 use crate::cli::{PlanOptions, SecretsMode};
@@ -231,7 +231,7 @@ fn check_pod_template(service: &OllamaService, problems: &mut Vec<String>) {
         return;
     };
     let secrets: Vec<_> = secret_names(service).collect();
-    problems.extend(overrides::problems(template, &secrets));
+    problems.extend(refused::problems(template, &secrets));
     if template
         .termination_grace_period_seconds
         .is_some_and(|seconds| seconds < TERMINATION_GRACE_SECONDS)

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use corral_proxy::config::Require;
+use corral_proxy::credentials::Means;
 use corral_proxy::status::{
-    CertificateStatus, ConfigurationStatus, Means, ModelState, ModelStatus, SourceStatus, Status,
+    CertificateStatus, ConfigurationStatus, ModelState, ModelStatus, SourceStatus, Status,
 };
 use k8s_openapi::jiff::SignedDuration;
 use serde_json::{Value, json};

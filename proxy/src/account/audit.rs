@@ -2,9 +2,9 @@
 
 use super::json::Object;
 use super::{Entry, Outcome};
-use crate::config::RouteClass;
+use crate::credentials::Means;
 use crate::models::name::CanonicalName;
-use crate::status::Means;
+use crate::routes::RouteClass;
 
 /// Whether a request belongs in the audit log.
 pub(super) fn concerns(entry: &Entry) -> bool {

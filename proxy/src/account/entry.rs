@@ -7,9 +7,9 @@ use std::time::Duration;
 use http::{HeaderValue, StatusCode};
 use jiff::Timestamp;
 
-use crate::config::RouteClass;
+use crate::credentials::Means;
 use crate::models::name::CanonicalName;
-use crate::status::Means;
+use crate::routes::RouteClass;
 use crate::usage::Usage;
 
 /// How a request ended.

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 
 use super::Entry;
 use super::json::Object;
-use crate::config::RouteClass;
-use crate::status::Means;
+use crate::credentials::Means;
+use crate::routes::RouteClass;
 use crate::usage::Usage;
 
 /// Times as text, to the millisecond. Most lines are of the same second as the one before: only digits change then.

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use thiserror::Error;
 
 use crate::ceiling::Over;
-use crate::config::RouteClass;
 use crate::models::name::CanonicalName;
+use crate::routes::RouteClass;
 
 /// A client asked for what no rule gives it.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]

@@ -1,5 +1,5 @@
 use super::*;
-use crate::ask::Field;
+use crate::routes::Field;
 use crate::routes::Length;
 use RouteClass::{Account, Health, Inference, Manage, Read};
 

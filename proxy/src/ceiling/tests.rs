@@ -1,5 +1,5 @@
 use super::*;
-use crate::ask::Field;
+use crate::routes::Field;
 
 const CHAT: Content = Content::Inference(Field::Messages);
 const COMPLETION: Content = Content::Compatible(Length::MaxTokens);

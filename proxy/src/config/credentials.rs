@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{JwtIssuer, Kubernetes};
 use crate::credentials::CredentialKind;
-use crate::status::Means;
+use crate::credentials::Means;
 
 /// Where the credentials are, by means. No means at all is an error: the proxy is never open unless `anonymous` says so.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::RouteClass;
-use crate::routes::Content;
+use crate::routes::{Content, RouteClass};
 
 /// What a request may take.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

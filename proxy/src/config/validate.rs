@@ -4,6 +4,7 @@ mod credentials;
 mod jwt;
 mod kubernetes;
 mod limits;
+mod source;
 
 use std::collections::BTreeSet;
 

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::lines::{Line, lines};
+use super::name::check_name;
 use super::owners::{Owners, ParsedKey, client_of};
-use super::parse::check_name;
 use super::{CredentialError, Problem};
 use crate::digest::Entries;
 

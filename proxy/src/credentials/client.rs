@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use aws_lc_rs::digest::{SHA256, SHA256_OUTPUT_LEN, digest};
 use jiff::Timestamp;
 
-use crate::status::{ClientStatus, Means};
+use crate::credentials::Means;
+use crate::status::ClientStatus;
 
 /// Tells one credential from all others, also those that came before it: a digest of what is stored.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::hash::StoredHash;
 use super::lines::lines;
-use super::parse::{check_name, text_of};
+use super::name::check_name;
 use super::{CredentialError, Problem};
 
 /// A user as a file names them.
@@ -74,4 +74,11 @@ pub(super) fn parse_basic_auth(username: &[u8], password: &[u8]) -> Result<Parse
         hash: StoredHash::Sha256(digest),
         stored: digest.into(),
     })
+}
+
+/// A whole entry as text, without the line end that editors and `echo` leave behind it.
+fn text_of(content: &[u8]) -> Result<&str, Problem> {
+    let text = std::str::from_utf8(content).map_err(|_| Problem::NotUtf8)?;
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    Ok(text.strip_suffix('\r').unwrap_or(text))
 }

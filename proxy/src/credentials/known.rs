@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jiff::Timestamp;
 
 use super::Client;
-use crate::status::{ClientStatus, Means};
+use crate::credentials::Means;
+use crate::status::ClientStatus;
 
 /// How many clients are known at a time. Who names them, an issuer for one, can name any number of them.
 const MOST: usize = 1000;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::parse::check_name;
+use super::name::check_name;
 use super::{CredentialError, Problem};
 
 /// A key as a source has it.

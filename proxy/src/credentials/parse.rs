@@ -7,13 +7,10 @@ use rustls::RootCertStore;
 use super::authorities::{ParsedAuthorities, parse_bundle, parse_for_clients};
 use super::htpasswd::{ParsedUser, parse_basic_auth, parse_htpasswd};
 use super::owners::ParsedKey;
-use super::{CredentialError, CredentialKind, Problem, api_keys, authorized_keys};
+use super::{CredentialError, CredentialKind, api_keys, authorized_keys};
 use crate::config::JwtAlgorithm;
 use crate::digest::Entries;
 use crate::jwt::{KeyList, KeySet};
-
-/// Most bytes of a client's name: what Kubernetes allows the name of a Secret's entry.
-pub const LONGEST_NAME: usize = 253;
 
 /// The entry that is the htpasswd file when none is named, as ingress-nginx has it.
 const DEFAULT_BASIC_KEY: &str = "auth";
@@ -175,20 +172,6 @@ fn not_found(entries: &Entries, expected: impl Fn() -> String) -> CredentialErro
             found: entries.keys().cloned().collect(),
         }
     }
-}
-
-/// Whether a client can be called so in rules, logs and metrics.
-pub(crate) fn check_name(name: &str) -> Result<(), Problem> {
-    let well_formed =
-        (1..=LONGEST_NAME).contains(&name.len()) && name.trim() == name && !name.contains(char::is_control);
-    if well_formed { Ok(()) } else { Err(Problem::Name) }
-}
-
-/// A whole entry as text, without the line end that editors and `echo` leave behind it.
-pub(super) fn text_of(content: &[u8]) -> Result<&str, Problem> {
-    let text = std::str::from_utf8(content).map_err(|_| Problem::NotUtf8)?;
-    let text = text.strip_suffix('\n').unwrap_or(text);
-    Ok(text.strip_suffix('\r').unwrap_or(text))
 }
 
 #[cfg(test)]

@@ -12,11 +12,12 @@ use jiff::Timestamp;
 use super::parse::ParsedCredentials;
 use super::{Certificates, Client, CredentialId, CredentialKind, KnownClients};
 use crate::config::{CredentialSource, Credentials, JwtIssuer, Kubernetes};
+use crate::credentials::Means;
 use crate::digest::DigestKey;
 use crate::identify::{ClientCertificate, Evidence, Identity, Requirement, Reviewer, Token, Unauthenticated};
 use crate::jwt::{Issuers, KeySet, Published, Trusted, has_shape_of_token};
 use crate::metrics::TokenReviews;
-use crate::status::{ApiServerStatus, ClientStatus, IssuerStatus, Means, SourceStatus};
+use crate::status::{ApiServerStatus, ClientStatus, IssuerStatus, SourceStatus};
 
 pub(crate) use keys::Key;
 pub(crate) use users::User;

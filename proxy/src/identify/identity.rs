@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::{fmt, iter};
 
 use super::{ClientCertificate, Shown};
+use crate::credentials::Means;
 use crate::credentials::{Client, CredentialId, CredentialKind, Key, User};
 use crate::jwt::Verified;
-use crate::status::Means;
 
 /// A caller who has shown valid credentials, by as many means as it takes, or none where none is needed. Only
 /// [`super::Verifier::identify`] makes one.

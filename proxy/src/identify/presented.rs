@@ -17,8 +17,8 @@ use zeroize::Zeroizing;
 
 use super::signature::Signature;
 use super::{ClientCertificate, Unauthenticated};
+use crate::credentials::Means;
 use crate::credentials::{LONGEST_KEY, LONGEST_NAME};
-use crate::status::Means;
 
 /// Longest accepted password in bytes. Some hashes take time that grows with it.
 const LONGEST_PASSWORD: usize = 512;

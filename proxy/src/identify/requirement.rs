@@ -3,7 +3,7 @@
 use super::presented::Presented;
 use super::{Evidence, Identity, Unauthenticated};
 use crate::config::{Credentials, Require};
-use crate::status::Means;
+use crate::credentials::Means;
 
 /// What a request has to carry so that its sender can be known.
 #[derive(Clone, Debug, Default)]

@@ -10,9 +10,10 @@ use super::compact::{Compact, Malformed};
 use super::keys::{KeySet, NotSigned};
 use super::published::{Published, Trusted};
 use crate::config::{JwtAlgorithm, JwtIssuer, KeyAddress};
+use crate::credentials::Means;
 use crate::credentials::{Client, CredentialId, KnownClients};
 use crate::identify::Unauthenticated;
-use crate::status::{IssuerStatus, KeyStatus, Means};
+use crate::status::{IssuerStatus, KeyStatus};
 
 /// Every issuer in force. It never changes; a reload makes another.
 #[derive(Debug, Default)]

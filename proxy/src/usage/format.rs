@@ -105,8 +105,8 @@ impl Format {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::RouteClass;
     use crate::routes::ROUTES;
+    use crate::routes::RouteClass;
 
     #[test]
     fn each_inference_route_has_a_format_or_is_known_to_have_none() {

@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::{container_security, volumes};
 use crate::plan::Prepared;
-use crate::plan::names::scheme;
+use crate::plan::exposure::scheme;
 
 pub(super) const CONTAINER: &str = "proxy";
 

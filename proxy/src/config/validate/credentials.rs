@@ -1,9 +1,9 @@
 //! What the types of the credentials' configuration can't say.
 
+use super::source::check_source;
 use super::{Invalid, jwt, kubernetes};
-use crate::config::{Anonymous, CredentialSource, Credentials, OllamaKeys, Require};
-use crate::credentials::check_name;
-use crate::status::Means;
+use crate::config::{Anonymous, Credentials, OllamaKeys, Require};
+use crate::credentials::{Means, check_name};
 
 pub(super) fn check(credentials: &Credentials) -> Result<(), Invalid> {
     if credentials.means().is_empty() && credentials.anonymous.is_none() {
@@ -21,17 +21,6 @@ pub(super) fn check(credentials: &Credentials) -> Result<(), Invalid> {
     kubernetes::check(credentials.kubernetes.as_ref())?;
     anonymous(credentials.anonymous.as_ref())?;
     require(credentials)
-}
-
-pub(super) fn check_source(field: &str, source: &CredentialSource) -> Result<(), Invalid> {
-    if source.path.as_os_str().is_empty() {
-        return Err(Invalid::new(format!("{field}.path"), "must not be empty"));
-    }
-    if source.key.as_deref().is_some_and(|key| !is_entry_name(key)) {
-        let problem = "must be the name of an entry: letters, digits, '-', '_' and '.'";
-        return Err(Invalid::new(format!("{field}.key"), problem));
-    }
-    Ok(())
 }
 
 fn anonymous(anonymous: Option<&Anonymous>) -> Result<(), Invalid> {
@@ -80,14 +69,4 @@ fn clock_skew(keys: Option<&OllamaKeys>) -> Result<(), Invalid> {
         )),
         _ => Ok(()),
     }
-}
-
-/// Names of a Secret's entries (Kubernetes API, `Secret.data`). Nothing that leads out of its directory.
-fn is_entry_name(name: &str) -> bool {
-    let character = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    !name.is_empty()
-        && name.len() <= 253
-        && name.bytes().all(character)
-        && !name.starts_with("..")
-        && name != "."
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use url::Url;
 
 use super::Invalid;
-use super::credentials::check_source;
+use super::source::check_source;
 use crate::config::{JwtAlgorithm, JwtIssuer, KeyAddress};
 
 /// Checks every issuer of the configuration.

@@ -5,10 +5,10 @@ use std::sync::{Arc, OnceLock};
 
 use subtle::ConstantTimeEq;
 
+use crate::credentials::Means;
 use crate::credentials::hash::StoredHash;
 use crate::credentials::htpasswd::ParsedUser;
 use crate::credentials::{Client, CredentialId};
-use crate::status::Means;
 
 /// A user in force.
 #[derive(Debug)]

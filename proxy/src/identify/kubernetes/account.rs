@@ -135,7 +135,7 @@ impl Shown {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::status::Means;
+    use crate::credentials::Means;
 
     fn account(expires: i64, until: i64) -> Arc<Account> {
         let told = ServiceAccount {

@@ -24,7 +24,7 @@ use crate::https::{self, HttpsClient};
 use crate::jwt;
 
 /// How long an answer may take, from the connect to its last byte.
-pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 /// Most bytes of an answer. It repeats the question, a token of which has at most 8 KiB.
 const MOST_BYTES: usize = 64 * 1024;
 /// Where reviews are created, below the server's address.
@@ -85,7 +85,7 @@ impl ApiServer {
         let client = self.client(address).await?;
         let request = self.request(address, token, own)?;
         let exchange = timeout(TIMEOUT, exchange(address, &client, request)).await;
-        let text = exchange.unwrap_or_else(|_| Err(ReviewError::Timeout(address.to_string())))?;
+        let text = exchange.unwrap_or_else(|_| Err(ReviewError::Timeout(address.to_string(), TIMEOUT)))?;
         answer(&text, &self.config.audiences).ok_or_else(|| ReviewError::NoReview(address.to_string()))
     }
 

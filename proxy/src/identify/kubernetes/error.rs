@@ -1,6 +1,7 @@
 //! Why nobody can say whose a token is.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use thiserror::Error;
 
@@ -23,8 +24,8 @@ pub(super) enum ReviewError {
     OwnAudience,
     #[error("no answer from {0}: {1}")]
     NoAnswer(String, String),
-    #[error("no whole answer from {0} within {time} s", time = super::api_server::TIMEOUT.as_secs())]
-    Timeout(String),
+    #[error("no whole answer from {0} within {time} s", time = .1.as_secs())]
+    Timeout(String, Duration),
     #[error("{0} forbids the proxy to create TokenReviews of authentication.k8s.io")]
     Forbidden(String),
     #[error("{0} doesn't accept the proxy's own token")]

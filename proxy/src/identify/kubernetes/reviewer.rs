@@ -19,11 +19,12 @@ use super::review::ServiceAccount;
 use crate::address::ClientAddress;
 use crate::config::Kubernetes;
 use crate::credentials::KnownClients;
+use crate::credentials::Means;
 use crate::identify::Unauthenticated;
 use crate::identify::asker::network_of;
 use crate::jwt::{self, ClaimError, TokenRefused};
 use crate::metrics::{ReviewLabels, TokenReviews};
-use crate::status::{ApiServerStatus, Means};
+use crate::status::ApiServerStatus;
 
 /// How many tokens are remembered that were let pass: around ten MiB.
 const MOST_ACCOUNTS: u64 = 10_000;

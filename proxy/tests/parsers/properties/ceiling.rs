@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use corral_proxy::ask::Field;
 use corral_proxy::ceiling::{Ceiling, CeilingError};
 use corral_proxy::config::{Ceilings, OnExcess};
+use corral_proxy::routes::Field;
 use corral_proxy::routes::{Content, Length};
 use serde_json::value::RawValue;
 
