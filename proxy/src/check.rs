@@ -6,12 +6,12 @@ use std::process::ExitCode;
 use corral_proxy::config::flags::Flags;
 use corral_proxy::config::load::Loaded;
 use corral_proxy::config::{
-    AccessRule, Ceilings, ClientLimits, Config, JwtIssuer, Kubernetes, Network, OnExcess, Require,
-    RouteClass, State,
+    AccessRule, Ceilings, ClientLimits, Config, JwtIssuer, Kubernetes, Network, OnExcess, Require, State,
 };
 use corral_proxy::credentials::CredentialSet;
 use corral_proxy::credentials::Means;
 use corral_proxy::models::modelfile;
+use corral_proxy::routes::RouteClass;
 use corral_proxy::status::SourceStatus;
 use corral_proxy::tls::certificate::Certificate;
 
