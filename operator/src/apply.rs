@@ -3,10 +3,12 @@
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::Client;
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions};
+use kube::core::PartialObjectMeta;
 use serde_json::{Value, json};
 
 use crate::changes::Change;
 use crate::metrics::Metrics;
+use crate::observe::Readings;
 use crate::plan::{Child, GeneratedSecret, Kind, MANAGER, NUDGE_ANNOTATION, service_of};
 
 /// Why something could not be written.
@@ -76,6 +78,8 @@ pub struct Writer<'a> {
     pub metrics: &'a Metrics,
     /// The namespace.
     pub namespace: &'a str,
+    /// Where Secrets that were made are kept at hand.
+    pub readings: &'a Readings,
 }
 
 impl Writer<'_> {
@@ -124,7 +128,7 @@ impl Writer<'_> {
         match secrets.create(&parameters, &secret).await {
             Err(error) if is_taken(&error) && self.has(&secrets, &secret).await => Ok(()),
             outcome => outcome
-                .map(drop)
+                .map(|secret| self.readings.hold(secret))
                 .map_err(|source| refused("Secret", name, source)),
         }
     }
@@ -198,7 +202,8 @@ impl Writer<'_> {
     }
 
     async fn patch(&self, child: &Child, object: &Value, parameters: &PatchParams) -> Result<(), ApplyError> {
-        let api: Api<DynamicObject> =
+        // Metadata alone comes back: what was written is known.
+        let api: Api<PartialObjectMeta> =
             Api::namespaced_with(self.client.clone(), self.namespace, &child.kind.resource());
         let outcome = api.patch(&child.name, parameters, &Patch::Apply(object)).await;
         outcome

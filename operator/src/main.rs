@@ -29,7 +29,7 @@ fn main() -> ExitCode {
     }
 }
 
-#[tokio::main]
+#[tokio::main(worker_threads = 2)]
 async fn run(options: RunOptions) -> Outcome {
     log(options.log_format);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "starting");

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::crd::OllamaServiceStatus;
+use kube::core::ObjectMeta;
+
+use crate::crd::{OllamaService, OllamaServiceStatus};
 
 /// First and longest pause after failures.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -34,7 +36,8 @@ struct Remembered {
 /// A status that the store may not have yet.
 #[derive(Debug)]
 struct Written {
-    uid: String,
+    /// Whose it is, as it was then.
+    of: ObjectMeta,
     status: OllamaServiceStatus,
     at: Instant,
 }
@@ -114,7 +117,10 @@ impl Memory {
     /// The status last written for that uid: a store may not have it yet.
     pub fn status(&self, key: &Key, uid: &str) -> Option<OllamaServiceStatus> {
         self.with(key, |remembered| {
-            let written = remembered.status.as_ref().filter(|written| written.uid == uid);
+            let written = remembered
+                .status
+                .as_ref()
+                .filter(|written| written.of.uid.as_deref() == Some(uid));
             written.map(|written| written.status.clone())
         })
     }
@@ -148,16 +154,45 @@ impl Memory {
         });
     }
 
-    /// Notes the status that was written.
-    pub fn wrote_status(&self, key: &Key, uid: &str, status: OllamaServiceStatus) {
+    /// Notes the status that is being written for the one that looks like that.
+    pub fn writes_status(&self, key: &Key, of: &ObjectMeta, status: OllamaServiceStatus) {
         self.with(key, |remembered| {
             remembered.status = Some(Written {
-                uid: uid.to_owned(),
+                of: without_version(of),
                 status,
                 at: Instant::now(),
             });
             remembered.kept_back = None;
         });
+    }
+
+    /// Notes that the status could not be written.
+    pub fn has_not_written(&self, key: &Key) {
+        self.with(key, |remembered| remembered.status = None);
+    }
+
+    /// Whether what a watch has seen is nothing but the status that was written last. Then it need not be remembered.
+    pub fn is_echo(&self, key: &Key, service: &OllamaService) -> bool {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(remembered) = all.get_mut(key) else {
+            return false;
+        };
+        let echo = remembered.status.as_ref().is_some_and(|written| {
+            service.status.as_ref() == Some(&written.status)
+                && without_version(&service.metadata) == written.of
+        });
+        if echo {
+            remembered.status = None;
+        }
+        echo
+    }
+}
+
+/// The version is another after every write.
+fn without_version(metadata: &ObjectMeta) -> ObjectMeta {
+    ObjectMeta {
+        resource_version: None,
+        ..metadata.clone()
     }
 }
 
@@ -184,6 +219,8 @@ fn fraction() -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn key(name: &str) -> Key {
@@ -239,17 +276,58 @@ mod tests {
         );
     }
 
+    fn service(uid: &str, generation: i64, version: &str, endpoint: &str) -> OllamaService {
+        serde_json::from_value(json!({
+            "apiVersion": "corral.dev/v1alpha1",
+            "kind": "OllamaService",
+            "metadata": {"name": "a", "uid": uid, "generation": generation, "resourceVersion": version},
+            "spec": {},
+            "status": {"endpoint": endpoint},
+        }))
+        .unwrap()
+    }
+
+    fn writing(memory: &Memory) -> OllamaServiceStatus {
+        let status = service("1", 1, "2", "said").status.unwrap();
+        memory.writes_status(
+            &key("a"),
+            &service("1", 1, "1", "before").metadata,
+            status.clone(),
+        );
+        status
+    }
+
     #[test]
     fn a_status_is_that_of_one_uid() {
         let memory = Memory::default();
-        memory.wrote_status(&key("a"), "1", OllamaServiceStatus::default());
+        let status = writing(&memory);
         assert!(memory.is_on_its_way(&key("a")).is_some());
         memory.has_said_all(&key("a"), false);
-        assert!(memory.status(&key("a"), "1").is_some());
+        assert_eq!(memory.status(&key("a"), "1"), Some(status));
         assert!(memory.status(&key("a"), "2").is_none());
         memory.has_said_all(&key("a"), true);
         assert!(memory.status(&key("a"), "1").is_none(), "the store has it");
         assert_eq!(memory.is_on_its_way(&key("a")), None);
+        writing(&memory);
+        memory.has_not_written(&key("a"));
+        assert!(memory.status(&key("a"), "1").is_none(), "it was refused");
+    }
+
+    #[test]
+    fn an_echo_says_what_was_written_and_nothing_else() {
+        let cases = [
+            ("what was written", service("1", 1, "2", "said"), true),
+            ("another status", service("1", 1, "2", "by hand"), false),
+            ("another spec", service("1", 2, "2", "said"), false),
+            ("another one of that name", service("2", 1, "2", "said"), false),
+        ];
+        for (what, seen, expected) in cases {
+            let memory = Memory::default();
+            assert!(!memory.is_echo(&key("a"), &seen), "{what}: nothing was written");
+            writing(&memory);
+            assert_eq!(memory.is_echo(&key("a"), &seen), expected, "{what}");
+            assert!(!memory.is_echo(&key("a"), &seen), "{what}: once");
+        }
     }
 
     #[test]

@@ -3,9 +3,11 @@
 //! The stores answer where they can. What a store doesn't know is read from the API server, since a store lags and shows only
 //! what carries the operator's labels; in a settled cluster that is nothing.
 
+mod at_hand;
 mod certificate;
 mod config_maps;
 mod credentials;
+mod read_secret;
 mod remembered;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,6 +24,7 @@ use kube::runtime::reflector::ObjectRef;
 use crate::plan::{Child, Kind, Plan, service_of};
 use crate::watch::Stores;
 
+pub use at_hand::HELD;
 pub use certificate::CertificateState;
 pub use config_maps::config_maps;
 pub use credentials::{Content, Readings, SecretState};

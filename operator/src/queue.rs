@@ -1,55 +1,68 @@
 //! Which OllamaServices wait to be reconciled, and who is next.
 //!
-//! The controller takes what waits in any order. So it is given only as many as it can begin with, and the rest waits here in
-//! the order in which it came. What concerns many at once, such as a Secret that they share or a list that was read anew,
-//! waits for what concerns one: else a change of one would wait for a thousand others.
+//! Thousands may wait at once, so their order decides what users see. What concerns one that is ready comes first, then one
+//! that is new or has been edited, then the steps of those that start, and last what concerns many at once, such as a Secret
+//! that they share or a list that was read anew. So that nobody waits for ever, every fourth turn is that of whoever has
+//! waited longest.
 
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::convert::Infallible;
-use std::pin::Pin;
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::Duration;
 
-use futures::Stream;
-use kube::runtime::controller::ReconcileRequest;
-use kube::runtime::reflector::ObjectRef;
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
 
 use crate::memory::Key;
 use crate::metrics::Metrics;
-use crate::watch::Guarded;
 
-/// How many OllamaServices of one watched namespace are reconciled at a time. A reconcile mostly waits for answers.
-pub const AT_A_TIME: u16 = 16;
+/// How often it is the turn of whoever has waited longest.
+const TURN_OF_THE_LONGEST: u32 = 4;
+/// After a reconcile of one that starts, how long its next steps are gathered: its children and Pods come one by one.
+const GATHERED: Duration = Duration::from_millis(100);
 
 /// When something is to be looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Urgency {
-    /// Something concerns many of them.
+    /// Something concerns many of them, or it is time to look again.
     Later,
-    /// Something concerns it.
+    /// Something concerns one that isn't ready yet.
+    Starting,
+    /// It is new or has been edited.
+    Asked,
+    /// Something concerns one that is ready.
     Soon,
+}
+
+impl Urgency {
+    const ALL: [Self; 4] = [Self::Later, Self::Starting, Self::Asked, Self::Soon];
 }
 
 /// OllamaServices that wait. Copies are the same queue.
 #[derive(Clone, Debug)]
 pub struct Queue {
-    state: Arc<Mutex<State>>,
+    shared: Arc<Shared>,
     metrics: Arc<Metrics>,
 }
 
 #[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
 struct State {
-    soon: VecDeque<Key>,
-    later: VecDeque<Key>,
+    /// By urgency, in the order in which they came. A place counts only while it is the one that its OllamaService waits in.
+    places: [VecDeque<Key>; Urgency::ALL.len()],
     waiting: HashMap<Key, Waiting>,
-    /// Those of the waiting that the controller has been given.
-    given: HashSet<Key>,
     /// Those that are being reconciled.
     running: HashSet<Key>,
     /// Those of the running that something has concerned since.
     again: HashMap<Key, Urgency>,
-    controller: Option<Waker>,
+    /// When others are to be looked at, in order.
+    timers: BTreeSet<(Instant, Key)>,
+    due: HashMap<Key, Due>,
+    turns: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -58,143 +71,173 @@ struct Waiting {
     urgency: Urgency,
 }
 
+/// A time at which one is to be looked at.
+#[derive(Clone, Copy, Debug)]
+struct Due {
+    at: Instant,
+    urgency: Urgency,
+}
+
 impl Queue {
     /// An empty one.
     pub fn new(metrics: Arc<Metrics>) -> Self {
         Self {
-            state: Arc::default(),
+            shared: Arc::default(),
             metrics,
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes what waits, counts it and tells the controller.
-    fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+    /// Changes what waits and counts it.
+    fn change<T>(&self, change: impl FnOnce(&mut State, Instant) -> T) -> T {
         let mut state = self.lock();
         let before = state.waiting.len();
-        let answer = change(&mut state);
+        let answer = change(&mut state, Instant::now());
         let difference = i64::try_from(state.waiting.len()).unwrap_or(i64::MAX)
             - i64::try_from(before).unwrap_or(i64::MAX);
         self.metrics.waiting(difference);
-        if let Some(controller) = state.controller.take() {
-            controller.wake();
-        }
         answer
     }
 
     /// Notes that something concerns an OllamaService.
     pub fn add(&self, key: Key, urgency: Urgency) {
-        self.change(|state| state.add(key, urgency));
+        self.change(|state, now| state.add(key, urgency, now));
+        self.shared.changed.notify_one();
     }
 
     /// Forgets all that waits.
     pub fn clear(&self) {
-        self.change(|state| {
-            *state = State {
-                running: std::mem::take(&mut state.running),
-                controller: state.controller.take(),
-                ..State::default()
-            };
-        });
+        self.change(|state, _| *state = State::default());
     }
 
-    /// Notes that one is being reconciled; what concerned it until now is taken care of.
-    pub fn started(&self, key: &Key) {
-        let waited = self.change(|state| {
-            state.running.insert(key.clone());
-            state.leaves(key)
-        });
-        if let Some(waited) = waited {
-            self.metrics.waited(waited.since.elapsed());
+    /// Waits for the next one. It counts as being reconciled until [`Self::ended`]; what concerned it until now is taken care of.
+    pub async fn next(&self) -> Key {
+        loop {
+            let (taken, timer) = self.change(|state, now| (state.take(now), state.timer()));
+            match (taken, timer) {
+                (Some((key, since)), _) => {
+                    self.metrics.waited(since.elapsed());
+                    return key;
+                }
+                // Either is a reason to look again.
+                (None, Some(at)) => drop(timeout_at(at, self.shared.changed.notified()).await),
+                (None, None) => self.shared.changed.notified().await,
+            }
         }
     }
 
-    /// Notes that a reconcile has ended.
-    pub fn ended(&self, key: &Key) {
-        self.change(|state| {
-            state.running.remove(key);
-            if let Some(urgency) = state.again.remove(key) {
-                state.add(key.clone(), urgency);
-            }
-        });
-    }
-
-    /// Notes that one that waited is gone.
-    pub fn gone(&self, key: &Key) {
-        self.change(|state| state.leaves(key));
+    /// Notes that a reconcile has ended, and after what time to look again.
+    pub fn ended(&self, key: &Key, look_after: Option<Duration>) {
+        self.change(|state, now| state.ended(key, look_after, now));
+        self.shared.changed.notify_one();
     }
 }
 
 impl State {
-    fn add(&mut self, key: Key, urgency: Urgency) {
+    fn add(&mut self, key: Key, urgency: Urgency, now: Instant) {
         if self.running.contains(&key) {
             let again = self.again.entry(key).or_insert(urgency);
             *again = urgency.max(*again);
             return;
         }
+        // Its steps are being gathered.
+        let gathered = self.due.get(&key).map(|due| due.urgency);
+        if gathered.is_some_and(|gathered| gathered > Urgency::Later && gathered >= urgency) {
+            return;
+        }
+        self.wait(key, urgency, now);
+    }
+
+    fn wait(&mut self, key: Key, urgency: Urgency, now: Instant) {
         let since = match self.waiting.get(&key) {
             Some(waiting) if waiting.urgency >= urgency => return,
             Some(waiting) => waiting.since,
-            None => Instant::now(),
+            None => now,
         };
         self.waiting.insert(key.clone(), Waiting { since, urgency });
-        match urgency {
-            Urgency::Soon => self.soon.push_back(key),
-            Urgency::Later => self.later.push_back(key),
+        self.places[urgency as usize].push_back(key);
+    }
+
+    fn ended(&mut self, key: &Key, look_after: Option<Duration>, now: Instant) {
+        self.running.remove(key);
+        let look = look_after.map(|after| Due {
+            at: now + after,
+            urgency: Urgency::Later,
+        });
+        let gathered = match self.again.remove(key) {
+            Some(urgency) if urgency > Urgency::Starting => {
+                self.wait(key.clone(), urgency, now);
+                None
+            }
+            again => again.map(|urgency| Due {
+                at: now + GATHERED,
+                urgency,
+            }),
+        };
+        let due = match (look, gathered) {
+            (Some(look), Some(gathered)) => Some(Due {
+                at: look.at.min(gathered.at),
+                urgency: gathered.urgency,
+            }),
+            (look, gathered) => look.or(gathered),
+        };
+        if let Some(due) = due {
+            self.timers.insert((due.at, key.clone()));
+            self.due.insert(key.clone(), due);
         }
     }
 
-    fn leaves(&mut self, key: &Key) -> Option<Waiting> {
-        self.given.remove(key);
-        self.waiting.remove(key)
+    /// When the next timer is due.
+    fn timer(&self) -> Option<Instant> {
+        self.timers.first().map(|(at, _)| *at)
     }
 
-    /// One for the controller. A place in a queue counts only while it is the one that it waits in.
-    fn next(&mut self) -> Option<Key> {
-        if self.given.len() >= usize::from(AT_A_TIME) {
-            return None;
+    /// The next one, if one waits, and since when it does.
+    fn take(&mut self, now: Instant) -> Option<(Key, Instant)> {
+        while self.timer().is_some_and(|at| at <= now)
+            && let Some((_, key)) = self.timers.pop_first()
+        {
+            let urgency = self.due.remove(&key).map_or(Urgency::Later, |due| due.urgency);
+            self.wait(key, urgency, now);
         }
-        loop {
-            let (key, queue) = match self.soon.pop_front() {
-                Some(key) => (key, Urgency::Soon),
-                None => (self.later.pop_front()?, Urgency::Later),
-            };
-            let waits = self
-                .waiting
-                .get(&key)
-                .is_some_and(|waiting| waiting.urgency == queue);
-            if waits && self.given.insert(key.clone()) {
-                return Some(key);
-            }
+        let key = self.choose()?;
+        let since = self.waiting.remove(&key)?.since;
+        if let Some(due) = self.due.remove(&key) {
+            self.timers.remove(&(due.at, key.clone()));
         }
+        self.running.insert(key.clone());
+        Some((key, since))
     }
-}
 
-/// What the controller is to begin with; never ends.
-impl Stream for Queue {
-    type Item = Result<ReconcileRequest<Guarded>, Infallible>;
-
-    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let mut state = self.lock();
-        match state.next() {
-            Some((namespace, name)) => {
-                let service = ObjectRef::<Guarded>::new(&name).within(&namespace);
-                Poll::Ready(Some(Ok(service.into())))
-            }
-            None => {
-                state.controller = Some(context.waker().clone());
-                Poll::Pending
+    fn choose(&mut self) -> Option<Key> {
+        let Self { places, waiting, .. } = self;
+        for (place, urgency) in places.iter_mut().zip(Urgency::ALL) {
+            let waits = |key: &Key| waiting.get(key).is_some_and(|one| one.urgency == urgency);
+            while place.front().is_some_and(|key| !waits(key)) {
+                place.pop_front();
             }
         }
+        self.turns = self.turns.wrapping_add(1);
+        let mut urgencies = Urgency::ALL.into_iter().rev();
+        let chosen = if self.turns.is_multiple_of(TURN_OF_THE_LONGEST) {
+            let since = |urgency: Urgency| Some(waiting.get(places[urgency as usize].front()?)?.since);
+            urgencies
+                .filter_map(|urgency| Some((since(urgency)?, urgency)))
+                .min_by_key(|(since, _)| *since)
+                .map(|(_, urgency)| urgency)
+        } else {
+            urgencies.find(|urgency| !places[*urgency as usize].is_empty())
+        };
+        places[chosen? as usize].pop_front()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use futures::{FutureExt, StreamExt};
+    use Urgency::{Asked, Later, Soon, Starting};
 
     use super::*;
 
@@ -202,30 +245,30 @@ mod tests {
         ("ml".to_owned(), name.to_owned())
     }
 
-    fn queue(added: &[(&str, Urgency)]) -> Queue {
-        let queue = Queue::new(Arc::default());
+    fn state(added: &[(&str, Urgency)]) -> State {
+        let mut state = State::default();
         for (name, urgency) in added {
-            queue.add(key(name), *urgency);
+            state.add(key(name), *urgency, Instant::now());
         }
-        queue
+        state
     }
 
-    /// All that the controller can be given now.
-    fn given(queue: &mut Queue) -> Vec<String> {
-        let mut given = Vec::new();
-        while let Some(Some(Ok(request))) = queue.next().now_or_never() {
-            given.push(request.obj_ref.name);
-        }
-        given
+    /// All that can be taken so long after the start.
+    fn taken(state: &mut State, now: Instant) -> Vec<String> {
+        std::iter::from_fn(|| state.take(now).map(|((_, name), _)| name)).collect()
     }
 
     #[test]
-    fn what_concerns_one_comes_before_what_concerns_many() {
-        use Urgency::{Later, Soon};
+    fn what_is_more_urgent_comes_first() {
         type Case<'a> = (&'a str, &'a [(&'a str, Urgency)], &'a [&'a str]);
-        let cases: [Case<'_>; 5] = [
+        let cases: [Case<'_>; 6] = [
             ("in order", &[("b", Soon), ("a", Soon)], &["b", "a"]),
             ("once each", &[("a", Soon), ("b", Soon), ("a", Soon)], &["a", "b"]),
+            (
+                "a ready one, a new one, one that starts, one of many",
+                &[("d", Later), ("c", Starting), ("b", Asked), ("a", Soon)],
+                &["a", "b", "c", "d"],
+            ),
             (
                 "many last",
                 &[("a", Later), ("b", Later), ("c", Soon)],
@@ -243,44 +286,96 @@ mod tests {
             ),
         ];
         for (what, added, expected) in cases {
-            assert_eq!(given(&mut queue(added)), expected, "{what}");
+            assert_eq!(taken(&mut state(added), Instant::now()), expected, "{what}");
         }
     }
 
     #[test]
-    fn the_controller_is_given_no_more_than_it_can_begin_with() {
-        let names: Vec<_> = (0..40).map(|number| format!("{number:02}")).collect();
-        let mut queue = queue(&[]);
+    fn who_has_waited_longest_has_a_turn_now_and_then() {
+        let mut state = state(&[("old", Later)]);
+        let names: Vec<_> = (0..9).map(|number| format!("{number}")).collect();
         for name in &names {
-            queue.add(key(name), Urgency::Soon);
+            state.add(key(name), Soon, Instant::now());
         }
-        let limit = usize::from(AT_A_TIME);
-        assert_eq!(given(&mut queue), names[..limit]);
-        queue.started(&key("00"));
-        queue.gone(&key("01"));
-        assert_eq!(given(&mut queue), names[limit..limit + 2], "as many as have left");
+        let order = taken(&mut state, Instant::now());
+        assert_eq!(order.iter().position(|name| name == "old"), Some(3), "{order:?}");
+        assert_eq!(order.len(), names.len() + 1);
     }
 
     #[test]
     fn what_happens_during_a_reconcile_leads_to_another() {
-        let mut queue = queue(&[("a", Urgency::Soon)]);
-        assert_eq!(given(&mut queue), ["a"]);
-        queue.started(&key("a"));
-        queue.add(key("a"), Urgency::Later);
-        queue.add(key("a"), Urgency::Soon);
-        assert!(given(&mut queue).is_empty(), "not while it runs");
-        queue.ended(&key("a"));
-        assert_eq!(given(&mut queue), ["a"]);
-        queue.started(&key("a"));
-        queue.ended(&key("a"));
-        assert!(given(&mut queue).is_empty(), "nothing has happened since");
+        // Until when nothing leads to another, and when it has come.
+        let cases = [
+            ("a step of one that starts", Starting, None, Some(GATHERED)),
+            ("an edit", Asked, None, Some(Duration::ZERO)),
+            ("time", Later, None, Some(GATHERED)),
+            (
+                "a look is due before",
+                Starting,
+                Some(Duration::from_millis(50)),
+                Some(Duration::from_millis(50)),
+            ),
+        ];
+        for (what, urgency, look_after, expected) in cases {
+            let now = Instant::now();
+            let mut state = state(&[("a", Soon)]);
+            assert_eq!(taken(&mut state, now), ["a"], "{what}");
+            state.add(key("a"), Later, now);
+            state.add(key("a"), urgency, now);
+            assert!(taken(&mut state, now).is_empty(), "{what}: not while it runs");
+            state.ended(&key("a"), look_after, now);
+            let after = if state.waiting.is_empty() {
+                state.timer().map(|at| at - now)
+            } else {
+                Some(Duration::ZERO)
+            };
+            assert_eq!(after, expected, "{what}");
+            assert_eq!(taken(&mut state, now + after.unwrap()), ["a"], "{what}");
+            state.ended(&key("a"), None, now);
+            assert!(taken(&mut state, now + GATHERED).is_empty(), "{what}: once");
+        }
     }
 
     #[test]
-    fn a_reconcile_for_another_reason_takes_care_of_what_waits() {
-        let mut queue = queue(&[("a", Urgency::Later)]);
-        queue.started(&key("a"));
-        queue.ended(&key("a"));
-        assert!(given(&mut queue).is_empty());
+    fn steps_are_gathered_but_nothing_urgent_is() {
+        for (urgency, at_once) in [(Later, false), (Starting, false), (Asked, true), (Soon, true)] {
+            let now = Instant::now();
+            let mut state = state(&[("a", Asked)]);
+            assert_eq!(taken(&mut state, now), ["a"]);
+            state.add(key("a"), Starting, now);
+            state.ended(&key("a"), None, now);
+            state.add(key("a"), urgency, now);
+            assert_eq!(!taken(&mut state, now).is_empty(), at_once, "{urgency:?}");
+        }
+    }
+
+    #[test]
+    fn one_is_looked_at_when_it_is_time_or_before() {
+        let now = Instant::now();
+        let minute = Duration::from_secs(60);
+        let mut state = state(&[("a", Soon), ("b", Soon)]);
+        assert_eq!(taken(&mut state, now), ["a", "b"]);
+        state.ended(&key("a"), Some(minute), now);
+        state.ended(&key("b"), Some(2 * minute), now);
+        state.add(key("b"), Soon, now);
+        assert_eq!(taken(&mut state, now), ["b"], "something concerns it");
+        state.ended(&key("b"), None, now);
+        assert_eq!(state.timer(), Some(now + minute));
+        assert_eq!(taken(&mut state, now + minute), ["a"]);
+        assert_eq!(state.timer(), None, "its own look is over with what concerned it");
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_for_the_next_one_is_told() {
+        let queue = Queue::new(Arc::default());
+        let waiting = tokio::spawn({
+            let queue = queue.clone();
+            async move { queue.next().await }
+        });
+        tokio::task::yield_now().await;
+        queue.add(key("a"), Soon);
+        assert_eq!(waiting.await.unwrap(), key("a"));
+        queue.ended(&key("a"), Some(Duration::from_millis(1)));
+        assert_eq!(queue.next().await, key("a"), "its time has come");
     }
 }

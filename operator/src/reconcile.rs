@@ -7,7 +7,6 @@ use futures::future::try_join_all;
 use k8s_openapi::api::apps::v1::DeploymentStatus;
 use k8s_openapi::jiff::Timestamp;
 use kube::core::error_boundary::InvalidObject;
-use kube::runtime::controller::Action;
 use kube::{Client, Resource, ResourceExt};
 use serde::Deserialize;
 
@@ -36,6 +35,9 @@ const UNANSWERED: Duration = Duration::from_secs(5);
 /// How often models that are not there yet are looked at.
 const PULLING: Duration = Duration::from_secs(2);
 
+/// How often names are looked at that something else has taken.
+const TAKEN: Duration = Duration::from_secs(15);
+
 /// All that a reconcile needs.
 pub struct Context {
     /// The API server.
@@ -51,7 +53,7 @@ pub struct Context {
     /// Counts.
     pub metrics: Arc<Metrics>,
     /// What is remembered of each OllamaService.
-    pub memory: Memory,
+    pub memory: Arc<Memory>,
     /// What Secrets held.
     pub readings: Readings,
 }
@@ -73,32 +75,33 @@ pub enum ReconcileError {
     Plan(PlanError),
 }
 
-/// Makes one OllamaService what it should be, counts how that went and says when to look again.
-///
-/// # Errors
-/// When it is to be tried again after a pause, see [`pause`].
-pub async fn reconcile(service: Arc<Guarded>, context: Arc<Context>) -> Result<Action, ReconcileError> {
+/// Makes one OllamaService what it should be, counts how that went and says after what time to look again, if nothing
+/// concerns it before.
+pub async fn reconcile(service: &Guarded, context: &Context) -> Option<Duration> {
     let started = Instant::now();
     let outcome = match &service.0 {
-        _ if service.meta().deletion_timestamp.is_some() || leaves(&service, &context) => {
-            Ok((Outcome::Done, Action::await_change()))
+        _ if service.meta().deletion_timestamp.is_some() || leaves(service, context) => {
+            Ok((Outcome::Done, None))
         }
-        Ok(service) => One::new(service, &context).reconcile().await,
-        Err(invalid) => unreadable(invalid, &context).await,
+        Ok(service) => One::new(service, context).reconcile().await,
+        Err(invalid) => unreadable(invalid, context).await,
     };
     let counted = outcome.as_ref().map_or(Outcome::Failed, |(outcome, _)| *outcome);
     context.metrics.reconciled(counted, started.elapsed());
-    let (_, action) = outcome?;
-    context.memory.succeeded(&key_of(&service));
-    Ok(action)
+    match outcome {
+        Ok((_, look_after)) => {
+            context.memory.succeeded(&key_of(service));
+            look_after
+        }
+        Err(error) => Some(pause(service, &error, context)),
+    }
 }
 
 /// After a failure: when to try again.
-#[expect(clippy::needless_pass_by_value, reason = "the controller's signature")]
-pub fn pause(service: Arc<Guarded>, error: &ReconcileError, context: Arc<Context>) -> Action {
-    let pause = context.memory.failed(&key_of(&service));
+fn pause(service: &Guarded, error: &ReconcileError, context: &Context) -> Duration {
+    let pause = context.memory.failed(&key_of(service));
     tracing::warn!(service = %service.name_any(), namespace = service.namespace(), %error, ?pause, "tried again after a pause");
-    Action::requeue(pause)
+    pause
 }
 
 /// Whether it is known to go with its namespace: what is deleted before it can't be made again.
@@ -130,7 +133,8 @@ struct Said {
     kept_back: Option<Duration>,
 }
 
-type Done = Result<(Outcome, Action), ReconcileError>;
+/// How it went, and after what time to look again.
+type Done = Result<(Outcome, Option<Duration>), ReconcileError>;
 
 impl<'a> One<'a> {
     fn new(service: &'a OllamaService, context: &'a Context) -> Self {
@@ -166,7 +170,7 @@ impl<'a> One<'a> {
         let applied = self.writer().apply(&changes).await;
         if applied.as_ref().is_err_and(ApplyError::namespace_goes) {
             self.context.memory.left(&self.key, &self.uid);
-            return Ok((Outcome::Done, Action::await_change()));
+            return Ok((Outcome::Done, None));
         }
         let nudge = nudge_value(&plan, &observed);
         let nudged = self.nudge(&to_nudge(&plan, &observed, &nudge), &nudge).await;
@@ -204,7 +208,7 @@ impl<'a> One<'a> {
         };
         let next = self.next_look(&progress, &nudge, settled).await?;
         let next = kept_back.map_or(next, |left| next.min(left));
-        Ok((Outcome::Done, Action::requeue(next)))
+        Ok((Outcome::Done, Some(next)))
     }
 
     fn place(&self) -> Place<'_> {
@@ -223,6 +227,7 @@ impl<'a> One<'a> {
             client: &self.context.client,
             metrics: &self.context.metrics,
             namespace: &self.key.0,
+            readings: &self.context.readings,
         }
     }
 
@@ -297,11 +302,11 @@ impl<'a> One<'a> {
         let status = status_of_blocked(self.service, &self.before, blocked, now());
         self.write_status(status, Duration::ZERO).await?;
         // What takes a name shows in no watch of ours, so it is looked at again.
-        let action = match blocked {
-            Blocked::Invalid(_) => Action::await_change(),
-            Blocked::Taken(_) => Action::requeue(Duration::from_secs(15)),
+        let look_after = match blocked {
+            Blocked::Invalid(_) => None,
+            Blocked::Taken(_) => Some(TAKEN),
         };
-        Ok((Outcome::Blocked, action))
+        Ok((Outcome::Blocked, look_after))
     }
 
     /// Writes a status that says something new, unless it may be kept back: then it says for how long.
@@ -328,15 +333,22 @@ impl<'a> One<'a> {
         if let Some(left) = context.memory.keeps_back(&self.key, patience) {
             return Ok(Some(left));
         }
+        // Before it is sent: the watch may be faster than the answer.
+        context
+            .memory
+            .writes_status(&self.key, self.service.meta(), status.clone());
         let written = context
             .reporter
             .write_status(&context.metrics, namespace, name, &status)
             .await;
         match written {
             Err(kube::Error::Api(answer)) if answer.is_not_found() => return Ok(None),
-            written => written.map_err(ReconcileError::Status)?,
+            Err(error) => {
+                context.memory.has_not_written(&self.key);
+                return Err(ReconcileError::Status(error));
+            }
+            Ok(()) => {}
         }
-        context.memory.wrote_status(&self.key, &self.uid, status.clone());
         context.reporter.events(self.service, &self.before, &status).await;
         Ok(None)
     }

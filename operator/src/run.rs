@@ -6,32 +6,36 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use futures::{StreamExt, TryFutureExt, future};
-use kube::runtime::controller::{self, Error};
+use futures::future;
 use kube::runtime::events::{Recorder, Reporter as EventReporter};
-use kube::runtime::{applier, utils::CancelableJoinHandle};
+use kube::runtime::reflector::ObjectRef;
 use kube::{Client, Config};
 use kube_lease_manager::LeaseManagerError;
 use tokio::net::TcpListener;
-use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, Admin};
 use crate::cli::RunOptions;
 use crate::lease::Lease;
-use crate::memory::Memory;
+use crate::memory::Key;
 use crate::metrics::Metrics;
-use crate::observe::Readings;
+use crate::observe::{HELD, Readings};
 use crate::plan::MANAGER;
-use crate::queue::{AT_A_TIME, Queue, Urgency};
-use crate::reconcile::{Context, ReconcileError, key_of, pause, reconcile};
+use crate::queue::{Queue, Urgency};
+use crate::reconcile::{Context, reconcile};
 use crate::replicas::Asker;
 use crate::report::Reporter;
-use crate::watch::{Guarded, Watches, all};
+use crate::watch::{Watches, all};
 
 /// How long reconciles that run may take to end after SIGTERM.
 const SHUTDOWN: Duration = Duration::from_secs(15);
+
+/// How long Secrets are read ahead at most.
+const READ_AHEAD: Duration = Duration::from_secs(10);
+/// How many OllamaServices of one watched namespace are reconciled at a time. A reconcile mostly waits for answers.
+const AT_A_TIME: usize = 32;
 
 /// Why the operator ends.
 #[derive(Debug, thiserror::Error)]
@@ -103,6 +107,7 @@ async fn work(
             namespace.as_deref(),
             options.plan.secrets,
             Queue::new(admin.metrics.clone()),
+            Arc::default(),
         ));
     }
     let filled = future::try_join_all(watches.iter().map(Watches::ready));
@@ -185,7 +190,7 @@ fn context(options: &RunOptions, client: &Client, metrics: &Arc<Metrics>, watche
         },
         asker: Asker::default(),
         metrics: metrics.clone(),
-        memory: Memory::default(),
+        memory: watches.memory.clone(),
         readings: Readings::default(),
     }
 }
@@ -195,51 +200,63 @@ async fn control(watches: Watches, context: Arc<Context>, stop: CancellationToke
     let Watches { stores, queue, .. } = &watches;
     // What has changed before need not be kept in mind: all are looked at.
     queue.clear();
-    for service in all(&stores.services) {
+    let services = all(&stores.services);
+    if !services.is_empty() && stores.secrets.is_some() {
+        read_ahead(watches.namespace.as_deref(), &context).await;
+    }
+    for service in services {
         queue.add(service, Urgency::Later);
     }
-    let reconcile = |service: Arc<Guarded>, context| {
-        let (key, queue) = (key_of(&service), queue.clone());
-        let work = async move {
-            queue.started(&key);
-            let outcome = reconcile(service, context).await;
-            queue.ended(&key);
-            outcome
-        };
-        CancelableJoinHandle::spawn(TryFutureExt::into_future(work), &Handle::current())
-    };
-    let config = controller::Config::default().concurrency(AT_A_TIME);
-    let outcomes = applier(
-        reconcile,
-        pause,
-        context.clone(),
-        stores.services.clone(),
-        queue.clone().take_until(stop.cancelled_owned()),
-        config,
-    );
-    outcomes
-        .for_each(|outcome| {
-            settle(&context, queue, outcome);
-            future::ready(())
-        })
-        .await;
+    let mut running = JoinSet::new();
+    loop {
+        tokio::select! {
+            Some(ended) = running.join_next() => pass_on_panic(ended),
+            () = stop.cancelled() => break,
+            key = queue.next(), if running.len() < AT_A_TIME => {
+                running.spawn(one(key, queue.clone(), context.clone()));
+            }
+        }
+    }
+    while let Some(ended) = running.join_next().await {
+        pass_on_panic(ended);
+    }
 }
 
-/// Failures have been told of when their pause was chosen; here one that is gone is forgotten.
-fn settle<Action>(
-    context: &Context,
-    queue: &Queue,
-    outcome: Result<Action, Error<ReconcileError, std::convert::Infallible>>,
-) {
-    match outcome {
-        Err(Error::ObjectNotFound(gone)) => {
-            let key = (gone.namespace.clone().unwrap_or_default(), gone.name.clone());
-            queue.gone(&key);
+/// Reads the operator's own Secrets for those who are about to ask for them. Where that fails each is read by itself.
+async fn read_ahead(namespace: Option<&str>, context: &Arc<Context>) {
+    let reading = context.readings.read_ahead(&context.client, namespace);
+    match tokio::time::timeout(READ_AHEAD, reading).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "Secrets can't be read ahead"),
+        Err(_) => tracing::warn!("Secrets can't be read ahead: the API server takes too long"),
+    }
+    let context = context.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(HELD).await;
+        context.readings.let_go();
+    });
+}
+
+/// Reconciles one, or forgets one that is gone.
+async fn one(key: Key, queue: Queue, context: Arc<Context>) {
+    let reference = ObjectRef::new(&key.1).within(&key.0);
+    let look_after = match context.stores.services.get(&reference) {
+        Some(service) => reconcile(&service, &context).await,
+        None => {
             context.readings.forget(&key.0, &key.1);
             context.memory.forget(&key);
+            None
         }
-        Err(Error::RunnerError(error)) => tracing::error!(%error, "the controller ended"),
-        Err(Error::ReconcilerFailed(..) | Error::QueueError(_)) | Ok(_) => {}
+    };
+    queue.ended(&key, look_after);
+}
+
+/// Whatever is wrong with one may be so with all: the process ends and starts anew.
+fn pass_on_panic(ended: Result<(), JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        std::panic::resume_unwind(error.into_panic());
     }
 }
 

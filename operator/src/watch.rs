@@ -7,34 +7,40 @@ mod concerned;
 mod guarded;
 mod index;
 mod kept;
+mod packed;
+mod pauses;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::hash::Hash;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 use kube::api::{Api, PartialObjectMeta};
 use kube::core::NamespaceResourceScope;
-use kube::runtime::reflector::{Store, store::Writer};
-use kube::runtime::utils::Backoff;
-use kube::runtime::watcher::{self, DefaultBackoff, Event, watcher};
+use kube::runtime::reflector::{ObjectRef, Store, store::Writer};
+use kube::runtime::watcher::{self, Event, watcher};
 use kube::runtime::{WatchStreamExt, reflector};
 use kube::{Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::task::JoinSet;
 
 use crate::cli::SecretsMode;
-use crate::memory::Key;
+use crate::memory::{Key, Memory};
 use crate::plan::{Kind, MANAGED_BY_LABEL, MANAGER, child_selector, config_map_names, secret_names};
 use crate::queue::{Queue, Urgency};
+
+use concerned::Concerned;
+use pauses::Pauses;
 
 pub use guarded::Guarded;
 pub use index::Index;
 pub use kept::{AnyChild, Kept};
+
+/// How many objects are asked for at a time when a list is read.
+const PAGE: u32 = 100;
 
 /// What is known of one namespace, or of all of them.
 #[derive(Debug)]
@@ -56,16 +62,26 @@ pub struct Stores {
 /// Running watches. They end when this is dropped.
 #[derive(Debug)]
 pub struct Watches {
+    /// The namespace that is watched; all without one.
+    pub namespace: Option<String>,
     /// What they know.
     pub stores: Arc<Stores>,
     /// OllamaServices that something concerns.
     pub queue: Queue,
+    /// What is remembered of each OllamaService.
+    pub memory: Arc<Memory>,
     tasks: JoinSet<()>,
 }
 
 impl Watches {
     /// Starts to watch one namespace, or all without one.
-    pub fn start(client: &Client, namespace: Option<&str>, secrets: SecretsMode, queue: Queue) -> Self {
+    pub fn start(
+        client: &Client,
+        namespace: Option<&str>,
+        secrets: SecretsMode,
+        queue: Queue,
+        memory: Arc<Memory>,
+    ) -> Self {
         let (services, writer) = reflector::store();
         let mut starting = Starting {
             client,
@@ -76,7 +92,7 @@ impl Watches {
             queue,
             tasks: JoinSet::new(),
         };
-        starting.services(writer);
+        starting.services(writer, memory.clone());
         let (pods, pods_of) = starting.pods();
         let stores = Arc::new(Stores {
             services,
@@ -87,8 +103,10 @@ impl Watches {
             secrets: (secrets == SecretsMode::Read).then(|| starting.secrets()),
         });
         Self {
+            namespace: namespace.map(str::to_owned),
             stores,
             queue: starting.queue,
+            memory,
             tasks: starting.tasks,
         }
     }
@@ -138,6 +156,9 @@ struct Starting<'a> {
     tasks: JoinSet<()>,
 }
 
+/// Has an object take less memory.
+type Strip<K> = Box<dyn FnMut(&mut K) + Send>;
+
 /// A kind of objects to watch.
 struct Watched<K: Resource + Clone + 'static>
 where
@@ -146,62 +167,19 @@ where
     api: Api<K>,
     config: watcher::Config,
     writer: Writer<K>,
-    strip: fn(&mut K),
+    /// What becomes of objects before they are kept.
+    strip: Strip<K>,
     failed: fn(&watcher::Error),
     backoff: Pauses,
 }
 
-/// Pauses after failures.
-enum Pauses {
-    /// As is usual.
-    Usual(Box<DefaultBackoff>),
-    /// Of a kind that the cluster may be without: the next is so long, and never short again. Every try begins with an event,
-    /// which the usual one takes for a success.
-    Rare(Duration),
-}
-
-impl Pauses {
-    const LONGEST: Duration = Duration::from_secs(30);
-
-    fn usual() -> Self {
-        Self::Usual(Box::default())
-    }
-
-    fn rare() -> Self {
-        Self::Rare(Duration::from_millis(500))
-    }
-}
-
-impl Iterator for Pauses {
-    type Item = Duration;
-
-    fn next(&mut self) -> Option<Duration> {
-        match self {
-            Self::Usual(backoff) => backoff.next(),
-            Self::Rare(pause) => {
-                let now = *pause;
-                *pause = pause.saturating_mul(2).min(Self::LONGEST);
-                Some(now)
-            }
-        }
-    }
-}
-
-impl Backoff for Pauses {
-    fn reset(&mut self) {
-        if let Self::Usual(backoff) = self {
-            backoff.reset();
-        }
-    }
-}
-
 impl Starting<'_> {
-    fn services(&mut self, writer: Writer<Guarded>) {
+    fn services(&mut self, writer: Writer<Guarded>, memory: Arc<Memory>) {
         let watched = Watched {
             api: self.api::<Guarded>(),
-            config: watcher::Config::default(),
+            config: config(),
             writer,
-            strip: |_| {},
+            strip: Box::new(|_| {}),
             failed: complain,
             backoff: Pauses::usual(),
         };
@@ -213,7 +191,10 @@ impl Starting<'_> {
                 names.map(str::to_owned).collect()
             });
         };
-        self.follow(watched, note, concerned::itself);
+        let services = self.services.clone();
+        self.follow(watched, note, move |service| {
+            concerned::itself(service, &services, &memory)
+        });
     }
 
     fn children(&mut self, kind: Kind) -> Store<Kept<AnyChild>> {
@@ -227,7 +208,7 @@ impl Starting<'_> {
             api,
             config: ours(),
             writer,
-            strip: |_| {},
+            strip: packing(),
             failed: if kind.may_be_unserved() { note } else { complain },
             backoff: if kind.may_be_unserved() {
                 Pauses::rare()
@@ -246,7 +227,7 @@ impl Starting<'_> {
             api: self.api::<Kept<Pod>>(),
             config: ours(),
             writer,
-            strip: |_| {},
+            strip: packing(),
             failed: complain,
             backoff: Pauses::usual(),
         };
@@ -265,11 +246,11 @@ impl Starting<'_> {
         let watched = Watched {
             api: self.api::<PartialObjectMeta<ConfigMap>>(),
             // Kubernetes keeps the latter in every namespace.
-            config: watcher::Config::default()
+            config: config()
                 .labels(&format!("{MANAGED_BY_LABEL}!={MANAGER}"))
                 .fields("metadata.name!=kube-root-ca.crt"),
             writer,
-            strip: strip_all,
+            strip: Box::new(strip_all),
             failed: complain,
             backoff: Pauses::usual(),
         };
@@ -287,9 +268,9 @@ impl Starting<'_> {
         let watched = Watched {
             api: self.api::<PartialObjectMeta<Secret>>(),
             // Helm's records are large in number and never credentials.
-            config: watcher::Config::default().fields("type!=helm.sh/release.v1"),
+            config: config().fields("type!=helm.sh/release.v1"),
             writer,
-            strip: strip_all,
+            strip: Box::new(strip_all),
             failed: complain,
             backoff: Pauses::usual(),
         };
@@ -314,7 +295,7 @@ impl Starting<'_> {
         &mut self,
         watched: Watched<K>,
         note: impl Fn(&Event<K>) + Send + 'static,
-        concerned: impl Fn(&K) -> Vec<Key> + Send + 'static,
+        concerned: impl Fn(&K) -> Concerned + Send + 'static,
     ) where
         K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
         K::DynamicType: Eq + Hash + Clone + Send + Sync + Unpin,
@@ -347,27 +328,39 @@ impl Starting<'_> {
 fn touched<K>(
     services: &Store<Guarded>,
     event: &Event<K>,
-    concerned: impl Fn(&K) -> Vec<Key>,
+    concerned: impl Fn(&K) -> Concerned,
 ) -> (Vec<Key>, Urgency) {
-    let touched = match event {
-        Event::Apply(object) | Event::Delete(object) => concerned(object),
-        Event::Init | Event::InitApply(_) => Vec::new(),
-        Event::InitDone => all(services),
-    };
-    let urgency = if touched.len() > 1 {
-        Urgency::Later
-    } else {
-        Urgency::Soon
-    };
-    (touched, urgency)
+    match event {
+        Event::Apply(object) | Event::Delete(object) => {
+            let Concerned { keys, urgency } = concerned(object);
+            let urgency = match keys.as_slice() {
+                [key] if is_ready(services, key) => Urgency::Soon,
+                [_] => urgency,
+                _ => Urgency::Later,
+            };
+            (keys, urgency)
+        }
+        Event::Init | Event::InitApply(_) => (Vec::new(), Urgency::Later),
+        Event::InitDone => (all(services), Urgency::Later),
+    }
+}
+
+fn is_ready(services: &Store<Guarded>, (namespace, name): &Key) -> bool {
+    let service = services.get(&ObjectRef::new(name).within(namespace));
+    service.is_some_and(|service| {
+        service
+            .0
+            .as_ref()
+            .is_ok_and(|service| service.status.as_ref().is_some_and(|status| status.says("Ready")))
+    })
 }
 
 /// All OllamaServices that are known.
 pub fn all(services: &Store<Guarded>) -> Vec<Key> {
+    let services = services.state();
     services
-        .state()
         .iter()
-        .flat_map(|service| concerned::itself(service))
+        .map(|service| concerned::key_of(&**service))
         .collect()
 }
 
@@ -380,8 +373,19 @@ fn note(error: &watcher::Error) {
     tracing::debug!(%error, "a kind that the cluster may be without can't be watched");
 }
 
+/// A page of thousands of objects is held as a whole while it is read.
+fn config() -> watcher::Config {
+    watcher::Config::default().page_size(PAGE)
+}
+
 fn ours() -> watcher::Config {
-    watcher::Config::default().labels(&child_selector())
+    config().labels(&child_selector())
+}
+
+/// Packs children and Pods against the first that comes.
+fn packing<T: 'static>() -> Strip<Kept<T>> {
+    let mut template = None;
+    Box::new(move |kept| kept.pack(&mut template))
 }
 
 /// Leaves the name, the version and the owner alone.

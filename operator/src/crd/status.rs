@@ -40,6 +40,14 @@ pub struct OllamaServiceStatus {
     pub ready_models: Option<String>,
 }
 
+impl OllamaServiceStatus {
+    /// Whether it has a condition of that type that is true.
+    pub fn says(&self, type_: &str) -> bool {
+        let mut conditions = self.conditions.iter();
+        conditions.any(|condition| condition.type_ == type_ && condition.status == "True")
+    }
+}
+
 /// The credentials in force.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]

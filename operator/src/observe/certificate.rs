@@ -1,10 +1,9 @@
 //! The Secret with the certificate: whether a proxy can serve it. Its content is never kept.
 
 use corral_proxy::tls::certificate::{Part, parse};
-use k8s_openapi::api::core::v1::Secret;
-use kube::ResourceExt;
 
 use super::Place;
+use super::read_secret::ReadSecret;
 use crate::plan::Plan;
 
 /// The state of the Secret with the certificate.
@@ -55,7 +54,7 @@ pub(super) async fn certificate(
         return Ok(Some(CertificateState::Missing));
     };
     let found = CertificateState::Found {
-        resource_version: secret.resource_version().unwrap_or_default(),
+        resource_version: secret.resource_version.clone(),
         error: error(&secret),
     };
     place
@@ -65,12 +64,8 @@ pub(super) async fn certificate(
     Ok(Some(found))
 }
 
-fn error(secret: &Secret) -> Option<String> {
-    let entry = |part: Part| {
-        let data = secret.data.as_ref();
-        data.and_then(|data| data.get(part.entry()))
-            .map_or(&[][..], |content| &content.0)
-    };
+fn error(secret: &ReadSecret) -> Option<String> {
+    let entry = |part: Part| secret.entries.get(part.entry()).map_or(&[][..], Vec::as_slice);
     let parsed = parse(entry(Part::Certificate), entry(Part::Key));
     parsed
         .err()

@@ -10,9 +10,11 @@ use kube::api::{Api, GetParams};
 use kube::runtime::reflector::ObjectRef;
 
 use super::config_maps::Held;
+use super::read_secret::ReadSecret;
 use super::remembered::Remembered;
 use super::{CertificateState, Place};
-use crate::plan::{Plan, Source, digest_key_name};
+use crate::memory::Key;
+use crate::plan::{Plan, Source, credentials_name, digest_key_name};
 
 /// The state of a Secret that an OllamaService takes credentials from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +66,8 @@ pub struct Readings {
     keys: Remembered<(String, String), (String, DigestKey)>,
     /// By namespace and OllamaService, the Secret's name and what was found.
     pub(super) certificates: Remembered<(String, String), (String, CertificateState)>,
+    /// By namespace and name of the Secret.
+    pub(super) at_hand: Remembered<Key, ReadSecret>,
     /// By namespace and name of the ConfigMap.
     pub(super) config_maps: Remembered<(String, String), Held>,
 }
@@ -88,6 +92,9 @@ impl Readings {
             .forget(|(of, secret)| of == namespace && *secret == key_name);
         self.certificates
             .forget(|(of, service)| of == namespace && service == name);
+        let made = [key_name, credentials_name(name)];
+        self.at_hand
+            .forget(|(of, secret)| of == namespace && made.contains(secret));
     }
 }
 
@@ -116,14 +123,11 @@ async fn digest_key(place: Place<'_>) -> Result<Option<(String, DigestKey)>, kub
     let Some(secret) = place.read_generated(&name).await? else {
         return Ok(None);
     };
-    let data = secret
-        .data
-        .as_ref()
-        .and_then(|data| data.get(paths::DIGEST_KEY_FILE));
-    let Some(key) = data.and_then(|key| DigestKey::new(&key.0)) else {
+    let content = secret.entries.get(paths::DIGEST_KEY_FILE);
+    let Some(key) = content.and_then(|key| DigestKey::new(key)) else {
         return Ok(None);
     };
-    let read = (secret.resource_version().unwrap_or_default(), key);
+    let read = (secret.resource_version, key);
     place.readings.keys.insert(index, read.clone());
     Ok(Some(read))
 }
@@ -151,18 +155,15 @@ async fn secret(
     } else {
         place.read(&source.secret).await?
     };
-    let Some(secret) = read else {
+    let Some(ReadSecret {
+        resource_version,
+        entries,
+    }) = read
+    else {
         return Ok(SecretState::Missing {
             digest: digest(&Entries::new()),
         });
     };
-    let resource_version = secret.resource_version().unwrap_or_default();
-    let entries: Entries = secret
-        .data
-        .into_iter()
-        .flatten()
-        .map(|(name, content)| (name, content.0))
-        .collect();
     let parsed = parse(source.kind, source.key.as_deref(), &entries)
         .and_then(|parsed| parsed.check_algorithms(source.algorithms()).map(|()| parsed));
     let content = Content {
@@ -185,24 +186,33 @@ impl Place<'_> {
     }
 
     /// A Secret as it is now, or at least as new as the watch knows it: that spares the API server the way to its database.
-    pub(super) async fn read(&self, secret: &str) -> Result<Option<Secret>, kube::Error> {
+    pub(super) async fn read(&self, secret: &str) -> Result<Option<ReadSecret>, kube::Error> {
         let api = Api::<Secret>::namespaced(self.client.clone(), self.namespace);
         let Some(version) = self.version_in_store(secret) else {
-            return api.get_opt(secret).await;
+            return Ok(api.get_opt(secret).await?.map(ReadSecret::from));
         };
+        let at_hand = self
+            .readings
+            .at_hand
+            .take(&(self.namespace.to_owned(), secret.to_owned()));
+        if let Some(at_hand) = at_hand
+            && at_hand.resource_version == version
+        {
+            return Ok(Some(at_hand));
+        }
         match api.get_with(secret, &GetParams::at(&version)).await {
-            Ok(secret) => Ok(Some(secret)),
+            Ok(secret) => Ok(Some(secret.into())),
             Err(kube::Error::Api(status)) if status.is_not_found() => Ok(None),
             // Another API server than the watch's, and behind it.
             Err(kube::Error::Api(status)) if status.code == StatusCode::GATEWAY_TIMEOUT.as_u16() => {
-                api.get_opt(secret).await
+                Ok(api.get_opt(secret).await?.map(ReadSecret::from))
             }
             Err(error) => Err(error),
         }
     }
 
     /// The same of a Secret that the operator makes itself: until the watch has seen it, it isn't there.
-    async fn read_generated(&self, secret: &str) -> Result<Option<Secret>, kube::Error> {
+    async fn read_generated(&self, secret: &str) -> Result<Option<ReadSecret>, kube::Error> {
         match self.version_in_store(secret) {
             Some(_) => self.read(secret).await,
             None => Ok(None),

@@ -20,6 +20,11 @@ impl<K: Eq + Hash, V: Clone> Remembered<K, V> {
         self.lock().get(key).cloned()
     }
 
+    /// What was read, if anything was; it is not kept.
+    pub(super) fn take(&self, key: &K) -> Option<V> {
+        self.lock().remove(key)
+    }
+
     /// Keeps what was read in place of what was read before.
     pub(super) fn insert(&self, key: K, value: V) {
         self.lock().insert(key, value);

@@ -16,10 +16,7 @@ const NUMBERS: Duration = Duration::from_secs(5);
 /// How long the new status of one that isn't ready, and wasn't, may be kept back from the moment at which there was one.
 /// What makes it ready, or no longer so, that other credentials are in force, or what a person should know, is never kept back.
 pub fn patience(before: &OllamaServiceStatus, after: &OllamaServiceStatus) -> Duration {
-    let is = |status: &OllamaServiceStatus, type_: &str| {
-        let condition = of_type(&status.conditions, type_);
-        condition.is_some_and(|condition| condition.status == "True")
-    };
+    let is = OllamaServiceStatus::says;
     let first = before.conditions.is_empty();
     let another_spec = !first && before.observed_generation != after.observed_generation;
     let alarm = is(before, "Degraded") || is(after, "Degraded");

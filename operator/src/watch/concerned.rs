@@ -1,30 +1,74 @@
 //! From a changed object to the OllamaServices that it concerns.
 
 use kube::ResourceExt;
+use kube::runtime::reflector::{ObjectRef, Store};
 
 use super::{Guarded, Index, Kept};
-use crate::memory::Key;
+use crate::memory::{Key, Memory};
+use crate::plan::service_of;
+use crate::queue::Urgency;
 
-/// An OllamaService concerns itself.
-pub(super) fn itself(service: &Guarded) -> Vec<Key> {
-    vec![(service.namespace().unwrap_or_default(), service.name_any())]
+/// Whom a change concerns, and how urgently those among them that aren't ready.
+pub(super) struct Concerned {
+    pub(super) keys: Vec<Key>,
+    pub(super) urgency: Urgency,
+}
+
+/// Namespace and name.
+pub(super) fn key_of(object: &impl ResourceExt) -> Key {
+    (object.namespace().unwrap_or_default(), object.name_any())
+}
+
+/// An OllamaService concerns itself, but for the operator's own word on it.
+pub(super) fn itself(service: &Guarded, services: &Store<Guarded>, memory: &Memory) -> Concerned {
+    let key = key_of(service);
+    let Ok(readable) = &service.0 else {
+        return Concerned {
+            keys: vec![key],
+            urgency: Urgency::Asked,
+        };
+    };
+    let observed = readable
+        .status
+        .as_ref()
+        .and_then(|status| status.observed_generation);
+    let urgency = if observed == readable.metadata.generation {
+        Urgency::Starting
+    } else {
+        Urgency::Asked
+    };
+    let is_gone = services.get(&ObjectRef::from_obj(service)).is_none();
+    let echo = !is_gone && memory.is_echo(&key, readable);
+    Concerned {
+        keys: if echo { Vec::new() } else { vec![key] },
+        urgency,
+    }
 }
 
 /// A child or a Pod: the one that it belongs to.
-pub(super) fn by_service<T>(kept: &Kept<T>) -> Vec<Key>
+pub(super) fn by_service<T>(kept: &Kept<T>) -> Concerned
 where
     Kept<T>: ResourceExt,
 {
     let service = kept.service().map(str::to_owned);
-    service
-        .map(|service| (kept.namespace().unwrap_or_default(), service))
-        .into_iter()
-        .collect()
+    let keys = service.map(|service| (kept.namespace().unwrap_or_default(), service));
+    Concerned {
+        keys: keys.into_iter().collect(),
+        urgency: Urgency::Starting,
+    }
 }
 
 /// A Secret or ConfigMap: every OllamaService in its namespace that names it, or for which it was made.
-pub(super) fn by_reference(naming: &Index, object: &impl ResourceExt) -> Vec<Key> {
+pub(super) fn by_reference(naming: &Index, object: &impl ResourceExt) -> Concerned {
     let namespace = object.namespace().unwrap_or_default();
     let naming = naming.naming(&namespace, &object.name_any()).into_iter();
-    naming.map(|service| (namespace.clone(), service)).collect()
+    let urgency = if service_of(object.meta()).is_some() {
+        Urgency::Starting
+    } else {
+        Urgency::Asked
+    };
+    Concerned {
+        keys: naming.map(|service| (namespace.clone(), service)).collect(),
+        urgency,
+    }
 }
