@@ -78,7 +78,7 @@ fn of_scale(scale: &Scale) -> Vec<Goal> {
             goals.push(longest(
                 format!("children of {count}"),
                 bound,
-                &[scale.made.children],
+                &[scale.made.children.time],
             ));
         }
         if let Some(bound) = processor {
@@ -104,7 +104,7 @@ fn of_scale(scale: &Scale) -> Vec<Goal> {
     ));
     let idle = scale.idle.requests.writes() + scale.idle.requests.reads();
     goals.push(at_most(
-        format!("requests in an idle minute at {count}"),
+        format!("requests with nothing to do, at {count}"),
         0.0,
         idle as f64,
         "",

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use corral_measure::machine;
 use corral_operator::plan::Kind;
 use corral_tests::cluster::{AuditLog, Simulated};
-use corral_tests::process::{Launcher, wait_until};
+use corral_tests::process::{Launcher, Process, wait_until};
 use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::core::v1::{Namespace, Node, PersistentVolume, Pod, Secret};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -31,6 +32,8 @@ pub(crate) struct Ground<'a> {
     // In the order of the end: first those who watch.
     _replicas: Replicas,
     pub(crate) journal: Journal,
+    /// What the machine said of itself before the start.
+    pub(crate) machine: String,
     pub(crate) client: Client,
     pub(crate) subject: &'a Subject,
     kubeconfig: PathBuf,
@@ -42,6 +45,7 @@ pub(crate) struct Ground<'a> {
 impl<'a> Ground<'a> {
     /// With room for that many Pods.
     pub(crate) async fn prepare(subject: &'a Subject, pods: u32) -> Result<Self> {
+        let machine = machine::describe()?;
         let cluster = Simulated::start_on(replicas::NETWORK).await?;
         let client = cluster.client().await?;
         let logs = tempfile::tempdir()?;
@@ -53,7 +57,7 @@ impl<'a> Ground<'a> {
         add_nodes(&client, pods / PODS_OF_A_NODE).await?;
         add_volume(&client).await?;
         define(&client, &subject.definition, &subject.resource).await?;
-        let mut journal = Journal::new(client.clone());
+        let journal = Journal::new(client.clone());
         let replicas = Replicas::start(&journal, pods).await?;
         for (resource, content) in [
             (Kind::ConfigMap.resource(), Content::Whole),
@@ -61,13 +65,11 @@ impl<'a> Ground<'a> {
             (ApiResource::erase::<Pod>(&()), Content::Whole),
             (subject.resource.clone(), Content::Whole),
             (Kind::Deployment.resource(), Content::Metadata),
-            (Kind::Service.resource(), Content::Metadata),
-            (Kind::ServiceAccount.resource(), Content::Metadata),
-            (Kind::NetworkPolicy.resource(), Content::Metadata),
         ] {
             journal.follow(&resource, content).await?;
         }
         let ground = Self {
+            machine,
             _replicas: replicas,
             journal,
             client,
@@ -88,6 +90,11 @@ impl<'a> Ground<'a> {
 
     pub(crate) fn audit(&self) -> &AuditLog {
         self.cluster.audit()
+    }
+
+    /// The servers of the control plane.
+    pub(crate) fn servers(&self) -> &[Process] {
+        self.cluster.processes()
     }
 
     /// The end of what the operator has said.

@@ -1,6 +1,6 @@
 //! What happens in the cluster, as whoever watches it sees it, with the time at which it was seen.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -49,7 +49,7 @@ pub(crate) enum Content {
 pub(crate) struct Journal {
     client: Client,
     seen: broadcast::Sender<Arc<Seen>>,
-    watches: JoinSet<()>,
+    watches: Mutex<JoinSet<()>>,
 }
 
 impl Journal {
@@ -57,12 +57,12 @@ impl Journal {
         Self {
             client,
             seen: broadcast::channel(BACKLOG).0,
-            watches: JoinSet::new(),
+            watches: Mutex::default(),
         }
     }
 
     /// Watches a kind in all namespaces; returns once what there is has been seen.
-    pub(crate) async fn follow(&mut self, resource: &ApiResource, content: Content) -> Result<()> {
+    pub(crate) async fn follow(&self, resource: &ApiResource, content: Content) -> Result<()> {
         let kind: Arc<str> = resource.kind.as_str().into();
         let config = watcher::Config::default();
         let events = match content {
@@ -73,7 +73,7 @@ impl Journal {
         };
         let (listed, ready) = oneshot::channel();
         let seen = self.seen.clone();
-        self.watches.spawn(async move {
+        let watch = async move {
             let mut listed = Some(listed);
             let mut events = events.default_backoff().boxed();
             while let Some(event) = events.next().await {
@@ -100,8 +100,13 @@ impl Journal {
                     object: there.then_some(object),
                 }));
             }
-        });
+        };
+        self.lock().spawn(watch);
         ready.await.context("a watch ended")
+    }
+
+    fn lock(&self) -> MutexGuard<'_, JoinSet<()>> {
+        self.watches.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What is seen from now on.

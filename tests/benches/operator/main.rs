@@ -4,6 +4,7 @@
 mod goals;
 mod ground;
 mod journal;
+mod kept;
 #[path = "../../tests/operator/mounted.rs"]
 mod mounted;
 mod reactions;
@@ -12,6 +13,7 @@ mod report;
 mod running;
 mod scale;
 mod shared;
+mod spent;
 mod subject;
 
 use std::path::{Path, PathBuf};
@@ -19,8 +21,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use corral_measure::machine;
 use corral_tests::progress;
+use serde::{Deserialize, Serialize};
 
 use crate::ground::Ground;
 use crate::reactions::{Alone, Repair};
@@ -40,13 +42,13 @@ struct Arguments {
     /// Where the figures go; pictures go into a folder of that name beside it.
     #[arg(long, value_name = "FILE", default_value = REPORT)]
     output: PathBuf,
-    /// How many custom resources, one measurement each.
+    /// How many custom resources, one measurement each. The figures of earlier calls are kept as long as the program is the same.
     #[arg(long, value_name = "N", value_delimiter = ' ', num_args = 1.., default_value = "100 1000 5000", value_parser = clap::value_parser!(u32).range(100..=10_000))]
     counts: Vec<u32>,
     /// Measure this program in place of the operator's release build, which is made if need be.
     #[arg(long, value_name = "PROGRAM")]
     program: Option<PathBuf>,
-    /// How many share a Secret.
+    /// With so many custom resources, as many more share a Secret.
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=5_000))]
     sharing: u32,
     /// A program of ollama-operator (github.com/nekomeowww/ollama-operator) to measure beside it.
@@ -63,6 +65,12 @@ struct Arguments {
     /// The most custom resources of ollama-operator, which takes minutes for a thousand.
     #[arg(long, value_name = "N", default_value_t = 1000)]
     rival_up_to: u32,
+    /// How long the operator is left with nothing to do, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    idle: u64,
+    /// Measure only what many at once take.
+    #[arg(long)]
+    without_reactions: bool,
     /// Given by `cargo bench`; without it, as under `cargo test --benches`, there is nothing to do.
     #[arg(long, hide = true)]
     bench: bool,
@@ -70,7 +78,6 @@ struct Arguments {
 
 /// All that was measured.
 struct Figures {
-    machine: String,
     corral: Vec<Measured>,
     rival: Rival,
 }
@@ -83,14 +90,18 @@ enum Rival {
 }
 
 /// An operator with one number of custom resources.
+#[derive(Serialize, Deserialize)]
 struct Measured {
     subject: String,
+    /// What the machine said of itself before the start.
+    machine: String,
     scale: Scale,
     alone: Option<Alone>,
     reactions: Option<Reactions>,
 }
 
 /// What only Corral is asked: others don't react to these changes at all.
+#[derive(Serialize, Deserialize)]
 struct Reactions {
     not_ready: Vec<Duration>,
     repairs: Vec<Repair>,
@@ -113,21 +124,13 @@ fn main() -> Result<()> {
 }
 
 async fn measure(arguments: &Arguments) -> Result<Figures> {
-    let machine = machine::describe()?;
     let program = arguments.program.clone();
     let corral = tokio::task::spawn_blocking(move || Subject::corral(program)).await??;
-    let mut measured = Vec::new();
-    for (place, count) in arguments.counts.iter().enumerate() {
-        let sharing = if place + 1 == arguments.counts.len().min(2) {
-            arguments.sharing
-        } else {
-            0
-        };
-        measured.push(measure_corral(&corral, *count, sharing).await?);
+    for count in &arguments.counts {
+        kept::keep(&corral.program, measure_corral(&corral, arguments, *count).await?)?;
     }
     Ok(Figures {
-        machine,
-        corral: measured,
+        corral: kept::all(&corral.program)?,
         rival: rival(arguments).await,
     })
 }
@@ -150,15 +153,17 @@ async fn rival(arguments: &Arguments) -> Rival {
 
 async fn measure_rival(program: PathBuf, definition: &Path, arguments: &Arguments) -> Result<Vec<Measured>> {
     let subject = Subject::ollama_operator(program, definition)?;
-    let mut measured = Vec::new();
     for count in arguments
         .counts
         .iter()
         .filter(|count| **count <= arguments.rival_up_to)
     {
-        measured.push(measure_scale(&subject, *count).await?);
+        kept::keep(
+            &subject.program,
+            measure_scale(&subject, arguments, *count).await?,
+        )?;
     }
-    Ok(measured)
+    kept::all(&subject.program)
 }
 
 /// How long so many may take before the measurement is given up.
@@ -166,15 +171,23 @@ fn limit(count: u32) -> Duration {
     Duration::from_secs(120) + Duration::from_millis(500) * count
 }
 
-async fn measure_scale(subject: &Subject, count: u32) -> Result<Measured> {
+async fn measure_scale(subject: &Subject, arguments: &Arguments, count: u32) -> Result<Measured> {
     let ground = Ground::prepare(subject, count + SPARE_PODS).await?;
-    let (measured, _) = all_of_scale(&ground, count).await.with_context(|| ground.log())?;
+    let (measured, _) = all_of_scale(&ground, arguments, count)
+        .await
+        .with_context(|| ground.log())?;
     Ok(measured)
 }
 
-async fn measure_corral(subject: &Subject, count: u32, sharing: u32) -> Result<Measured> {
+async fn measure_corral(subject: &Subject, arguments: &Arguments, count: u32) -> Result<Measured> {
+    let sharing = if count == arguments.sharing { count } else { 0 };
     let ground = Ground::prepare(subject, count + sharing + SPARE_PODS).await?;
-    let (mut measured, _running) = all_of_scale(&ground, count).await.with_context(|| ground.log())?;
+    let (mut measured, _running) = all_of_scale(&ground, arguments, count)
+        .await
+        .with_context(|| ground.log())?;
+    if arguments.without_reactions {
+        return Ok(measured);
+    }
     measured.reactions = Some(Reactions {
         not_ready: reactions::not_ready(&ground).await?,
         repairs: reactions::repairs(&ground).await?,
@@ -187,7 +200,11 @@ async fn measure_corral(subject: &Subject, count: u32, sharing: u32) -> Result<M
     Ok(measured)
 }
 
-async fn all_of_scale<'a>(ground: &'a Ground<'_>, count: u32) -> Result<(Measured, running::Running<'a>)> {
+async fn all_of_scale<'a>(
+    ground: &'a Ground<'_>,
+    arguments: &Arguments,
+    count: u32,
+) -> Result<(Measured, running::Running<'a>)> {
     let limit = limit(count);
     let mut running = ground.start().await?;
     running.ready().await?;
@@ -197,10 +214,11 @@ async fn all_of_scale<'a>(ground: &'a Ground<'_>, count: u32) -> Result<(Measure
     let made = scale::make(ground, &mut running, count, limit).await?;
     let memory = running.memory()?;
     let children = scale::children(ground).await?;
-    let idle = scale::idle(ground, &running).await?;
+    let idle = scale::idle(ground, &running, Duration::from_secs(arguments.idle)).await?;
     let (restart, running) = scale::restart(ground, running, count, limit).await?;
     let measured = Measured {
         subject: ground.subject.name.clone(),
+        machine: ground.machine.clone(),
         scale: Scale {
             count,
             memory_before,

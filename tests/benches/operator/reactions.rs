@@ -8,11 +8,12 @@ use corral_tests::progress;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::time::Instant;
 
 use crate::ground::{self, Ground, NAMESPACE};
-use crate::journal::{Key, Seen};
+use crate::journal::{Content, Key, Seen};
 
 /// Longest wait for one reaction.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -20,6 +21,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 pub(crate) const TIMES: u32 = 10;
 
 /// One custom resource alone.
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Alone {
     /// From its creation to its last child, each time.
     pub(crate) children: Vec<Duration>,
@@ -129,15 +131,16 @@ fn said(ready: bool) -> serde_json::Value {
 }
 
 /// What was done to children by hand.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Harm {
     Deleted,
     Edited,
 }
 
 /// A child that was deleted or edited: until it is as before.
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Repair {
-    pub(crate) kind: &'static str,
+    pub(crate) kind: String,
     pub(crate) harm: Harm,
     pub(crate) took: Vec<Duration>,
 }
@@ -153,6 +156,10 @@ const REPAIRED: [Kind; 5] = [
 /// Harms children of every kind.
 pub(crate) async fn repairs(ground: &Ground<'_>) -> Result<Vec<Repair>> {
     let step = progress::step("children deleted and edited by hand");
+    for kind in [Kind::ServiceAccount, Kind::Service, Kind::NetworkPolicy] {
+        // Nobody else wants to see them, and watches take their part of the processors.
+        ground.journal.follow(&kind.resource(), Content::Metadata).await?;
+    }
     let mut repairs = Vec::new();
     let mut number = TIMES;
     for kind in REPAIRED {
@@ -163,7 +170,7 @@ pub(crate) async fn repairs(ground: &Ground<'_>) -> Result<Vec<Repair>> {
                 took.push(repair(ground, kind, harm, &ground::key(number)).await?);
             }
             repairs.push(Repair {
-                kind: kind.name(),
+                kind: kind.name().to_owned(),
                 harm,
                 took,
             });

@@ -1,5 +1,6 @@
 //! The figures as Markdown, with pictures beside it.
 
+use std::cmp::Reverse;
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,7 +10,8 @@ use corral_measure::table::{megabytes, rows};
 
 use crate::goals::{Goal, goals, percentile};
 use crate::reactions::{Harm, Repair};
-use crate::scale::{IDLE, Scale};
+use crate::scale::Scale;
+use crate::spent::Spent;
 use crate::{Figures, Measured, Reactions, Rival};
 
 /// Writes the report, and its pictures into the folder of its name beside it.
@@ -35,7 +37,7 @@ fn draw(folder: &Path, figures: &Figures) -> Result<()> {
             .collect();
         plot::bars(&folder.join(file), caption, &rows, logarithmic)
     };
-    let children = |scale: &Scale| scale.made.children.as_secs_f64();
+    let children = |scale: &Scale| scale.made.children.time.as_secs_f64();
     bars(
         "children.svg",
         "Until all children are there, s",
@@ -100,6 +102,13 @@ Processor time is the operator's, from the first request until it asked for noth
 {many}
 {rival}
 
+## Where the time goes
+Processor time by program, of {processors} processors. The API server's includes what it does for the controllers, the
+scheduler, kwok and the benchmark; what is left of 100 % is idle, waits between the programs.
+
+| operator | custom resources | until | time | processors busy | by program |
+|---|---|---|---|---|---|
+{spent}
 ## Writes
 For each custom resource; server-side apply counts as one, whether it creates or changes.
 
@@ -107,10 +116,10 @@ For each custom resource; server-side apply counts as one, whether it creates or
 |---|---|---|
 {writes}
 ## With nothing to do
-{idle_seconds} s after all that. What is looked for is HTTPRoutes and ScaledObjects, kinds that this cluster doesn't have.
+After all that. What is looked for is HTTPRoutes and ScaledObjects, kinds that this cluster doesn't have.
 
-| operator | custom resources | requests | processor time |
-|---|---|---|---|
+| operator | custom resources | for | requests | processor time |
+|---|---|---|---|---|
 {idle}
 ## A restart with everything in place
 From the start of the process until each custom resource has been looked at.
@@ -130,7 +139,7 @@ one whose status was patched, as a kubelet does; the ReplicaSet's and the Deploy
 to the OllamaService's status. The change of a spec is one of its access rules; the child that changes is the ConfigMap.
 
 {reactions}",
-        machine = figures.machine,
+        machine = figures.corral.first().map(|one| one.machine.as_str()).unwrap_or_default(),
         children = figures.corral.first().map(|one| children_of(&one.scale)).unwrap_or_default(),
         all = goals.len(),
         goals = rows(goals.iter().map(goal_row)),
@@ -139,8 +148,9 @@ to the OllamaService's status. The change of a spec is one of its access rules; 
             Rival::Measured(_) => "ollama-operator makes no credentials, no NetworkPolicy and no proxy: it has less to do for each.".to_owned(),
             Rival::LeftOut(why) => format!("ollama-operator is not measured: {why}."),
         },
+        processors = processors(),
+        spent = rows(all(figures).into_iter().flat_map(spent_rows)),
         writes = rows(all(figures).into_iter().map(writes_row)),
-        idle_seconds = IDLE.as_secs(),
         idle = rows(all(figures).into_iter().map(idle_row)),
         restart = rows(all(figures).into_iter().map(restart_row)),
         times = crate::reactions::TIMES,
@@ -175,8 +185,8 @@ fn many_row(measured: &Measured) -> [String; 8] {
         subject.clone(),
         scale.count.to_string(),
         each.to_string(),
-        seconds(scale.made.children),
-        seconds(scale.made.ready),
+        seconds(scale.made.children.time),
+        seconds(scale.made.ready.time),
         seconds(scale.made.processor_time),
         format!(
             "{:.0}, {:.0}, {:.0} MB",
@@ -189,6 +199,36 @@ fn many_row(measured: &Measured) -> [String; 8] {
             scale.made.requests.reads(),
             scale.made.requests.looks()
         ),
+    ]
+}
+
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "few processors")]
+fn spent_rows(measured: &Measured) -> [[String; 6]; 2] {
+    let Measured { subject, scale, .. } = measured;
+    let row = |until: &str, spent: &Spent| {
+        let all = spent.time.as_secs_f64() * processors() as f64;
+        let share = |time: Duration| 100.0 * time.as_secs_f64() / all;
+        let mut programs: Vec<_> = spent.processors.iter().collect();
+        programs.sort_by_key(|(_, time)| Reverse(**time));
+        let programs = programs
+            .into_iter()
+            .map(|(program, time)| format!("{program} {:.0} %", share(*time)));
+        [
+            subject.clone(),
+            scale.count.to_string(),
+            until.to_owned(),
+            seconds(spent.time),
+            format!("{:.0} %", share(spent.processors.values().sum())),
+            programs.collect::<Vec<_>>().join(", "),
+        ]
+    };
+    [
+        row("children there", &scale.made.children),
+        row("all ready", &scale.made.ready),
     ]
 }
 
@@ -209,11 +249,12 @@ fn writes_row(measured: &Measured) -> [String; 3] {
     ]
 }
 
-fn idle_row(measured: &Measured) -> [String; 4] {
+fn idle_row(measured: &Measured) -> [String; 5] {
     let Measured { subject, scale, .. } = measured;
     [
         subject.clone(),
         scale.count.to_string(),
+        seconds(scale.idle.time),
         scale.idle.requests.to_string(),
         seconds(scale.idle.processor_time),
     ]

@@ -13,6 +13,7 @@ use corral_tests::port::Port;
 use corral_tests::process::{Launcher, Process};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 
 use crate::subject::Subject;
@@ -113,6 +114,11 @@ impl<'a> Running<'a> {
         Ok(())
     }
 
+    /// The program's number.
+    pub(crate) fn program(&self) -> u32 {
+        self.program
+    }
+
     pub(crate) fn processor_time(&self) -> Result<Duration> {
         processor_time(self.program)
     }
@@ -167,26 +173,44 @@ fn sum(metrics: &str, name: &str) -> f64 {
 }
 
 /// Requests by verb, resource and outcome; watches aside.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Requests(BTreeMap<(String, String, bool), usize>);
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Requests(Vec<Count>);
+
+/// Requests of one kind.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Count {
+    resource: String,
+    verb: String,
+    granted: bool,
+    count: usize,
+}
 
 impl Requests {
     fn of(requests: &[Request]) -> Self {
-        let mut counts = BTreeMap::new();
+        let mut counts = BTreeMap::<_, usize>::new();
         for request in requests.iter().filter(|request| request.verb != "watch") {
-            let granted = request.status < 400;
-            let key = (request.resource.clone(), request.verb.clone(), granted);
+            let key = (&request.resource, &request.verb, request.status < 400);
             *counts.entry(key).or_default() += 1;
         }
-        Self(counts)
+        let counts = counts.into_iter();
+        Self(
+            counts
+                .map(|((resource, verb, granted), count)| Count {
+                    resource: resource.clone(),
+                    verb: verb.clone(),
+                    granted,
+                    count,
+                })
+                .collect(),
+        )
     }
 
     fn count(&self, wanted: impl Fn(&str, &str, bool) -> bool) -> usize {
         let matching = self
             .0
             .iter()
-            .filter(|((resource, verb, granted), _)| wanted(resource, verb, *granted));
-        matching.map(|(_, count)| count).sum()
+            .filter(|one| wanted(&one.resource, &one.verb, one.granted));
+        matching.map(|one| one.count).sum()
     }
 
     /// Reads that were answered.
@@ -210,8 +234,8 @@ impl Requests {
 
     /// Resource, verb and count of all writes, and of the refused among them.
     pub(crate) fn all_writes(&self) -> impl Iterator<Item = (&str, &str, bool, usize)> {
-        let writes = self.0.iter().filter(|((_, verb, _), _)| !is_read(verb));
-        writes.map(|((resource, verb, granted), count)| (resource.as_str(), verb.as_str(), *granted, *count))
+        let writes = self.0.iter().filter(|one| !is_read(&one.verb));
+        writes.map(|one| (&*one.resource, &*one.verb, one.granted, one.count))
     }
 }
 

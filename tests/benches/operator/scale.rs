@@ -10,19 +10,20 @@ use corral_tests::progress;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{ApiResource, DynamicObject, ListParams};
 use kube::{Api, ResourceExt};
+use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
 use crate::ground::{self, Ground, NAMESPACE, named_after};
 use crate::journal::{Listener, Seen};
 use crate::running::{Requests, Running, since};
+use crate::spent::{Meter, Spent};
 use crate::subject::Subject;
 
-/// How long the operator is left alone.
-pub(crate) const IDLE: Duration = Duration::from_secs(60);
 /// How often the progress is told.
 const TELL: Duration = Duration::from_secs(10);
 
 /// What came of one number of custom resources.
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Scale {
     pub(crate) count: u32,
     /// Before there was anything to do.
@@ -36,6 +37,7 @@ pub(crate) struct Scale {
 }
 
 /// The children of one kind.
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Children {
     pub(crate) kind: String,
     /// The kind's name in requests.
@@ -62,23 +64,27 @@ impl Scale {
 }
 
 /// From the first custom resource's creation on.
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Made {
     /// Until all children were there.
-    pub(crate) children: Duration,
+    pub(crate) children: Spent,
     /// Until all were ready.
-    pub(crate) ready: Duration,
+    pub(crate) ready: Spent,
     /// Of the operator, until it was quiet.
     pub(crate) processor_time: Duration,
     pub(crate) requests: Requests,
 }
 
 /// What the operator did while there was nothing to do.
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Idle {
+    pub(crate) time: Duration,
     pub(crate) processor_time: Duration,
     pub(crate) requests: Requests,
 }
 
 /// A start with everything in place.
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Restart {
     /// Until each had been looked at.
     pub(crate) settled: Duration,
@@ -98,11 +104,13 @@ pub(crate) async fn make(
     let (mark, before) = (ground.audit().mark()?, running.processor_time()?);
     let mut listener = ground.journal.listen();
     let objects = (0..count).map(|number| ground.subject.object(&ground::name(number)));
-    let start = Instant::now();
-    let watched = watch(&mut listener, ground.subject, count as usize, start, limit);
+    let meter = Meter::start(ground, running)?;
+    let watched = watch(&mut listener, ground.subject, count as usize, &meter, limit);
     let ((children, ready), ()) = tokio::try_join!(watched, ground.make(objects.collect(), NAMESPACE))?;
     running.quiet(limit).await?;
     step.done();
+    progress::say(&format!("    children there: {children}"));
+    progress::say(&format!("    all ready: {ready}"));
     Ok(Made {
         children,
         ready,
@@ -115,13 +123,13 @@ async fn watch(
     listener: &mut Listener,
     subject: &Subject,
     count: usize,
-    start: Instant,
+    meter: &Meter<'_>,
     limit: Duration,
-) -> Result<(Duration, Duration)> {
+) -> Result<(Spent, Spent)> {
     let mut made = vec![HashSet::new(); subject.last_children.len()];
     let mut ready = HashSet::new();
     let mut children = None;
-    let mut told = start;
+    let mut told = Instant::now();
     let look = |seen: &Seen| {
         note(seen, subject, &mut made, &mut ready);
         if told.elapsed() > TELL {
@@ -133,12 +141,13 @@ async fn watch(
             ));
         }
         if children.is_none() && made.iter().all(|made| made.len() >= count) {
-            children = Some(seen.at - start);
+            children = Some(meter.spent());
         }
         (ready.len() >= count).then_some(())?;
-        Some((children?, seen.at - start))
+        Some((children.take()?, meter.spent()))
     };
-    listener.until("all are ready", limit, look).await
+    let (children, ready) = listener.until("all are ready", limit, look).await?;
+    Ok((children?, ready?))
 }
 
 fn note(seen: &Seen, subject: &Subject, made: &mut [HashSet<String>], ready: &mut HashSet<String>) {
@@ -187,12 +196,13 @@ pub(crate) async fn children(ground: &Ground<'_>) -> Result<Vec<Children>> {
 }
 
 /// Leaves the operator alone for a while.
-pub(crate) async fn idle(ground: &Ground<'_>, running: &Running<'_>) -> Result<Idle> {
-    let step = progress::step(format!("{} s with nothing to do", IDLE.as_secs()));
+pub(crate) async fn idle(ground: &Ground<'_>, running: &Running<'_>, time: Duration) -> Result<Idle> {
+    let step = progress::step(format!("{} s with nothing to do", time.as_secs()));
     let (mark, before) = (ground.audit().mark()?, running.processor_time()?);
-    sleep(IDLE).await;
+    sleep(time).await;
     step.done();
     Ok(Idle {
+        time,
         processor_time: since(running, before)?,
         requests: running.requests(mark)?,
     })

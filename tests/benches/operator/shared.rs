@@ -9,6 +9,7 @@ use corral_tests::progress;
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::ResourceExt;
 use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -22,6 +23,7 @@ const SECRET: &str = "keys";
 const CHANGES: u32 = 20;
 
 /// An edit of the Secret.
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Shared {
     pub(crate) count: u32,
     /// Until every Pod's kubelet was told.

@@ -5,12 +5,24 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use nix::unistd::{SysconfVar, sysconf};
+use serde::{Deserialize, Serialize};
 
-/// Processor time of a process and its children, from `/proc/PID/stat` (proc(5): utime and stime).
+/// Processor time of a process and its children, see [`own_processor_time`].
 ///
 /// # Errors
 /// When the process is gone.
 pub fn processor_time(process: u32) -> Result<Duration> {
+    let own = own_processor_time(process)?;
+    children(process)?
+        .into_iter()
+        .try_fold(own, |sum, child| Ok(sum + processor_time(child)?))
+}
+
+/// Processor time of a process alone, from `/proc/PID/stat` (proc(5): utime and stime).
+///
+/// # Errors
+/// When the process is gone.
+pub fn own_processor_time(process: u32) -> Result<Duration> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
     // The second field, the program's name in parentheses, may hold spaces: count from behind it.
     let (_, fields) = stat
@@ -23,10 +35,7 @@ pub fn processor_time(process: u32) -> Result<Duration> {
         .map(|ticks| ticks.parse::<u64>().unwrap_or(0))
         .sum();
     let rate = u64::try_from(sysconf(SysconfVar::CLK_TCK)?.context("no clock tick")?)?;
-    let own = Duration::from_millis(ticks * 1000 / rate);
-    children(process)?
-        .into_iter()
-        .try_fold(own, |sum, child| Ok(sum + processor_time(child)?))
+    Ok(Duration::from_millis(ticks * 1000 / rate))
 }
 
 /// Memory of a process and its children that no other shares with it, in bytes (proc(5): `Pss` in smaps_rollup).
@@ -45,7 +54,7 @@ pub fn memory(process: u32) -> Result<u64> {
 }
 
 /// Memory of one process in bytes, shared or not (proc(5): `VmRSS` in status).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resident {
     /// What it has now.
     pub now: u64,

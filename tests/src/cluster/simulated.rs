@@ -14,7 +14,7 @@ use serde_json::json;
 use super::access::Access;
 use super::control_plane::ControlPlane;
 use super::controllers;
-use crate::process::wait_until;
+use crate::process::{Process, wait_until};
 use crate::tools::{self, Tool};
 
 /// Nothing answers at these Pods' addresses, and endpoints refuse those of the loopback network.
@@ -70,6 +70,11 @@ impl Simulated {
         self.control_plane
             .server
             .component(name, name, Some("system:masters"))
+    }
+
+    /// The servers that it consists of.
+    pub fn processes(&self) -> &[Process] {
+        &self.control_plane.server.processes
     }
 
     async fn add_node(&mut self) -> Result<()> {
