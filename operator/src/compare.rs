@@ -26,8 +26,21 @@ fn covers_object(live: &Map<String, Value>, desired: &Map<String, Value>, quanti
                 field.as_str(),
                 "averageValue" | "limits" | "requests" | "sizeLimit"
             );
-        covers_at(live.get(field), desired, quantities)
+        covers_at(live.get(field), desired, quantities) || is_dropped(field, live.get(field), desired)
     })
+}
+
+/// The API server drops maps that are empty, which only their names tell from objects without a field: those stay.
+fn is_dropped(field: &str, live: Option<&Value>, desired: &Value) -> bool {
+    const MAPS: [&str; 6] = [
+        "annotations",
+        "labels",
+        "limits",
+        "matchLabels",
+        "nodeSelector",
+        "requests",
+    ];
+    live.is_none() && MAPS.contains(&field) && desired.as_object().is_some_and(Map::is_empty)
 }
 
 /// Lists of named things (containers, volumes, variables) may have more of them, as admission webhooks add; every other list
@@ -110,6 +123,13 @@ mod tests {
             ("a field gone", json!({}), json!({"a": 1}), false),
             ("an empty text dropped", json!({}), json!({"a": ""}), true),
             ("an empty list dropped", json!({}), json!({"a": []}), true),
+            (
+                "an empty map dropped",
+                json!({}),
+                json!({"matchLabels": {}}),
+                true,
+            ),
+            ("a map gone", json!({}), json!({"matchLabels": {"a": "b"}}), false),
             (
                 "an empty object is something",
                 json!({}),

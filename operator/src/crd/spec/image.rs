@@ -28,7 +28,7 @@ pub struct Image {
     pub pull_policy: Option<PullPolicy>,
     /// Secrets with the registry's credentials; they serve the proxy's image too.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16))]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub pull_secrets: Vec<LocalObjectReference>,
 }
 

@@ -174,6 +174,6 @@ pub struct Sidecar {
     pub resources: Option<Resources>,
     /// Where it has the template's volumes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16))]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["mountPath"]))]
     pub volume_mounts: Vec<PodMount>,
 }

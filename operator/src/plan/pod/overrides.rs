@@ -93,6 +93,7 @@ fn sidecar(sidecar: Sidecar) -> Container {
     let env: Vec<_> = env.into_iter().map(variable).collect();
     Container {
         name,
+        image_pull_policy: Some(pull_policy(&image).to_owned()),
         image: Some(image),
         command: given(command),
         args: given(args),
@@ -103,5 +104,38 @@ fn sidecar(sidecar: Sidecar) -> Container {
         volume_mounts: Some(volume_mounts.iter().map(mount).collect::<Vec<_>>())
             .filter(|list| !list.is_empty()),
         ..Container::default()
+    }
+}
+
+/// What Kubernetes says of a container that is new. Of one that gets another image it would keep what it said of the image
+/// before.
+fn pull_policy(image: &str) -> &'static str {
+    let name = image.rsplit('/').next().unwrap_or_default();
+    let tag = name.split_once(':').map(|(_, tag)| tag);
+    if !name.contains('@') && tag.is_none_or(|tag| tag == "latest") {
+        "Always"
+    } else {
+        "IfNotPresent"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sidecars_are_pulled_as_kubernetes_pulls_new_containers() {
+        let cases = [
+            ("shipper", "Always"),
+            ("shipper:latest", "Always"),
+            ("registry.example:5000/team/shipper", "Always"),
+            ("shipper:1", "IfNotPresent"),
+            ("registry.example:5000/team/shipper:1", "IfNotPresent"),
+            ("shipper@sha256:0123", "IfNotPresent"),
+            ("shipper:latest@sha256:0123", "IfNotPresent"),
+        ];
+        for (image, expected) in cases {
+            assert_eq!(pull_policy(image), expected, "{image}");
+        }
     }
 }
