@@ -1,7 +1,7 @@
 # `make` alone lists what there is.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fmt deny bench bench-proxy bench-operator bench-timing fuzz soak campaign e2e clean
+.PHONY: help run test lint fmt deny bench bench-proxy bench-operator bench-timing fuzz soak campaign campaign-bugs e2e clean
 
 MINUTES ?= 30
 COUNTS ?= 100 1000 5000
@@ -46,6 +46,9 @@ soak: ## Run everything against the proxy at once, for MINUTES=30 (CORRAL_SOAK_S
 
 campaign: ## Run the operator under faults, all of it (docs/campaign.md; about 30 min; ARGUMENTS="--case scale": a part)
 	cargo test --package corral-tests --test campaign --locked -- --whole $(ARGUMENTS)
+
+campaign-bugs: ## Plant bugs in the operator and see that the campaign finds each (BUG=word: those with it in their names)
+	cargo test --package corral-tests --test campaign --locked -- --bugs=$(BUG) --seed 1
 
 e2e: ## Run the end-to-end tests on a node with a real model (CASES=word: those with it in their names)
 	cargo test --package corral-tests --test e2e --locked -- $(CASES)

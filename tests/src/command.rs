@@ -56,11 +56,23 @@ pub fn output(command: &mut Command) -> Result<String> {
 /// # Errors
 /// When it can't be compiled, or has no binary.
 pub fn build(package: &str) -> Result<PathBuf> {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+    binary(package, &mut cargo_build(&manifest))
+}
+
+/// `cargo build` for the workspace of that manifest.
+pub(crate) fn cargo_build(manifest: &Path) -> Command {
     let mut cargo = Command::new(env!("CARGO"));
-    let options = ["--locked", "--message-format=json-render-diagnostics"];
-    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
-    cargo.args(["build", "--package", package, "--manifest-path", manifest]);
-    let messages = output(cargo.args(options))?;
+    cargo
+        .args(["build", "--locked", "--message-format=json-render-diagnostics"])
+        .arg("--manifest-path")
+        .arg(manifest);
+    cargo
+}
+
+/// Compiles a package and answers with its binary.
+pub(crate) fn binary(package: &str, cargo: &mut Command) -> Result<PathBuf> {
+    let messages = output(cargo.args(["--package", package]))?;
     let mut executables = messages.lines().rev().filter_map(|line| {
         let message: Value = serde_json::from_str(line).ok()?;
         message["executable"].as_str().map(PathBuf::from)

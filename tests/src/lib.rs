@@ -17,6 +17,7 @@ pub mod model;
 pub mod node;
 pub mod ollama;
 pub mod pki;
+pub mod planted;
 pub mod port;
 pub mod process;
 pub mod progress;

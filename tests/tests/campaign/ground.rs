@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use anyhow::{Context, Result};
 use corral_operator::crd;
@@ -9,8 +10,11 @@ use corral_operator::plan::Kind;
 use corral_tests::cluster::Simulated;
 use corral_tests::tools::{self, Tool};
 use corral_tests::{command, progress};
+use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::node::v1::RuntimeClass;
+use k8s_openapi::api::scheduling::v1::PriorityClass;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{Api, Patch, PatchParams};
+use kube::api::{Api, Patch, PatchParams, PostParams};
 use kube::runtime::{conditions, wait};
 use kube::{Client, ResourceExt};
 use serde::Deserialize;
@@ -22,6 +26,9 @@ use crate::replicas::Replicas;
 /// Stands for the namespace of a trial in what is the same for all.
 pub(crate) const NAMESPACE: &str = "the-namespace-of-the-trial";
 
+/// The node that kwok says is there.
+const NODE: &str = "simulated";
+
 pub(crate) struct Ground {
     pub(crate) client: Client,
     pub(crate) journal: Journal,
@@ -31,6 +38,7 @@ pub(crate) struct Ground {
     pub(crate) permissions: Vec<Value>,
     /// The Secrets `keys`, `other-keys` and `users`, with their canaries.
     pub(crate) secrets: Vec<(Value, String)>,
+    node_ports: AtomicU16,
     _replicas: Replicas,
     // Last: the others end before their cluster.
     pub(crate) cluster: Simulated,
@@ -49,17 +57,25 @@ impl Ground {
         let cluster = Simulated::start_on(&format!("127.{}.{low}.1/16", high.clamp(1, 254))).await?;
         let client = cluster.client().await?;
         install(&client).await?;
+        name_classes(&client).await?;
+        furnish_node(&client).await?;
         let ground = Self {
             journal: Journal::start(&client).await?,
             operator,
             permissions,
             secrets: secrets()?,
+            node_ports: AtomicU16::new(0),
             _replicas: Replicas::start(client.clone()),
             client,
             cluster,
         };
         step.done();
         Ok(ground)
+    }
+
+    /// A port of the nodes' (30000 to 32767) that no other trial has.
+    pub(crate) fn next_node_port(&self) -> u16 {
+        30_000 + self.node_ports.fetch_add(1, Ordering::Relaxed) % 2768
     }
 }
 
@@ -117,6 +133,39 @@ fn anything(kind: Kind) -> Result<CustomResourceDefinition> {
         "spec": {"group": resource.group, "scope": "Namespaced", "versions": [version],
             "names": {"kind": resource.kind, "plural": resource.plural, "singular": resource.kind.to_lowercase()}}});
     Ok(serde_json::from_value(definition)?)
+}
+
+/// The classes that specs name: Pods of one that isn't there are refused.
+async fn name_classes(client: &Client) -> Result<()> {
+    let parameters = PostParams::default();
+    for name in ["nvidia", "sample-text"] {
+        let class = json!({"metadata": {"name": name}, "handler": "none"});
+        let class: RuntimeClass = serde_json::from_value(class)?;
+        Api::all(client.clone()).create(&parameters, &class).await?;
+    }
+    for name in ["high", "sample-text"] {
+        let class = json!({"metadata": {"name": name}, "value": 1000});
+        let class: PriorityClass = serde_json::from_value(class)?;
+        Api::all(client.clone()).create(&parameters, &class).await?;
+    }
+    Ok(())
+}
+
+/// What Pods are spread over, choose nodes by and ask for.
+async fn furnish_node(client: &Client) -> Result<()> {
+    let labels = json!({"kubernetes.io/hostname": "simulated", "topology.kubernetes.io/zone": "a",
+        "kubernetes.io/zone": "a", "pool": "gpu"});
+    let labelled = Patch::Merge(json!({"metadata": {"labels": labels}}));
+    // Enough for all trials at a time, and less than what specs ask for to have none.
+    let resources = json!({"cpu": "900", "memory": "9Ti", "pods": "900", "nvidia.com/gpu": "60",
+        "nvidia.com/mig-1g.10gb": "60", "amd.com/gpu": "60", "gpu.intel.com/i915": "60", "gpu.intel.com/xe": "60",
+        "example.com/gpu": "60", "example.com/sample": "60"});
+    let equipped = Patch::Merge(json!({"status": {"capacity": resources, "allocatable": resources}}));
+    let nodes: Api<Node> = Api::all(client.clone());
+    let parameters = PatchParams::default();
+    nodes.patch(NODE, &parameters, &labelled).await?;
+    nodes.patch_status(NODE, &parameters, &equipped).await?;
+    Ok(())
 }
 
 /// What users make: credentials with content that must show nowhere.

@@ -1,6 +1,8 @@
 //! The operator under faults, against a real API server with real controllers, and the oracles that judge it
-//! (docs/campaign.md). `make test` runs a bounded part of it, drawn by a seed that is printed; `make campaign` all of it.
+//! (docs/campaign.md). `make test` runs a bounded part of it, drawn by a seed that is printed; `make campaign` all of it, and
+//! `make campaign-bugs` says whether it would find what is wrong with an operator.
 
+mod bugs;
 mod crash;
 mod errors;
 mod evidence;
@@ -13,6 +15,7 @@ mod mounted;
 mod mutation;
 mod operator;
 mod oracles;
+mod references;
 mod replicas;
 mod report;
 mod seeded;
@@ -20,7 +23,7 @@ mod trial;
 mod views;
 mod workloads;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -34,16 +37,14 @@ use futures::{FutureExt, StreamExt, future::LocalBoxFuture, stream};
 use crash::{Crash, Run};
 use evidence::Evidence;
 use ground::Ground;
+use references::References;
 use report::Report;
 use seeded::Seeded;
 use views::View;
 use workloads::Workload;
 
-/// What the workloads come to without a fault, by name.
-type References = BTreeMap<&'static str, Arc<Evidence>>;
-
 /// The operator under faults.
-#[derive(Parser)]
+#[derive(Clone, Parser)]
 struct Options {
     /// Run everything, not only a part that is drawn by the seed.
     #[arg(long)]
@@ -54,11 +55,14 @@ struct Options {
     /// Run only cases whose names have this in them, all of these.
     #[arg(long)]
     case: Option<String>,
+    /// Plant bugs in the operator and see that each is found; only those whose names have this in them.
+    #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "", conflicts_with_all = ["whole", "part", "case", "operator"])]
+    bugs: Option<String>,
     /// From what chance follows; printed by each run.
     #[arg(long, env = "CORRAL_CAMPAIGN_SEED")]
     seed: Option<u64>,
     /// How many trials run side by side.
-    #[arg(long, default_value_t = 4)]
+    #[arg(long, default_value_t = 8)]
     at_once: usize,
     /// Another operator than the one of this workspace.
     #[arg(long)]
@@ -68,6 +72,8 @@ struct Options {
 /// A part of the campaign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Part {
+    /// Every workload without a fault.
+    Reference,
     /// The operator is killed at every write.
     Crash,
     /// The API server refuses, fails or is away.
@@ -79,14 +85,15 @@ enum Part {
 }
 
 impl Part {
-    /// How many of its cases a run that is not whole has.
-    const fn few(self) -> usize {
+    /// How many of its cases a run that is not whole has; none where it has all.
+    const fn few(self) -> Option<usize> {
         match self {
-            Self::Crash => 8,
-            Self::Errors => 3,
-            Self::Views => 3,
+            Self::Reference => None,
+            Self::Crash => Some(8),
+            Self::Errors => Some(3),
+            Self::Views => Some(3),
             // What the API server must refuse is tried all the same.
-            Self::Mutation => 0,
+            Self::Mutation => Some(0),
         }
     }
 }
@@ -103,29 +110,23 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Runs it; says whether nothing was found.
+/// Runs it; says whether nothing was found, or every planted bug.
 async fn campaign(options: Options) -> Result<bool> {
     let seed = match options.seed {
         Some(seed) => seed,
         None => getrandom::u64()?,
     };
     println!("CORRAL_CAMPAIGN_SEED={seed}");
-    let campaign = Campaign {
-        ground: Ground::prepare(options.operator.clone()).await?,
-        report: Report::new(),
-        seeded: Seeded::new(seed),
-        quiet: Duration::from_secs(if options.whole { 5 } else { 2 }),
-        options,
-    };
-    let references = campaign.references().await;
-    for part in Part::value_variants() {
-        if campaign.options.part.is_none_or(|only| only == *part) {
-            campaign.run(*part, &references).await;
-        }
+    let ground = Ground::prepare(options.operator.clone()).await?;
+    if let Some(words) = &options.bugs {
+        return bugs::all_found(ground, words, &options, seed).await;
     }
-    let everything =
-        campaign.options.whole && campaign.options.case.is_none() && campaign.options.part.is_none();
-    let granted = if everything {
+    let campaign = Campaign::new(ground, options, seed);
+    campaign.run().await;
+    let Options {
+        whole, part, case, ..
+    } = &campaign.options;
+    let granted = if *whole && part.is_none() && case.is_none() {
         oracles::granted(&campaign.ground.permissions)
     } else {
         BTreeSet::new()
@@ -137,88 +138,134 @@ async fn campaign(options: Options) -> Result<bool> {
 struct Campaign {
     ground: Ground,
     report: Report,
+    references: References,
     seeded: Seeded,
     quiet: Duration,
     options: Options,
 }
 
 impl Campaign {
-    /// Runs so many at a time.
-    async fn all<T>(&self, cases: Vec<LocalBoxFuture<'_, T>>) -> Vec<T> {
-        stream::iter(cases)
-            .buffer_unordered(self.options.at_once)
-            .collect()
-            .await
+    fn new(ground: Ground, options: Options, seed: u64) -> Self {
+        Self {
+            ground,
+            report: Report::new(),
+            references: References::new(),
+            seeded: Seeded::new(seed),
+            quiet: Duration::from_secs(if options.whole { 5 } else { 2 }),
+            options,
+        }
+    }
+
+    /// Runs the parts that are asked for, so many cases at a time.
+    async fn run(&self) {
+        for part in Part::value_variants() {
+            if self.is_wanted(*part) {
+                let cases = self.cases(*part).await;
+                let mut cases = stream::iter(cases).buffer_unordered(self.options.at_once);
+                while cases.next().await.is_some() {}
+            }
+        }
+    }
+
+    /// Whether a part is asked for, or may have the cases that are: their names begin with that of their part.
+    fn is_wanted(&self, part: Part) -> bool {
+        let case = self.options.case.as_deref().unwrap_or_default();
+        let (of, _) = case.split_once('/').unwrap_or_default();
+        let of = Part::from_str(of, false).ok();
+        [self.options.part, of]
+            .into_iter()
+            .flatten()
+            .all(|only| only == part)
     }
 
     /// The cases that are asked for: all with that name, or in a run that is not whole a few that are drawn.
     fn chosen<C>(&self, part: Part, mut cases: Vec<C>, name: impl Fn(&C) -> String) -> Vec<C> {
-        match &self.options.case {
-            Some(wanted) => cases.retain(|case| name(case).contains(wanted)),
-            None if !self.options.whole => cases = self.seeded.draw(cases, part.few()),
-            None => {}
+        match (&self.options.case, part.few()) {
+            (Some(wanted), _) => cases.retain(|case| name(case).contains(wanted)),
+            (None, Some(few)) if !self.options.whole => cases = self.seeded.draw(cases, few),
+            (None, _) => {}
         }
         cases
     }
 
-    async fn run(&self, part: Part, references: &References) {
-        let workloads = workloads::all();
-        let with_reference = |name: &str| {
-            let workload = workloads.iter().find(|workload| workload.name == name)?;
-            Some((workload.clone(), references.get(name)?.clone()))
-        };
-        let cases = match part {
-            Part::Crash => self.crashes(&workloads, references),
+    async fn reference(&self, name: &str) -> Result<(&Workload, Arc<Evidence>)> {
+        self.references
+            .get(name, &self.ground, self.quiet, &self.report)
+            .await
+    }
+
+    async fn cases(&self, part: Part) -> Vec<LocalBoxFuture<'_, ()>> {
+        match part {
+            Part::Reference => {
+                let names = self.references.names().collect();
+                let names = self.chosen(part, names, |name| format!("reference/{name}"));
+                let run = |name| async move { drop(self.reference(name).await) }.boxed_local();
+                names.into_iter().map(run).collect()
+            }
+            Part::Crash => self.crashes().await,
             Part::Errors => {
                 let cases = self.chosen(part, errors::all(self.options.whole), errors::Case::name);
-                let cases = cases.into_iter().filter_map(|case| {
-                    let (workload, reference) = with_reference(case.workload)?;
-                    Some(self.case("errors", case.name(), async move {
-                        case.judged(&self.ground, self.quiet, &workload, reference).await
-                    }))
+                let cases = cases.into_iter().map(|case| {
+                    self.case("errors", case.name(), async move {
+                        let (workload, reference) = self.reference(case.workload).await?;
+                        case.judged(&self.ground, self.quiet, workload, reference).await
+                    })
                 });
                 cases.collect()
             }
             Part::Views => {
                 let views = self.chosen(part, views::all(), View::name);
                 let cases = views.into_iter().map(|view| {
-                    let reference = view.workload().and_then(with_reference);
                     self.case("views", view.name(), async move {
-                        let reference = reference
-                            .as_ref()
-                            .map(|(workload, reference)| (workload, reference.clone()));
+                        let reference = match view.workload() {
+                            Some(name) => Some(self.reference(name).await?),
+                            None => None,
+                        };
                         view.judged(&self.ground, self.quiet, reference).await
                     })
                 });
                 cases.collect()
             }
             Part::Mutation => self.chains().await,
-        };
-        self.all(cases).await;
+        }
     }
 
-    fn crashes(&self, workloads: &[Workload], references: &References) -> Vec<LocalBoxFuture<'_, ()>> {
-        let mut cases = Vec::new();
-        for workload in workloads {
-            if let Some(reference) = references.get(workload.name) {
-                let crashes = Crash::all(reference).into_iter();
-                cases.extend(crashes.map(|crash| (workload.clone(), crash, reference.clone())));
-            }
-        }
-        let name = |(workload, crash, _): &(Workload, Crash, _)| format!("crash/{}/{crash}", workload.name);
-        let cases = self.chosen(Part::Crash, cases, name);
-        let cases = cases.into_iter().map(|case| {
-            let name = name(&case);
-            let (workload, crash, reference) = case;
-            self.case("crashes", name, async move {
-                crash::judged(&self.ground, self.quiet, &workload, &crash, reference).await
+    /// Crashes at each write of the workloads. Which those are, their runs without a fault say.
+    async fn crashes(&self) -> Vec<LocalBoxFuture<'_, ()>> {
+        let name = |workload: &str, crash: &Crash| format!("crash/{workload}/{crash}");
+        let asked = self.options.case.as_deref().unwrap_or_default();
+        let is_asked = |workload: &&str| {
+            let prefix = format!("crash/{workload}/");
+            !asked.starts_with("crash/") || asked.starts_with(&prefix) || prefix.starts_with(asked)
+        };
+        let references = stream::iter(self.references.names().filter(is_asked))
+            .map(|workload| self.reference(workload))
+            .buffered(self.options.at_once);
+        let crashes = references.flat_map(|reference| {
+            let crashes = reference.map_or_else(
+                // Its own case has said why.
+                |_| Vec::new(),
+                |(workload, reference)| {
+                    let crashes = Crash::all(&reference).into_iter();
+                    crashes.map(|crash| (workload.name, crash)).collect()
+                },
+            );
+            stream::iter(crashes)
+        });
+        let crashes = crashes.collect().await;
+        let crashes = self.chosen(Part::Crash, crashes, |(workload, crash)| name(workload, crash));
+        let cases = crashes.into_iter().map(|(workload, crash)| {
+            self.case("crashes", name(workload, &crash), async move {
+                let (workload, reference) = self.reference(workload).await?;
+                crash::judged(&self.ground, self.quiet, workload, &crash, reference).await
             })
         });
         cases.collect()
     }
 
     async fn chains(&self) -> Vec<LocalBoxFuture<'_, ()>> {
-        let sorted = mutation::sort(&self.ground, &self.seeded).await;
+        let words = self.options.case.as_deref();
+        let sorted = mutation::sort(&self.ground, &self.seeded, words).await;
         let (mut chains, run) = match sorted {
             Ok(sorted) => {
                 self.report.count("illegal steps refused", sorted.refused);
@@ -227,15 +274,13 @@ impl Campaign {
             Err(error) => (Vec::new(), Err(error)),
         };
         drop(self.report.case("schemas", "mutation/every illegal step", run));
-        match &self.options.case {
-            Some(words) => {
-                chains = chains
-                    .into_iter()
-                    .filter_map(|chain| chain.about(words))
-                    .collect();
-            }
-            None => chains = self.chosen(Part::Mutation, chains, |chain| chain.name.clone()),
-        }
+        chains = match words {
+            Some(words) => chains
+                .into_iter()
+                .filter_map(|chain| chain.about(words))
+                .collect(),
+            None => self.chosen(Part::Mutation, chains, |chain| chain.name.clone()),
+        };
         self.report
             .count("legal steps", chains.iter().map(|chain| chain.steps.len()).sum());
         let cases = chains.into_iter().map(|chain| {
@@ -257,31 +302,5 @@ impl Campaign {
             drop(self.report.case(kind, &name, run.await));
         }
         .boxed_local()
-    }
-
-    /// Runs the workloads without a fault, as far as the cases that are asked for may be compared with them.
-    async fn references(&self) -> References {
-        let mut workloads = workloads::all();
-        if let Some(case) = &self.options.case {
-            let named: Vec<_> = workloads
-                .iter()
-                .filter(|one| case.contains(one.name))
-                .cloned()
-                .collect();
-            if !named.is_empty() {
-                workloads = named;
-            }
-        }
-        let references = workloads.iter().map(|workload| {
-            async move {
-                let run = crash::run(&self.ground, self.quiet, workload, None).await;
-                let name = format!("reference/{}", workload.name);
-                let evidence = self.report.case("reference runs", &name, run)?;
-                Some((workload.name, Arc::new(evidence)))
-            }
-            .boxed_local()
-        });
-        let references = self.all(references.collect()).await;
-        references.into_iter().flatten().collect()
     }
 }

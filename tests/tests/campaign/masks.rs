@@ -113,11 +113,19 @@ fn without_hashes(text: &str) -> String {
         let hash = word.strip_prefix(SERVICE).and_then(|rest| rest.strip_prefix('-'));
         let hash = hash.and_then(|rest| rest.split('-').next());
         match hash {
-            Some(hash) if (8..=10).contains(&hash.len()) => "a Pod ",
+            Some(hash) if is_hash(hash) => "a Pod ",
             _ => word,
         }
     });
     masked.collect()
+}
+
+/// Kubernetes writes hashes without vowels, so that they spell nothing (k8s.io/apimachinery/pkg/util/rand).
+fn is_hash(word: &str) -> bool {
+    (5..=10).contains(&word.len())
+        && word
+            .chars()
+            .all(|one| "bcdfghjklmnpqrstvwxz2456789".contains(one))
 }
 
 /// Of generated content only the length is the same each time.

@@ -79,6 +79,12 @@ impl Report {
         *self.seen().counts.entry(what).or_default() += number;
     }
 
+    /// The oracles that have found something.
+    pub(crate) fn found_by(&self) -> BTreeSet<&'static str> {
+        let seen = self.seen();
+        seen.findings.iter().map(|(_, finding)| finding.oracle).collect()
+    }
+
     /// Says what it has come to; nothing of what is granted may be unused. True when nothing was found.
     pub(crate) fn end(&self, seed: u64, granted: &BTreeSet<Privilege>) -> bool {
         let seen = self.seen();

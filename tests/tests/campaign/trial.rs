@@ -1,7 +1,9 @@
 //! One trial: a namespace of its own with one operator behind a fault proxy, and one OllamaService `x`.
 
+mod settle;
+
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use corral_operator::crd::OllamaService;
@@ -23,6 +25,8 @@ use crate::ground::{Ground, NAMESPACE};
 use crate::kinds;
 use crate::operator::Operator;
 
+pub(crate) use settle::Outcome;
+
 /// The name of the OllamaService.
 pub(crate) const SERVICE: &str = "x";
 /// How long anything may take on a busy machine.
@@ -30,23 +34,14 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(90);
 /// Volumes of each trial: a claim that was deleted leaves its volume unusable.
 const VOLUMES: usize = 3;
 
-/// What a trial comes to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// The OllamaService is Ready, with its credentials in force.
-    Ready,
-    /// It has a status of its newest generation.
-    Observed,
-    /// It is gone, with all that it had.
-    Gone,
-}
-
 pub(crate) struct Trial<'a> {
     pub(crate) ground: &'a Ground,
     pub(crate) namespace: String,
     pub(crate) faults: FaultProxy,
     /// How long it must be quiet to count as settled.
     pub(crate) quiet: Duration,
+    /// The number for a Service that asks for one: it can have it once in the cluster.
+    node_port: u16,
     client: Client,
     folder: TempDir,
     mark: Mark,
@@ -62,6 +57,7 @@ impl<'a> Trial<'a> {
         let trial = Self {
             ground,
             quiet,
+            node_port: ground.next_node_port(),
             client: ground.client.clone(),
             faults: FaultProxy::start(ground.cluster.kubeconfig()).await?,
             folder: tempfile::tempdir()?,
@@ -202,10 +198,22 @@ impl<'a> Trial<'a> {
     /// Makes the OllamaService.
     pub(crate) async fn create(&self, spec: &Value) -> Result<()> {
         let service = json!({"apiVersion": "corral.dev/v1alpha1", "kind": "OllamaService",
-            "metadata": {"name": SERVICE}, "spec": spec});
-        let service = self.here(&service)?;
-        self.services().create(&PostParams::default(), &service).await?;
+            "metadata": {"name": SERVICE}, "spec": self.with_own_port(spec)});
+        // As it is: the type would leave out what is empty.
+        let service: DynamicObject = self.here(&service)?;
+        let resource = ApiResource::erase::<OllamaService>(&());
+        let services = Api::<DynamicObject>::namespaced_with(self.client.clone(), &self.namespace, &resource);
+        services.create(&PostParams::default(), &service).await?;
         Ok(())
+    }
+
+    /// A spec in which the port of the nodes, if it has one, is the trial's own.
+    pub(crate) fn with_own_port(&self, spec: &Value) -> Value {
+        let mut spec = spec.clone();
+        if let Some(port) = spec.pointer_mut("/service/nodePort") {
+            *port = self.node_port.into();
+        }
+        spec
     }
 
     /// Merges into its spec.
@@ -233,91 +241,6 @@ impl<'a> Trial<'a> {
     /// Asks again and again until the answer is yes.
     pub(crate) async fn until(&self, what: &str, ask: impl AsyncFnMut() -> Result<()>) -> Result<()> {
         corral_tests::process::wait_until(what, LIMIT, [], ask).await
-    }
-
-    /// Waits until the outcome is there and nothing has happened for a while.
-    ///
-    /// # Errors
-    /// When that takes too long.
-    pub(crate) async fn settle(&self, outcome: Outcome) -> Result<()> {
-        let started = Instant::now();
-        let mut last = (self.activity(), Instant::now());
-        loop {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            let activity = self.activity();
-            if activity != last.0 {
-                last = (activity, Instant::now());
-            }
-            let is_quiet = last.1.elapsed() >= self.quiet;
-            let is_over = started.elapsed() > LIMIT;
-            if !is_quiet && !is_over {
-                continue;
-            }
-            match self.reached(outcome).await {
-                Ok(()) if is_quiet => return Ok(()),
-                Err(reason) if is_over => {
-                    bail!("not {outcome:?} within {} s: {reason:#}", LIMIT.as_secs())
-                }
-                Ok(()) => bail!("never quiet: {}", self.latest().join(", ")),
-                Err(_) => {}
-            }
-        }
-    }
-
-    /// Changes when anything happens in the namespace, or when the operator writes or tries to; leases aside.
-    fn activity(&self) -> (usize, usize) {
-        let exchanges = self.faults.exchanges();
-        let writes = exchanges
-            .iter()
-            .filter(|exchange| exchange.target.is_write() && exchange.target.resource != "leases");
-        (self.ground.journal.count(&self.namespace), writes.count())
-    }
-
-    fn latest(&self) -> Vec<String> {
-        let exchanges = self.faults.exchanges();
-        let writes = exchanges
-            .iter()
-            .rev()
-            .filter(|exchange| exchange.target.is_write() && exchange.target.resource != "leases");
-        let latest = writes.take(5).map(|exchange| format!("{:?}", exchange.target));
-        latest.collect()
-    }
-
-    async fn reached(&self, outcome: Outcome) -> Result<()> {
-        let service = self.services().get_opt(SERVICE).await?;
-        if outcome == Outcome::Gone {
-            ensure!(service.is_none(), "the OllamaService is there");
-            let left = self.children().await?;
-            ensure!(left.is_empty(), "{left:?} are left");
-            return Ok(());
-        }
-        let service = service.context("no OllamaService")?;
-        let status = service.status.unwrap_or_default();
-        ensure!(
-            status.observed_generation == service.metadata.generation && !status.conditions.is_empty(),
-            "the status is of generation {:?}",
-            status.observed_generation
-        );
-        let lacking = ["Ready", "CredentialsSynced"].map(|type_| {
-            let found = status.conditions.iter().find(|one| one.type_ == type_);
-            found.filter(|condition| condition.status != "True")
-        });
-        let lacking: Vec<_> = lacking.into_iter().flatten().collect();
-        ensure!(outcome != Outcome::Ready || lacking.is_empty(), "{lacking:?}");
-        Ok(())
-    }
-
-    /// Names of what the operator has made and is still there.
-    async fn children(&self) -> Result<Vec<String>> {
-        let ours = |object: &&Value| {
-            object["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "corral-operator"
-        };
-        let objects = self.objects().await?;
-        let names = objects.iter().filter(ours).map(|object| {
-            let name = object["metadata"]["name"].as_str().unwrap_or_default();
-            format!("{} {name}", object["kind"].as_str().unwrap_or_default())
-        });
-        Ok(names.collect())
     }
 
     /// Everything that is to be compared, as it is now.

@@ -18,6 +18,9 @@ use crate::oracles::{
 };
 use crate::trial::{Outcome, SERVICE, Trial};
 
+/// A default that no scene names, so that it shows when it applies.
+const OPTIONS: &[&str] = &["--default-version=0.17.3"];
+
 /// Steps from a scene.
 #[derive(Clone, Debug)]
 pub(crate) struct Chain {
@@ -44,7 +47,7 @@ impl Chain {
     /// The chain as far as it has to do with those words; none where it has nothing.
     pub(crate) fn about(mut self, words: &str) -> Option<Self> {
         if !self.name.contains(words) {
-            self.steps.retain(|step| step.name.contains(words));
+            self.steps.retain(|step| step.is_about(words));
         }
         (!self.steps.is_empty()).then_some(self)
     }
@@ -52,7 +55,7 @@ impl Chain {
     /// Takes the steps, and then goes the straight way to where they have led.
     pub(crate) async fn judged(&self, ground: &Ground, quiet: Duration) -> Result<Run> {
         let mut trial = Trial::new(ground, quiet).await?;
-        trial.start(&[])?;
+        trial.start(OPTIONS)?;
         trial.create(&self.scene).await?;
         let mut walk = Walk {
             trial: &trial,
@@ -110,8 +113,8 @@ impl Walk<'_, '_> {
         self.settle(&step.name).await?;
         let objects = self.look().await?;
         let after = self.stored().await?;
-        let value = get(&after, &step.leaf.path);
-        let changed = get(&before, &step.leaf.path) != value && !shows::is_default(&step.leaf.name(), value);
+        let said = |spec| shows::said(&step.leaf.name(), get(spec, &step.leaf.path)).cloned();
+        let changed = said(&before) != said(&after);
         let differ = changed_children(&self.objects, &objects);
         let is_illegal = reason(&objects) == Some("Invalid");
         // What only the API server knows to be wrong with a child: it stays, and the status says why.
@@ -139,7 +142,7 @@ impl Walk<'_, '_> {
         if self.replace(&self.spec.clone()).await? {
             self.settle(&format!("{}, and back", step.name)).await?;
             let now = self.look().await?;
-            let wrong = differences(&without_kept(&self.objects), &without_kept(&now));
+            let wrong = different(&self.objects, &now);
             let wrong = wrong
                 .into_iter()
                 .map(|one| format!("{}, and back: {one}", step.name));
@@ -165,7 +168,7 @@ impl Walk<'_, '_> {
     async fn replace(&self, spec: &Value) -> Result<bool> {
         loop {
             let mut service = self.api().get(SERVICE).await?;
-            service.data["spec"] = spec.clone();
+            service.data["spec"] = self.trial.with_own_port(spec);
             match self
                 .api()
                 .replace(SERVICE, &PostParams::default(), &service)
@@ -183,7 +186,7 @@ impl Walk<'_, '_> {
 /// What a fresh OllamaService of that spec comes to, against what the steps have come to.
 async fn straight(ground: &Ground, quiet: Duration, spec: &Value, walked: &Objects) -> Result<Vec<Finding>> {
     let mut trial = Trial::new(ground, quiet).await?;
-    trial.start(&[])?;
+    trial.start(OPTIONS)?;
     trial.create(spec).await?;
     let settled = trial.settle(Outcome::Observed).await;
     let mut wrong = findings(
@@ -195,19 +198,63 @@ async fn straight(ground: &Ground, quiet: Duration, spec: &Value, walked: &Objec
             .collect(),
     );
     let objects = masked(&trial.objects().await?, &trial.namespace, Counters::Masked);
-    let different = differences(&without_kept(&objects), &without_kept(walked));
-    wrong.extend(findings(PATH_INDEPENDENT, different));
+    wrong.extend(findings(PATH_INDEPENDENT, different(&objects, walked)));
     trial.kill().await;
     trial.end().await?;
     Ok(wrong)
 }
 
+/// Where two ways have led to something else. Pods that find no node let those before them live on, and then the status tells
+/// of them.
+fn different(expected: &Objects, found: &Objects) -> Vec<String> {
+    let [mut expected, mut found] = [expected, found].map(without_kept);
+    if has_unready(&expected) || has_unready(&found) {
+        for objects in [&mut expected, &mut found] {
+            objects
+                .values_mut()
+                .for_each(|object| forget(object, &["status"]));
+        }
+    }
+    differences(&expected, &found)
+}
+
+/// Whether not all of the Pods are ready that there should be.
+fn has_unready(objects: &Objects) -> bool {
+    let number = |object: String, path| objects.get(&object)?.pointer(path)?.as_u64();
+    let wanted = number(format!("Deployment {SERVICE}"), "/spec/replicas");
+    let ready = number(format!("OllamaService {SERVICE}"), "/status/readyReplicas");
+    wanted.is_some_and(|wanted| ready.unwrap_or(0) != wanted)
+}
+
 /// Without what is kept on purpose when nothing asks for it any more: Secrets and volumes. How many replicas an autoscaler has
-/// chosen is its own.
+/// chosen is its own, with all that is told of their number.
 fn without_kept(objects: &Objects) -> Objects {
     let mut objects = objects.clone();
     objects.retain(|name, _| !name.starts_with("Secret ") && !name.starts_with("PersistentVolumeClaim "));
+    let is_autoscaled = objects
+        .keys()
+        .any(|name| name.starts_with("HorizontalPodAutoscaler ") || name.starts_with("ScaledObject "));
+    if is_autoscaled {
+        for object in objects.values_mut() {
+            forget(
+                object,
+                &["replicas", "readyReplicas", "syncedReplicas", "message"],
+            );
+        }
+    }
     objects
+}
+
+/// Takes away all fields of those names.
+fn forget(value: &mut Value, names: &[&str]) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|field, _| !names.contains(&field.as_str()));
+            fields.values_mut().for_each(|value| forget(value, names));
+        }
+        Value::Array(list) => list.iter_mut().for_each(|value| forget(value, names)),
+        _ => {}
+    }
 }
 
 /// The reason of the condition Ready.

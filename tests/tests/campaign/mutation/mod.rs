@@ -10,7 +10,7 @@ mod steps;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use kube::api::{Api, PostParams};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -29,7 +29,7 @@ use steps::{Step, Steps};
 const LINKS: usize = 8;
 
 /// Specs that together have most fields: the cases by which the plan is tested.
-const SCENES: [&str; 9] = [
+const SCENES: [&str; 13] = [
     "everything",
     "pod-template",
     "runtime",
@@ -39,13 +39,22 @@ const SCENES: [&str; 9] = [
     "keda",
     "claims",
     "combined",
+    "policy",
+    "models",
+    "issued",
+    "own-volumes",
 ];
 
 fn scene(name: &str) -> Result<Value> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../operator/tests/cases/{name}.yaml"));
     let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-    let service = Value::deserialize(serde_yaml::Deserializer::from_str(&text))?;
-    Ok(service["spec"].clone())
+    for document in serde_yaml::Deserializer::from_str(&text) {
+        let object = Value::deserialize(document)?;
+        if object["kind"] == "OllamaService" {
+            return Ok(object["spec"].clone());
+        }
+    }
+    bail!("{} has no OllamaService", path.display())
 }
 
 /// What the API server says to each step, without any operator.
@@ -58,8 +67,9 @@ pub(crate) struct Sorted {
     pub(crate) run: Run,
 }
 
-/// Tries every step on the API server, in a scene that has the field.
-pub(crate) async fn sort(ground: &Ground, seeded: &Seeded) -> Result<Sorted> {
+/// Tries every step on the API server, in the scene that has most of the way to the field. Of the legal ones with a field one is drawn, beside all
+/// that have to do with those words.
+pub(crate) async fn sort(ground: &Ground, seeded: &Seeded, words: Option<&str>) -> Result<Sorted> {
     let mut trial = Trial::new(ground, Duration::ZERO).await?;
     let schema = schema::spec()?;
     let scenes = SCENES
@@ -70,8 +80,12 @@ pub(crate) async fn sort(ground: &Ground, seeded: &Seeded) -> Result<Sorted> {
     let mut refused = 0;
     let mut findings = Vec::new();
     for leaf in leaves(&schema) {
-        let has = |(_, spec): &(&str, Value)| get(spec, &leaf.path).is_some();
-        let at = scenes.iter().position(has).unwrap_or(0);
+        let depth = |(_, spec): &&(&str, Value)| schema::depth(spec, &leaf.path);
+        let most = scenes.iter().map(|scene| depth(&scene)).max();
+        let at = scenes
+            .iter()
+            .position(|scene| Some(depth(&scene)) == most)
+            .unwrap_or(0);
         let spec = &scenes[at].1;
         let Steps {
             allowed,
@@ -97,8 +111,16 @@ pub(crate) async fn sort(ground: &Ground, seeded: &Seeded) -> Result<Sorted> {
             }
         }
         links.extend(beyond_the_schema.into_iter().map(|step| (at, step)));
-        links.extend(seeded.draw(legal, 1).into_iter().map(|step| (at, step)));
+        let asked: Vec<_> = legal
+            .iter()
+            .filter(|step| words.is_some_and(|words| step.is_about(words)))
+            .cloned()
+            .collect();
+        let drawn = seeded.draw(legal, 1);
+        let chosen = if asked.is_empty() { drawn } else { asked };
+        links.extend(chosen.into_iter().map(|step| (at, step)));
     }
+    links.extend(taken_away(&trial, &schema, &scenes).await?);
     let mut chains = Vec::new();
     for (at, (name, spec)) in scenes.into_iter().enumerate() {
         let of_scene: Vec<_> = links
@@ -130,7 +152,30 @@ pub(crate) async fn sort(ground: &Ground, seeded: &Seeded) -> Result<Sorted> {
     })
 }
 
+/// Each field of each scene is taken away at last: some scenes have children that no other has.
+async fn taken_away(
+    trial: &Trial<'_>,
+    schema: &Value,
+    scenes: &[(&str, Value)],
+) -> Result<Vec<(usize, Step)>> {
+    let mut steps = Vec::new();
+    for leaf in leaves(schema).iter().filter(|leaf| leaf.path.len() == 1) {
+        for (at, (_, spec)) in scenes.iter().enumerate() {
+            let step = Step::unset(leaf);
+            if get(spec, &leaf.path).is_some() && allows(trial, &step.applied(spec, schema)).await? {
+                steps.push((at, step));
+            }
+        }
+    }
+    Ok(steps)
+}
+
 impl Step {
+    /// Whether it has to do with words that are those of a case, or of a field.
+    fn is_about(&self, words: &str) -> bool {
+        format!("mutation/{}", self.name).contains(words)
+    }
+
     /// A spec with the step taken.
     fn applied(&self, spec: &Value, schema: &Value) -> Value {
         let mut spec = spec.clone();

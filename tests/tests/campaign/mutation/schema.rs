@@ -102,6 +102,12 @@ pub(crate) fn get<'a>(spec: &'a Value, path: &[Segment]) -> Option<&'a Value> {
     })
 }
 
+/// How much of the way to it a spec has.
+pub(crate) fn depth(spec: &Value, path: &[Segment]) -> usize {
+    let there = |length: &usize| get(spec, &path[..*length]).is_some();
+    (1..=path.len()).take_while(there).count()
+}
+
 /// Puts a value there, or takes away what is there. What the path leads through is made as small as the schema allows.
 pub(crate) fn set(spec: &mut Value, schema: &Value, path: &[Segment], value: Option<Value>) {
     let Some((first, rest)) = path.split_first() else {

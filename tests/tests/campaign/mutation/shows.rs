@@ -81,7 +81,13 @@ pub(crate) fn kinds(field: &str) -> &'static [&'static str] {
             .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
     };
     match field {
+        // Kubernetes drops it as long as it is experimental (HPAConfigurableTolerance).
+        _ if field.ends_with(".tolerance") => &[],
         "version" => &["Deployment"],
+        // The number is each trial's own.
+        "service.nodePort" => &[],
+        // With the time that Pods have for their end.
+        "podTemplate" => &["ConfigMap", "Deployment"],
         _ => TABLE
             .iter()
             .find(|(prefix, _)| of(prefix))
@@ -89,7 +95,23 @@ pub(crate) fn kinds(field: &str) -> &'static [&'static str] {
     }
 }
 
-/// Whether a value says what is so without it.
-pub(crate) fn is_default(field: &str, value: Option<&Value>) -> bool {
-    field == "disruption.maxUnavailable" && value == Some(&json!(1))
+/// A value, unless it says what is so without it.
+pub(crate) fn said<'a>(field: &str, value: Option<&'a Value>) -> Option<&'a Value> {
+    let default = match field {
+        "disruption.maxUnavailable" => json!(1),
+        "streams.askForUsage" => json!(true),
+        // Without the list the Pods may connect anywhere, with an empty one nowhere.
+        "network.policy.egress" => Value::Null,
+        _ => return value.filter(|value| !is_nothing(value)),
+    };
+    value.filter(|value| **value != default)
+}
+
+fn is_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::Array(list) => list.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+        Value::Bool(true) | Value::Number(_) | Value::String(_) => false,
+    }
 }

@@ -17,6 +17,22 @@ pub(crate) struct Step {
     pub(crate) is_illegal: bool,
 }
 
+impl Step {
+    fn new(leaf: &Leaf, what: &str, value: Option<Value>) -> Self {
+        Self {
+            name: format!("{} {what}", leaf.name()),
+            leaf: leaf.clone(),
+            value,
+            is_illegal: false,
+        }
+    }
+
+    /// Takes the field away.
+    pub(crate) fn unset(leaf: &Leaf) -> Self {
+        Self::new(leaf, "unset", None)
+    }
+}
+
 /// Every step with a field: those that the schema allows, those that it must refuse, and those that it can't tell from legal
 /// ones.
 #[derive(Debug, Default)]
@@ -51,7 +67,7 @@ impl Steps {
         } else if leaf.required {
             steps.refuse(leaf, "without it", None);
         } else {
-            steps.allow(leaf, "unset", None);
+            steps.allowed.push(Step::unset(leaf));
         }
         for value in meaningful(&leaf.name()) {
             steps.allow(leaf, &value.to_string(), Some(value));
@@ -72,21 +88,12 @@ impl Steps {
         steps
     }
 
-    fn add(list: &mut Vec<Step>, leaf: &Leaf, what: &str, value: Option<Value>) {
-        list.push(Step {
-            name: format!("{} {what}", leaf.name()),
-            leaf: leaf.clone(),
-            value,
-            is_illegal: false,
-        });
-    }
-
     fn allow(&mut self, leaf: &Leaf, what: &str, value: Option<Value>) {
-        Self::add(&mut self.allowed, leaf, what, value);
+        self.allowed.push(Step::new(leaf, what, value));
     }
 
     fn refuse(&mut self, leaf: &Leaf, what: &str, value: Option<Value>) {
-        Self::add(&mut self.refused, leaf, what, value);
+        self.refused.push(Step::new(leaf, what, value));
     }
 
     fn numbers(&mut self, leaf: &Leaf) {

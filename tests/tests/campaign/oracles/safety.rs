@@ -127,7 +127,7 @@ fn several_deployments(history: &[Entry]) -> Vec<String> {
     wrong
 }
 
-/// Claims of the operator's that went although their OllamaService did not.
+/// Claims of the operator's that went although their OllamaService did not. A Pod's own claim goes with the Pod.
 fn lost_volumes(history: &[Entry]) -> Vec<String> {
     let gone = |resource: &'static str| {
         history
@@ -135,7 +135,10 @@ fn lost_volumes(history: &[Entry]) -> Vec<String> {
             .filter(move |entry| entry.resource == resource && entry.deleted)
     };
     let services: BTreeSet<_> = gone("ollamaservices").map(Entry::uid).collect();
+    let of_a_service =
+        |claim: &&Entry| claim.object["metadata"]["ownerReferences"][0]["kind"] == "OllamaService";
     let lost = gone("persistentvolumeclaims")
+        .filter(of_a_service)
         .filter(|claim| owner(&claim.object).is_some_and(|owner| !services.contains(owner)));
     lost.map(|claim| format!("the volume {} went before its OllamaService", claim.name()))
         .collect()
