@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use corral_proxy::ask::{Ask, Field};
+use corral_proxy::ask::Ask;
 use corral_proxy::models::name::CanonicalName;
-use corral_proxy::routes::{Content, Length};
+use corral_proxy::routes::{Content, Field, Length};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
