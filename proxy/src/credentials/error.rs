@@ -1,5 +1,7 @@
 //! What can be wrong with credentials: where it stands and what would be right, never what stands there.
 
+use jiff::Timestamp;
+
 use crate::jwt::KeyProblem;
 
 use super::{HIGHEST_BCRYPT_COST, LONGEST_KEY, LONGEST_NAME, MOST_SHA_CRYPT_ROUNDS, SHORTEST_KEY};
@@ -171,6 +173,30 @@ pub enum Problem {
     Authority {
         /// Which of the file's certificates, from 1.
         number: usize,
+    },
+    /// An entry for revocation lists without one.
+    #[error("no revocation list: it must be PEM with a block that begins with -----BEGIN X509 CRL-----")]
+    NoRevocationList,
+    /// Something in PEM that is no revocation list that can be used.
+    #[error(
+        "revocation list {number} can't be used: it must be a complete X.509 CRL (version 2) of one authority's own \
+         certificates, with the time of the next update"
+    )]
+    RevocationList {
+        /// Which of the entry's lists, from 1.
+        number: usize,
+    },
+    /// Two lists of one authority: which of them counts must not be left to chance.
+    #[error("revocation list {number} is the second of one authority: keep the current one")]
+    RevocationListTwice {
+        /// Which of the entry's lists, from 1.
+        number: usize,
+    },
+    /// A revocation list whose time is over: what was revoked since nobody knows.
+    #[error("a revocation list ended at {end}: put the authority's current one there")]
+    RevocationListEnded {
+        /// When the next one was due.
+        end: Timestamp,
     },
     /// A name that an unnamed key has as well.
     #[error(

@@ -21,6 +21,9 @@ const DEFAULT_OLLAMA_KEYS_KEY: &str = "authorized_keys";
 /// The entry that is the bundle of authorities when none is named, as cert-manager has it.
 const DEFAULT_AUTHORITIES_KEY: &str = "ca.crt";
 
+/// The entry beside that bundle with the lists of revoked certificates.
+const REVOCATION_LISTS_KEY: &str = "ca.crl";
+
 /// Credentials that are well formed and belong to at least one client.
 pub struct Parsed {
     pub(super) credentials: ParsedCredentials,
@@ -77,7 +80,8 @@ impl ParsedCredentials {
 /// Parses the entries of a Secret, or the files of a mounted one. `key` names the entry that is the credential file;
 /// without it Basic takes `auth`, or `username` and `password` together; the CLI's keys are in `authorized_keys` if there
 /// is such an entry; otherwise, and for API keys, each entry is a client. For tokens each entry is one of the issuer's keys
-/// or a set of them. Authorities are in `ca.crt`.
+/// or a set of them. Authorities are in `ca.crt`, and what those of clients have revoked in `ca.crl`, if there is such an
+/// entry, or in the bundle.
 ///
 /// # Errors
 /// One malformed or refused line is enough: nobody is let in by a file that isn't understood to its end.
@@ -89,11 +93,14 @@ pub fn parse(kind: CredentialKind, key: Option<&str>, entries: &Entries) -> Resu
         CredentialKind::TokenKeys => ParsedCredentials::TokenKeys(parse_token_keys(key, entries)?),
         CredentialKind::IssuerAuthorities => {
             let key = key.unwrap_or(DEFAULT_AUTHORITIES_KEY);
-            ParsedCredentials::IssuerAuthorities(parse_bundle(key, file(key, entries)?)?.into_roots())
+            ParsedCredentials::IssuerAuthorities(parse_bundle((key, file(key, entries)?))?.into_roots())
         }
         CredentialKind::ClientCertificates => {
             let key = key.unwrap_or(DEFAULT_AUTHORITIES_KEY);
-            ParsedCredentials::ClientCertificates(parse_for_clients(key, file(key, entries)?)?)
+            let bundle = (key, file(key, entries)?);
+            let beside = entries.get_key_value(REVOCATION_LISTS_KEY);
+            let beside = beside.map(|(entry, content)| (entry.as_str(), content.as_slice()));
+            ParsedCredentials::ClientCertificates(parse_for_clients(bundle, beside)?)
         }
     };
     Ok(Parsed { credentials })

@@ -176,7 +176,16 @@ impl CredentialSet {
 
     /// For `/status`: each configured means, with the reason why it lets nobody in if it doesn't.
     pub fn sources(&self) -> Vec<SourceStatus> {
-        self.sources.iter().map(|source| source.status.clone()).collect()
+        let mut statuses: Vec<_> = self.sources.iter().map(|source| source.status.clone()).collect();
+        if let Some(ended) = self.certificates.ended(Timestamp::now()) {
+            let certificates = statuses
+                .iter_mut()
+                .find(|status| status.means == Means::ClientCertificates);
+            if let Some(status) = certificates {
+                status.error.get_or_insert_with(|| ended.to_string());
+            }
+        }
+        statuses
     }
 
     /// The issuers whose keys are fetched.

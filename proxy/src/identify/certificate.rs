@@ -28,7 +28,7 @@ pub struct ClientCertificate {
 struct Accepted {
     by: Arc<Authorities>,
     client: Arc<Client>,
-    /// The time from which the first of the chain is no longer good.
+    /// The time from which the first of the chain is no longer good, or nobody knows whether it was revoked.
     until: Timestamp,
 }
 
@@ -78,10 +78,11 @@ impl ClientCertificate {
         }
         let own = self.chain.first().ok_or(Unauthenticated::Malformed)?;
         let name = name(own, authorities.name()).ok_or(Unauthenticated::Malformed)?;
+        let end = end(&self.chain).ok_or(Unauthenticated::Malformed)?;
         Ok(Accepted {
             by: Arc::clone(authorities),
             client: clients.get(&name.into(), Means::ClientCertificates, now),
-            until: end(&self.chain).ok_or(Unauthenticated::Malformed)?,
+            until: authorities.until().map_or(end, |until| until.min(end)),
         })
     }
 }

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, ExtendedKeyUsagePurpose,
+    IsCa, Issuer, KeyIdMethod, KeyPair, RevokedCertParams, date_time_ymd,
 };
 use rustls::ClientConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -51,6 +51,25 @@ impl Authority {
         self.certify_with(name, |_| {})
     }
 
+    /// Its list of revoked certificates, by serial numbers, which is good to the end of that year.
+    fn list(&self, revoked: &[u64], year: i32) -> String {
+        let revoked = revoked.iter().map(|number| RevokedCertParams {
+            serial_number: (*number).into(),
+            revocation_time: date_time_ymd(2001, 1, 1),
+            reason_code: None,
+            invalidity_date: None,
+        });
+        let list = CertificateRevocationListParams {
+            this_update: date_time_ymd(2001, 1, 1),
+            next_update: date_time_ymd(year, 12, 31),
+            crl_number: 1.into(),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        list.signed_by(&self.issuer).unwrap().pem().unwrap()
+    }
+
     pub(crate) fn certify_with(&self, name: &str, change: Change) -> Certified {
         let mut parameters = CertificateParams::default();
         parameters.distinguished_name.remove(DnType::CommonName);
@@ -83,7 +102,7 @@ impl Guarded {
         trust(files.path(), authorities);
         let folder = files.path().display();
         let config = format!(
-            "  clientCertificates: {{path: {folder}/ca.crt}}\n\
+            "  clientCertificates: {{path: {folder}}}\n\
              tls: {{certFile: {folder}/tls.crt, keyFile: {folder}/tls.key}}\n"
         );
         Self {
@@ -95,6 +114,21 @@ impl Guarded {
 
     pub(crate) fn trust(&self, authorities: &[&Authority]) {
         trust(self.files.path(), authorities);
+    }
+
+    /// Says what the authorities have revoked, in an entry beside them.
+    fn revoke(&self, lists: &str) {
+        put(self.files.path(), "ca.crl", lists);
+    }
+
+    /// What the status says is wrong with the authorities.
+    fn error(&self) -> String {
+        let status = self.proxy.status();
+        let sources = status["credentials"].as_array().unwrap();
+        let source = sources
+            .iter()
+            .find(|source| source["means"] == "clientCertificates");
+        source.unwrap()["error"].as_str().unwrap_or_default().to_owned()
     }
 
     /// How a client of its is set up that shows this, or nothing.
@@ -128,8 +162,14 @@ fn trust(folder: &Path, authorities: &[&Authority]) {
         .iter()
         .map(|authority| authority.pem.as_str())
         .collect();
-    fs::write(folder.join("ca.crt.new"), bundle).unwrap();
-    fs::rename(folder.join("ca.crt.new"), folder.join("ca.crt")).unwrap();
+    put(folder, "ca.crt", &bundle);
+}
+
+/// Whole at once, as the kubelet does it.
+fn put(folder: &Path, entry: &str, content: &str) {
+    let new = folder.join(format!("..{entry}"));
+    fs::write(&new, content).unwrap();
+    fs::rename(new, folder.join(entry)).unwrap();
 }
 
 #[test]
@@ -332,17 +372,9 @@ fn a_bundle_with_a_mistake_lets_nobody_in() {
             "certificate 2 can't be read",
         ),
     ];
-    let error = || {
-        let status = guarded.proxy.status();
-        let sources = status["credentials"].as_array().unwrap();
-        let source = sources
-            .iter()
-            .find(|source| source["means"] == "clientCertificates");
-        source.unwrap()["error"].as_str().unwrap_or_default().to_owned()
-    };
     for (name, bundle, expected) in cases {
         fs::write(guarded.files.path().join("ca.crt"), bundle).unwrap();
-        within(SOON, name, || error().contains(expected));
+        within(SOON, name, || guarded.error().contains(expected));
         assert_eq!(guarded.answers(Some(&alice), WITHOUT_KEY), Some(401), "{name}");
         assert_eq!(
             guarded.answers(None, &get("/api/tags")),
@@ -350,7 +382,7 @@ fn a_bundle_with_a_mistake_lets_nobody_in() {
             "{name}: other means"
         );
         guarded.trust(&[&good]);
-        within(SOON, name, || error().is_empty());
+        within(SOON, name, || guarded.error().is_empty());
         assert_eq!(
             guarded.answers(Some(&alice), WITHOUT_KEY),
             Some(200),
@@ -359,13 +391,125 @@ fn a_bundle_with_a_mistake_lets_nobody_in() {
     }
 }
 
+const ALICE: u64 = 7;
+const BOB: u64 = 8;
+/// A year that a list lasts to.
+const LATER: i32 = 4000;
+
+#[test]
+fn s7_a_revoked_certificate_lets_nobody_in() {
+    let good = authority("good");
+    let guarded = Guarded::start(&Backend::generating(), &[&good]);
+    let alice = good.certify_with("alice", |parameters| {
+        parameters.serial_number = Some(ALICE.into());
+    });
+    let bob = good.certify_with("bob", |parameters| parameters.serial_number = Some(BOB.into()));
+    let client = guarded.client(Some(&alice));
+    let mut cut = guarded.connect(&client);
+    cut.get_mut().write_all(GENERATE.as_bytes()).unwrap();
+    cut.read_exact(&mut [0; 400]).unwrap();
+    let mut kept = guarded.connect(&client);
+    assert_eq!(status(&mut kept, WITHOUT_KEY).ok(), Some(200));
+
+    guarded.revoke(&good.list(&[ALICE], LATER));
+    within(
+        SOON,
+        "a new connection is refused, though its session could be resumed",
+        || status(&mut guarded.connect(&client), WITHOUT_KEY).is_err(),
+    );
+    const FAR_MORE: u64 = 16 << 20;
+    let mut rest = Vec::new();
+    let ended = cut.take(FAR_MORE).read_to_end(&mut rest);
+    assert!((rest.len() as u64) < FAR_MORE, "the stream is cut: {ended:?}");
+    assert_eq!(
+        status(&mut kept, WITHOUT_KEY).ok(),
+        Some(401),
+        "on a connection that is there"
+    );
+    assert_eq!(guarded.answers(Some(&bob), WITHOUT_KEY), Some(200), "not revoked");
+
+    guarded.revoke(&good.list(&[], LATER));
+    within(SOON, "it is taken off the list", || {
+        guarded.answers(Some(&alice), WITHOUT_KEY) == Some(200)
+    });
+}
+
+#[test]
+fn a_revocation_list_is_understood_or_lets_nobody_in() {
+    let (good, other) = (authority("good"), authority("other"));
+    let guarded = Guarded::start(&Backend::start(), &[&good]);
+    let alice = good.certify_with("alice", |parameters| {
+        parameters.serial_number = Some(ALICE.into());
+    });
+    let list = good.list(&[], LATER);
+    // What the status says, and what alice gets: nothing where the handshake is refused.
+    let cases = [
+        ("empty", String::new(), "`ca.crl`: no revocation list", Some(401)),
+        ("cut off", list[..200].to_owned(), "malformed PEM", Some(401)),
+        (
+            "no list within",
+            format!("{list}-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n"),
+            "revocation list 2 can't be used",
+            Some(401),
+        ),
+        (
+            "two of one authority",
+            format!("{list}{}", good.list(&[ALICE], LATER)),
+            "revocation list 2 is the second of one authority",
+            Some(401),
+        ),
+        (
+            "ended",
+            good.list(&[], 2002),
+            "a revocation list ended at 2002-12-31T00:00:00Z",
+            None,
+        ),
+        (
+            "another one has ended",
+            format!("{list}{}", other.list(&[], 2002)),
+            "a revocation list ended at 2002-12-31T00:00:00Z",
+            Some(401),
+        ),
+    ];
+    for (name, lists, expected, answer) in cases {
+        guarded.revoke(&lists);
+        within(SOON, name, || guarded.error().contains(expected));
+        assert_eq!(guarded.answers(Some(&alice), WITHOUT_KEY), answer, "{name}");
+        assert_eq!(
+            guarded.answers(None, &get("/api/tags")),
+            Some(200),
+            "{name}: other means"
+        );
+        guarded.revoke(&list);
+        within(SOON, name, || guarded.error().is_empty());
+        assert_eq!(
+            guarded.answers(Some(&alice), WITHOUT_KEY),
+            Some(200),
+            "{name}: mended"
+        );
+    }
+    guarded.revoke(&other.list(&[], LATER));
+    within(SOON, "no list speaks of its authority's certificates", || {
+        guarded.answers(Some(&alice), WITHOUT_KEY).is_none()
+    });
+    assert_eq!(guarded.error(), "");
+
+    // In the bundle too, for those who have no place beside it.
+    fs::remove_file(guarded.files.path().join("ca.crl")).unwrap();
+    let both = format!("{}{}", good.pem, good.list(&[ALICE], LATER));
+    put(guarded.files.path(), "ca.crt", &both);
+    within(SOON, "a list in the bundle", || {
+        guarded.answers(Some(&alice), WITHOUT_KEY).is_none()
+    });
+}
+
 #[test]
 fn s7_a_certificate_and_a_key_together() {
     let good = authority("good");
     let guarded = Guarded::start(&Backend::start(), &[&good]);
     let folder = guarded.files.path().display();
     guarded.proxy.configure(&format!(
-        "  clientCertificates: {{path: {folder}/ca.crt}}\n  require: All\n\
+        "  clientCertificates: {{path: {folder}}}\n  require: All\n\
          tls: {{certFile: {folder}/tls.crt, keyFile: {folder}/tls.key}}\n"
     ));
     let alice = good.certify("alice");

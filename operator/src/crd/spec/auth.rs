@@ -159,8 +159,9 @@ pub struct KubernetesAuth {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ClientCertificatesAuth {
-    /// A Secret with the certificates of the authorities (PEM) that certify clients, under `ca.crt` or under `key`. Who is
-    /// certified by one that is taken out is refused, and cut.
+    /// A Secret with the certificates of the authorities (PEM) that certify clients, under `ca.crt` or under `key`, and
+    /// perhaps their revocation lists (CRLs, PEM) under `ca.crl`. Who is certified by one that is taken out is refused,
+    /// and cut.
     pub secret_ref: SecretRef,
     /// Which name of a certificate is its client's: the subject's only common name, or the first DNS name, URI or e-mail
     /// address of its alternative names.
