@@ -13,6 +13,7 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use serde::{Deserialize, Serialize};
+use tokio::runtime::Runtime;
 use tokio::time::{Instant, Interval, interval_at};
 
 use crate::clock;
@@ -44,9 +45,7 @@ pub(crate) struct Token {
 
 /// Serves on a free port of 127.0.0.1, on a thread of its own, until the process ends.
 pub(crate) fn start() -> Result<SocketAddr> {
-    let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    listener.set_nonblocking(true)?;
-    let address = listener.local_addr()?;
+    let (listener, address) = listen()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -54,6 +53,21 @@ pub(crate) fn start() -> Result<SocketAddr> {
         .name("fake-ollama".into())
         .spawn(move || runtime.block_on(serve(listener)))?;
     Ok(address)
+}
+
+/// Serves on a free port of 127.0.0.1 on the thread of its clients, for as long as that drives `runtime`: neither waits
+/// then until the system takes the processor from the other, which is milliseconds.
+pub(crate) fn start_beside_clients(runtime: &Runtime) -> Result<SocketAddr> {
+    let (listener, address) = listen()?;
+    runtime.spawn(serve(listener));
+    Ok(address)
+}
+
+fn listen() -> Result<(std::net::TcpListener, SocketAddr)> {
+    let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    listener.set_nonblocking(true)?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
 }
 
 async fn serve(listener: std::net::TcpListener) -> Result<()> {

@@ -148,6 +148,11 @@ impl Front {
         self.process().map(process::processor_time).transpose()
     }
 
+    /// What of it the system took.
+    pub(crate) fn system_time(&self) -> Result<Option<Duration>> {
+        self.process().map(process::system_time).transpose()
+    }
+
     /// Ends it and waits for its end.
     pub(crate) fn stop(mut self) -> Result<()> {
         self.terminate()

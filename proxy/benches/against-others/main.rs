@@ -58,6 +58,10 @@ struct Arguments {
 enum Part {
     /// Instructions for a request.
     Instructions,
+    /// Small requests.
+    Requests,
+    /// What is added to a token.
+    Streams,
     /// Memory of an idle stream.
     Idle,
     /// What a flood of wrong passwords does.
@@ -77,7 +81,7 @@ fn main() -> Result<()> {
         return runtime.block_on(forwarder::forward(listen, upstream));
     }
     if let Some(part) = arguments.only {
-        println!("{}", measure_one(&runtime, part)?);
+        println!("{}", measure_one(&runtime, part, usize::from(arguments.rounds))?);
         return Ok(());
     }
     let figures = measure(&runtime, usize::from(arguments.rounds))?;
@@ -91,7 +95,7 @@ fn measure(runtime: &Runtime, rounds: usize) -> Result<Figures> {
     let machine = corral_measure::machine::describe()?;
     let ground = Ground::prepare()?;
     let place = ground.one_processor();
-    let streams = streams_of(runtime, &place, rounds.div_ceil(2))?;
+    let streams = streams_of(runtime, &ground, rounds.div_ceil(2))?;
     Ok(Figures {
         machine,
         requests: requests_of(runtime, &place, rounds)?,
@@ -108,10 +112,12 @@ fn measure(runtime: &Runtime, rounds: usize) -> Result<Figures> {
     })
 }
 
-fn measure_one(runtime: &Runtime, part: Part) -> Result<String> {
+fn measure_one(runtime: &Runtime, part: Part, rounds: usize) -> Result<String> {
     let ground = Ground::prepare()?;
     let place = ground.one_processor();
     Ok(match part {
+        Part::Requests => report::request_rows(&requests_of(runtime, &place, rounds)?),
+        Part::Streams => report::token_rows(&streams_of(runtime, &ground, rounds)?),
         Part::Instructions => report::instruction_rows(&instructions_of(runtime, &place)?),
         Part::Idle => report::idle_rows(&idle_streams(runtime, &place)?),
         Part::Flood => report::flood_sentence(&flood::measure(runtime, &ground.every_processor())?),
@@ -196,8 +202,12 @@ async fn knows_its_clients(front: &Front) -> Result<()> {
     Ok(())
 }
 
-fn streams_of(runtime: &Runtime, place: &Place<'_>, count: usize) -> Result<Rounds<rounds::Streamed>> {
-    let fronts = start_all(place, &fronts::OPEN_AND_CORRAL)?;
+fn streams_of(runtime: &Runtime, ground: &Ground, count: usize) -> Result<Rounds<rounds::Streamed>> {
+    let place = Place {
+        backend: backend::start_beside_clients(runtime)?,
+        ..ground.one_processor()
+    };
+    let fronts = start_all(&place, &fronts::OPEN_AND_CORRAL)?;
     Rounds::of_streams(runtime, &fronts, count)
 }
 

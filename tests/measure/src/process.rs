@@ -1,28 +1,49 @@
 //! What the kernel says of processes: time and memory.
 
 use std::fs;
+use std::ops::Range;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use nix::unistd::{SysconfVar, sysconf};
 use serde::{Deserialize, Serialize};
 
+/// Fields of `/proc/PID/stat` behind the program's name (proc(5)): utime and stime, and stime alone.
+const TIMES: Range<usize> = 11..13;
+const SYSTEM_TIME: Range<usize> = 12..13;
+
 /// Processor time of a process and its children, see [`own_processor_time`].
 ///
 /// # Errors
 /// When the process is gone.
 pub fn processor_time(process: u32) -> Result<Duration> {
-    let own = own_processor_time(process)?;
-    children(process)?
-        .into_iter()
-        .try_fold(own, |sum, child| Ok(sum + processor_time(child)?))
+    with_children(process, &TIMES)
 }
 
-/// Processor time of a process alone, from `/proc/PID/stat` (proc(5): utime and stime).
+/// What of the processor time of a process and its children the system took.
+///
+/// # Errors
+/// When the process is gone.
+pub fn system_time(process: u32) -> Result<Duration> {
+    with_children(process, &SYSTEM_TIME)
+}
+
+/// Processor time of a process alone, from `/proc/PID/stat`.
 ///
 /// # Errors
 /// When the process is gone.
 pub fn own_processor_time(process: u32) -> Result<Duration> {
+    own(process, &TIMES)
+}
+
+fn with_children(process: u32, times: &Range<usize>) -> Result<Duration> {
+    let own = own(process, times)?;
+    children(process)?
+        .into_iter()
+        .try_fold(own, |sum, child| Ok(sum + with_children(child, times)?))
+}
+
+fn own(process: u32, times: &Range<usize>) -> Result<Duration> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
     // The second field, the program's name in parentheses, may hold spaces: count from behind it.
     let (_, fields) = stat
@@ -30,8 +51,8 @@ pub fn own_processor_time(process: u32) -> Result<Duration> {
         .context("an unknown form of /proc/PID/stat")?;
     let ticks: u64 = fields
         .split(' ')
-        .skip(11)
-        .take(2)
+        .skip(times.start)
+        .take(times.len())
         .map(|ticks| ticks.parse::<u64>().unwrap_or(0))
         .sum();
     let rate = u64::try_from(sysconf(SysconfVar::CLK_TCK)?.context("no clock tick")?)?;

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
@@ -29,6 +30,8 @@ pub(crate) struct Requests {
     pub(crate) latency: Percentiles,
     /// Processor time of the front for a request, in microseconds.
     pub(crate) processor_time: Option<f64>,
+    /// What of it the system took.
+    pub(crate) system_time: Option<f64>,
 }
 
 #[derive(Deserialize)]
@@ -42,20 +45,21 @@ struct Summary {
 
 /// Sends for so many seconds and waits for the end.
 pub(crate) fn measure(front: &Front, folder: &Path, seconds: u32) -> Result<Requests> {
-    let before = front.processor_time()?;
+    let before = (front.processor_time()?, front.system_time()?);
     let summary = read(&command(front, folder, seconds)?.output()?)?;
     let requests = f64::from(summary.requests);
-    let used = front
-        .processor_time()?
-        .zip(before)
-        .map(|(after, before)| after - before);
+    let each = |after: Option<Duration>, before: Option<Duration>| {
+        let used = after.zip(before).map(|(after, before)| after - before);
+        used.map(|used| used.as_secs_f64() * 1e6 / requests)
+    };
     Ok(Requests {
         per_second: per_second(&summary),
         latency: Percentiles {
             p50: summary.p50.into(),
             p99: summary.p99.into(),
         },
-        processor_time: used.map(|used| used.as_secs_f64() * 1e6 / requests),
+        processor_time: each(front.processor_time()?, before.0),
+        system_time: each(front.system_time()?, before.1),
     })
 }
 
