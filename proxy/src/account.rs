@@ -64,13 +64,14 @@ impl Accounting {
     }
 
     /// Begins with a request whose head has been read.
-    pub fn begin(self: &Arc<Self>, method: &Method, peer: IpAddr) -> Record {
+    pub fn begin(self: &Arc<Self>, method: &Method, peer: IpAddr) -> Box<Record> {
         self.record(method::name(method), peer)
     }
 
-    fn record(self: &Arc<Self>, method: &'static str, peer: IpAddr) -> Record {
+    /// Boxed: it goes from hand to hand, and is large.
+    fn record(self: &Arc<Self>, method: &'static str, peer: IpAddr) -> Box<Record> {
         self.metrics.in_flight.inc();
-        Record {
+        Box::new(Record {
             accounting: Arc::clone(self),
             started: Instant::now(),
             entry: Entry::begin(Timestamp::now(), method, peer),
@@ -80,7 +81,7 @@ impl Accounting {
             pace: None,
             charge: None,
             label: None,
-        }
+        })
     }
 }
 
@@ -96,6 +97,11 @@ impl Record {
     pub fn note_trace(&mut self, request_id: &HeaderValue, trace_id: Option<&str>) {
         self.entry.request_id = Some(request_id.clone());
         self.entry.trace_id = trace_id.map(Into::into);
+    }
+
+    /// When the request's head was read.
+    pub const fn time(&self) -> Timestamp {
+        self.entry.time
     }
 
     /// Where it really comes from.
@@ -253,14 +259,7 @@ impl Drop for Record {
             charge.charge(self.entry.usage.unwrap_or_default());
         }
         self.accounting.metrics.record(self.label.take(), &self.entry);
-        let Entry {
-            time,
-            method,
-            address,
-            ..
-        } = self.entry;
-        let blank = Entry::begin(time, method, address);
-        self.accounting.log.write(mem::replace(&mut self.entry, blank));
+        self.accounting.log.write(&self.entry);
     }
 }
 

@@ -60,7 +60,7 @@ pub struct Admission {
 /// # Errors
 /// The request would no longer be let in.
 pub fn admit(
-    permit: Permit,
+    permit: Box<Permit>,
     slot: Slot,
     judged: &InForce,
     requests: &Arc<InFlightRequests>,
@@ -75,7 +75,7 @@ pub fn admit(
 }
 
 impl InFlightRequests {
-    fn enter(self: &Arc<Self>, permit: Permit, slot: Slot) -> Admission {
+    fn enter(self: &Arc<Self>, permit: Box<Permit>, slot: Slot) -> Admission {
         let (identity, address, target, act) = permit.into_parts();
         let in_flight = Arc::new(InFlight {
             identity,

@@ -56,7 +56,7 @@ pub struct Act {
 #[derive(Debug)]
 pub enum Clearance {
     /// To the end: no rule looks at the body.
-    Given(Permit),
+    Given(Box<Permit>),
     /// To the body.
     Pending(Pending),
 }
@@ -75,7 +75,7 @@ pub struct Demand<'a> {
 /// A request that may be forwarded if its body asks for nothing that a rule denies.
 #[derive(Debug)]
 pub struct Pending {
-    permit: Permit,
+    permit: Box<Permit>,
     terms: Arc<Terms>,
 }
 
@@ -150,14 +150,14 @@ impl Authorizer {
         let act = Act::of_head(&target);
         let name = Arc::clone(identity.name());
         let forbidden = |cause| Forbidden { client: name, cause };
-        let permit = Permit {
+        let permit = Box::new(Permit {
             identity,
             address,
             target,
             limits: terms.limits_of(&act),
             act,
-        };
-        let Permit { act, .. } = &permit;
+        });
+        let Permit { act, .. } = &*permit;
         match terms.admit(address, act.class, now) {
             Err(cause) => Err(forbidden(cause)),
             Ok(()) if terms.needs_ask(act) || (self.audits && act.changes_named_models()) => {
@@ -324,6 +324,12 @@ impl Act {
 }
 
 impl Clearance {
+    /// What the request does, and what its body says that rules may look at.
+    pub const fn class_and_content(&self) -> (RouteClass, Content) {
+        let (Self::Given(permit) | Self::Pending(Pending { permit, .. })) = self;
+        (permit.act.class, permit.act.content)
+    }
+
     /// What it asks of the client's limits; none where there are none.
     pub fn demand(&self) -> Option<Demand<'_>> {
         let (Self::Given(permit) | Self::Pending(Pending { permit, .. })) = self;
@@ -364,7 +370,7 @@ impl Pending {
     ///
     /// # Errors
     /// The client may not.
-    pub fn permit(mut self, ask: Ask) -> Result<Permit, Forbidden> {
+    pub fn permit(mut self, ask: Ask) -> Result<Box<Permit>, Forbidden> {
         self.permit.act.ask = Some(ask);
         match self.terms.allow_ask(&self.permit.act) {
             Ok(()) => Ok(self.permit),
@@ -375,14 +381,14 @@ impl Pending {
 
 impl Permit {
     /// What it was given for, and to whom.
-    pub(crate) fn into_parts(self) -> (Identity, ClientAddress, Target, Act) {
+    pub(crate) fn into_parts(self: Box<Self>) -> (Identity, ClientAddress, Target, Act) {
         let Self {
             identity,
             address,
             target,
             act,
             limits: _,
-        } = self;
+        } = *self;
         (identity, address, target, act)
     }
 }

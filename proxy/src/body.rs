@@ -208,7 +208,7 @@ pub enum Answer {
 #[derive(Debug)]
 pub struct ResponseBody {
     source: Source,
-    record: Record,
+    record: Box<Record>,
 }
 
 #[derive(Debug)]
@@ -219,7 +219,7 @@ enum Source {
 
 impl ResponseBody {
     /// An answer of the proxy's own.
-    pub fn own(bytes: Bytes, record: Record) -> Self {
+    pub fn own(bytes: Bytes, record: Box<Record>) -> Self {
         Self {
             source: Source::Own(Some(bytes).filter(|bytes| !bytes.is_empty())),
             record,
@@ -227,7 +227,7 @@ impl ResponseBody {
     }
 
     /// The upstream's answer.
-    pub const fn upstream(answer: Answer, record: Record) -> Self {
+    pub const fn upstream(answer: Answer, record: Box<Record>) -> Self {
         Self {
             source: Source::Upstream(answer),
             record,

@@ -10,7 +10,8 @@ use http::header::{
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
     ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 
 use crate::config::Cors;
 use crate::headers::is_forwarded;
@@ -86,12 +87,12 @@ impl Grant {
 
     /// The answer to a browser that asks what the page may; none where it asks for something else, or for what is no
     /// route.
-    pub fn preflight<B>(&self, request: &Request<B>) -> Option<Response<Bytes>> {
-        let asked = request.headers();
-        if request.method() != Method::OPTIONS || !asked.contains_key(ACCESS_CONTROL_REQUEST_METHOD) {
+    pub fn preflight(&self, head: &Parts) -> Option<Response<Bytes>> {
+        let asked = &head.headers;
+        if head.method != Method::OPTIONS || !asked.contains_key(ACCESS_CONTROL_REQUEST_METHOD) {
             return None;
         }
-        let route = Route::find(request.uri().path())?;
+        let route = Route::find(head.uri.path())?;
         let mut response = Response::new(Bytes::new());
         *response.status_mut() = StatusCode::NO_CONTENT;
         let headers = response.headers_mut();

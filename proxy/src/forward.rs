@@ -41,29 +41,47 @@ type Outcome = Result<Response<Content>, UpstreamError>;
 /// A request that is sent, wherever one waits for its response.
 pub type Sent = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 
-/// Sends an admitted request to its upstream. It may wait for the model as long as the client does.
+/// Sends an admitted request to its upstream. It may wait for the model as long as the client does. Holds on to nothing
+/// of what was received.
 ///
 /// # Errors
 /// The upstream gives no answer, or the request is cut before one begins.
-pub async fn forward(
+pub fn forward(
     admission: Admission,
-    upstream: &Arc<Upstream>,
-    headers: HeaderMap,
+    upstream: Arc<Upstream>,
+    headers: &HeaderMap,
     payload: Payload,
-    forwarded: Forwarded,
+    forwarded: &Forwarded<'_>,
     plan: Plan,
-) -> Result<Response<Answer>, Rejection> {
+) -> impl Future<Output = Result<Response<Answer>, Rejection>> + Send + use<> {
     let limit = payload.limit();
-    let host = upstream.host_header();
-    let request = rebuild(&admission, host, &headers, payload, &forwarded, plan);
-    // A stream holds on to nothing of what was received.
-    drop((headers, forwarded));
-    let Some(interval) = plan.heartbeat() else {
+    let request = rebuild(
+        &admission,
+        upstream.host_header(),
+        headers,
+        payload,
+        forwarded,
+        plan,
+    );
+    async move {
+        if let Some(interval) = plan.heartbeat() {
+            // Boxed: most requests needn't make room for it.
+            let sending: Sent = Box::pin(async move { upstream.send(request).await });
+            return Box::pin(with_heartbeat(admission, sending, limit, plan, interval)).await;
+        }
         let sent = unless_cut(&admission, pin!(upstream.send(request))).await?;
-        return answer(admission, limit, plan, sent);
-    };
-    let upstream = Arc::clone(upstream);
-    let mut sending: Sent = Box::pin(async move { upstream.send(request).await });
+        answer(admission, limit, plan, sent)
+    }
+}
+
+/// Waits for the answer, and begins it without the upstream after an interval of silence.
+async fn with_heartbeat(
+    admission: Admission,
+    mut sending: Sent,
+    limit: u64,
+    plan: Plan,
+    interval: Duration,
+) -> Result<Response<Answer>, Rejection> {
     loop {
         let silence = tokio::time::timeout(interval, &mut sending);
         match unless_cut(&admission, pin!(silence)).await? {
@@ -131,9 +149,9 @@ fn rebuild(
     host: &HeaderValue,
     received: &HeaderMap,
     payload: Payload,
-    forwarded: &Forwarded,
+    forwarded: &Forwarded<'_>,
     plan: Plan,
-) -> Upload {
+) -> Box<Upload> {
     let target = admission.target();
     let body = RequestBody::client(payload, admission.in_flight(), Reading::of(plan));
     let fields = headers::for_upstream(received, host, forwarded);

@@ -24,15 +24,15 @@ static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host"
 
 /// Who called, for the upstream.
 #[derive(Debug)]
-pub struct Forwarded {
+pub struct Forwarded<'request> {
     /// What its log may call the request.
-    pub request_id: HeaderValue,
+    pub request_id: &'request HeaderValue,
     /// The client's address.
     pub address: HeaderValue,
     /// `http` or `https`.
     pub protocol: HeaderValue,
     /// The Host that the client asked for.
-    pub host: Option<HeaderValue>,
+    pub host: Option<&'request HeaderValue>,
 }
 
 /// The headers of the forwarded request: those received, without what may not cross. `host` is the upstream's own. How
@@ -40,7 +40,7 @@ pub struct Forwarded {
 pub fn for_upstream<'request>(
     received: &'request HeaderMap,
     host: &'request HeaderValue,
-    forwarded: &'request Forwarded,
+    forwarded: &'request Forwarded<'_>,
 ) -> impl Iterator<Item = (&'request HeaderName, &'request HeaderValue)> {
     let Forwarded {
         request_id,
@@ -52,12 +52,12 @@ pub fn for_upstream<'request>(
     let crosses = move |name: &HeaderName| is_forwarded(name) && *name != REQUEST_ID && !names(&named, name);
     let own = [
         (&HOST, host),
-        (&REQUEST_ID, request_id),
+        (&REQUEST_ID, *request_id),
         (&X_REAL_IP, address),
         (&X_FORWARDED_FOR, address),
         (&X_FORWARDED_PROTO, protocol),
     ];
-    let asked_for = asked_for.iter().map(|host| (&X_FORWARDED_HOST, host));
+    let asked_for = asked_for.iter().map(|host| (&X_FORWARDED_HOST, *host));
     own.into_iter()
         .chain(asked_for)
         .chain(received.iter().filter(move |(name, _)| crosses(name)))
@@ -163,19 +163,20 @@ mod tests {
         headers
     }
 
-    fn forwarded() -> Forwarded {
-        Forwarded {
-            request_id: HeaderValue::from_static("an-id"),
-            address: HeaderValue::from_static("192.0.2.1"),
-            protocol: HeaderValue::from_static("http"),
-            host: Some(HeaderValue::from_static("ollama.example")),
-        }
-    }
-
     /// What is sent for what was received.
     fn sent(received: &[(&str, &str)]) -> HeaderMap {
         let host = HeaderValue::from_static("localhost:11434");
-        let (received, forwarded) = (headers(received), forwarded());
+        let (id, asked_for) = (
+            HeaderValue::from_static("an-id"),
+            HeaderValue::from_static("ollama.example"),
+        );
+        let received = headers(received);
+        let forwarded = Forwarded {
+            request_id: &id,
+            address: HeaderValue::from_static("192.0.2.1"),
+            protocol: HeaderValue::from_static("http"),
+            host: Some(&asked_for),
+        };
         let mut sent = HeaderMap::new();
         for (name, value) in for_upstream(&received, &host, &forwarded) {
             sent.append(name, value.clone());

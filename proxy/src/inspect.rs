@@ -14,7 +14,7 @@ use thiserror::Error;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::ask::{Ask, AskError};
-use crate::authorize::{Cause, Clearance, Permit};
+use crate::authorize::{Cause, Pending, Permit};
 use crate::ceiling::CeilingError;
 use crate::patience::{PatienceError, Patient};
 use crate::reject::Rejection;
@@ -119,39 +119,42 @@ impl HeldBytes {
     }
 }
 
-/// Comes to a permit: at once where the head says all, else when the body has been read.
+/// The most bytes that a body may have.
 ///
 /// # Errors
-/// The body is larger than `limit`, which a length in the head tells at once; it can't be read; or what it asks for
-/// is forbidden. What it asks for, if it can be read, `note` is told before.
-pub async fn inspect(
-    clearance: Clearance,
-    headers: &HeaderMap,
-    body: Patient<Incoming>,
-    limit: Option<u64>,
-    held: &HeldBytes,
-    note: impl FnOnce(&Ask),
-) -> Result<(Permit, Payload), Rejection> {
+/// The head says that it has more.
+pub fn check_length(body: &impl Body, limit: Option<u64>) -> Result<u64, InspectError> {
     let limit = limit.unwrap_or(u64::MAX);
     if body.size_hint().lower() > limit {
-        return Err(InspectError::TooLarge(limit).into());
+        return Err(InspectError::TooLarge(limit));
     }
-    match clearance {
-        Clearance::Given(permit) => Ok((permit, Payload::Streamed(body, limit))),
-        Clearance::Pending(pending) => {
-            if headers.contains_key(CONTENT_ENCODING) {
-                return Err(InspectError::Encoded.into());
-            }
-            let (bytes, place) = Box::pin(read(body, limit, held)).await?;
-            let ask = Ask::of_body(pending.content(), &bytes).map_err(InspectError::Ask)?;
-            note(&ask);
-            let bytes = pending.hold(bytes).map_err(|error| match error {
-                CeilingError::Ask(error) => Rejection::from(InspectError::Ask(error)),
-                CeilingError::Over(over) => pending.forbidden(Cause::Ceiling(over)).into(),
-            })?;
-            Ok((pending.permit(ask)?, Payload::Held(bytes, place)))
-        }
+    Ok(limit)
+}
+
+/// Comes to a permit when the body has been read.
+///
+/// # Errors
+/// The body is larger than `limit`; it can't be read; or what it asks for is forbidden. What it asks for, if it can be
+/// read, `note` is told before.
+pub async fn inspect(
+    pending: Pending,
+    headers: &HeaderMap,
+    body: Patient<Incoming>,
+    limit: u64,
+    held: &HeldBytes,
+    note: impl FnOnce(&Ask),
+) -> Result<(Box<Permit>, Payload), Rejection> {
+    if headers.contains_key(CONTENT_ENCODING) {
+        return Err(InspectError::Encoded.into());
     }
+    let (bytes, place) = read(body, limit, held).await?;
+    let ask = Ask::of_body(pending.content(), &bytes).map_err(InspectError::Ask)?;
+    note(&ask);
+    let bytes = pending.hold(bytes).map_err(|error| match error {
+        CeilingError::Ask(error) => Rejection::from(InspectError::Ask(error)),
+        CeilingError::Over(over) => pending.forbidden(Cause::Ceiling(over)).into(),
+    })?;
+    Ok((pending.permit(ask)?, Payload::Held(bytes, place)))
 }
 
 /// Most bodies come in one piece, which is not copied.

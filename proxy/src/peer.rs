@@ -104,13 +104,13 @@ impl Peer {
     }
 
     /// What the upstream is told of a client: `address` is its own, which may be behind a proxy that is this peer.
-    pub fn forwarded(
+    pub fn forwarded<'request>(
         &self,
         address: ClientAddress,
         rules: &AddressRules,
-        headers: &HeaderMap,
-        request_id: HeaderValue,
-    ) -> Forwarded {
+        headers: &'request HeaderMap,
+        request_id: &'request HeaderValue,
+    ) -> Forwarded<'request> {
         let address = address.get();
         Forwarded {
             request_id,
@@ -120,7 +120,7 @@ impl Peer {
                 address_header(address)
             },
             protocol: self.protocol(rules, headers),
-            host: headers.get(http::header::HOST).cloned(),
+            host: headers.get(http::header::HOST),
         }
     }
 

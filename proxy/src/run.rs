@@ -27,8 +27,8 @@ use crate::{admin, models, reload};
 /// How often is looked whether a client's access has ended.
 const EXPIRY_LOOK: Duration = Duration::from_secs(1);
 
-/// How often the numbers of clients that are gone are looked for.
-const GONE_LOOK: Duration = Duration::from_secs(60);
+/// How often is looked for what is no longer needed: the numbers of clients that are gone, connections that nobody uses.
+const TIDY_LOOK: Duration = Duration::from_secs(60);
 
 /// How much of the day's use a process that is killed takes with it.
 const SAVE_PAUSE: Duration = Duration::from_secs(10);
@@ -99,7 +99,7 @@ async fn serve(flags: Flags, loaded: Loaded) -> Result<(), RunError> {
     tokio::spawn(keep_reviewed(Arc::clone(&proxy)));
     tokio::spawn(models::keep_ready(Arc::clone(&proxy)));
     tokio::spawn(end_expired(Arc::clone(&proxy)));
-    tokio::spawn(forget_gone(Arc::clone(&proxy)));
+    tokio::spawn(tidy(Arc::clone(&proxy)));
     serve_until_end(&proxy, listener, &mut end).await;
     if let Some(keeper) = keeper {
         keeper.save(proxy.limiter(), Moment::now());
@@ -135,11 +135,12 @@ async fn end_expired(proxy: Arc<Proxy>) -> Infallible {
     }
 }
 
-/// Forgets the numbers of clients that are gone, for ever.
-async fn forget_gone(proxy: Arc<Proxy>) -> Infallible {
+/// Gives back what is no longer needed, for ever.
+async fn tidy(proxy: Arc<Proxy>) -> Infallible {
     loop {
-        tokio::time::sleep(GONE_LOOK).await;
+        tokio::time::sleep(TIDY_LOOK).await;
         proxy.forget_gone(Instant::now());
+        proxy.upstream().close_unused();
     }
 }
 

@@ -15,8 +15,8 @@ pub mod head;
 mod upload;
 
 use std::error;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use std::{io, net::IpAddr};
 
 use http::{HeaderValue, Response};
@@ -31,8 +31,6 @@ use self::chunked::ChunkError;
 use self::connection::Connection;
 use self::head::HeadError;
 
-/// How long an unused connection is kept.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How many unused connections are kept.
 const MOST_IDLE: usize = 256;
 const HTTP_PORT: u16 = 80;
@@ -44,13 +42,15 @@ pub struct Upstream {
     port: u16,
     host_header: HeaderValue,
     connect_timeout: Duration,
-    idle: Mutex<Vec<Idle>>,
+    idle: Mutex<Idle>,
 }
 
-#[derive(Debug)]
+/// Unused connections. How long each of them has been so is told by looks, so that requests need not read a clock.
+#[derive(Debug, Default)]
 struct Idle {
-    connection: Box<Connection>,
-    since: Instant,
+    /// The oldest first, with the number of looks before each was kept.
+    connections: Vec<(Box<Connection>, u64)>,
+    looks: u64,
 }
 
 /// Why the upstream gave no response.
@@ -123,7 +123,7 @@ impl Upstream {
     ///
     /// # Errors
     /// No connection, or the exchange broke.
-    pub async fn send(self: &Arc<Self>, mut upload: Upload) -> Result<Response<Content>, UpstreamError> {
+    pub async fn send(self: &Arc<Self>, mut upload: Box<Upload>) -> Result<Response<Content>, UpstreamError> {
         loop {
             let (mut connection, reused) = match self.take_idle() {
                 Some(connection) => (connection, true),
@@ -140,9 +140,9 @@ impl Upstream {
     }
 
     fn take_idle(&self) -> Option<Box<Connection>> {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        while let Some(Idle { connection, since }) = idle.pop() {
-            if connection.is_open() && since.elapsed() < IDLE_TIMEOUT {
+        let mut idle = self.idle();
+        while let Some((connection, _)) = idle.connections.pop() {
+            if connection.is_open() {
                 return Some(connection);
             }
         }
@@ -150,20 +150,28 @@ impl Upstream {
     }
 
     fn keep(&self, connection: Box<Connection>) {
-        let now = Instant::now();
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        // The oldest stand first: the last one kept is the first one used.
-        let expired = idle
-            .iter()
-            .take_while(|kept| now - kept.since >= IDLE_TIMEOUT)
-            .count();
-        idle.drain(..expired);
-        if idle.len() < MOST_IDLE {
-            idle.push(Idle {
-                connection,
-                since: now,
-            });
+        let mut idle = self.idle();
+        if idle.connections.len() < MOST_IDLE {
+            let looks = idle.looks;
+            // The last one kept is the first one used.
+            idle.connections.push((connection, looks));
         }
+    }
+
+    /// Closes the connections that have been unused since the look before this one.
+    pub fn close_unused(&self) {
+        let mut idle = self.idle();
+        let Idle { connections, looks } = &mut *idle;
+        *looks += 1;
+        let unused = connections
+            .iter()
+            .take_while(|(_, kept_at)| kept_at + 1 < *looks)
+            .count();
+        connections.drain(..unused);
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Idle> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn connect(&self) -> Result<Box<Connection>, UpstreamError> {
@@ -220,5 +228,19 @@ mod tests {
             let upstream = Upstream::new(&url.parse().unwrap(), Duration::from_secs(5));
             assert_eq!(upstream.host_header(), host, "{url}");
         }
+    }
+
+    #[tokio::test]
+    async fn an_unused_connection_is_closed_at_the_second_look() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let upstream = Upstream::new(&url.parse().unwrap(), Duration::from_secs(5));
+        upstream.keep(upstream.connect().await.unwrap());
+        upstream.close_unused();
+        let used = upstream.take_idle().unwrap();
+        upstream.keep(used);
+        upstream.close_unused();
+        upstream.close_unused();
+        assert!(upstream.take_idle().is_none());
     }
 }

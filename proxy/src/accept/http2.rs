@@ -103,9 +103,9 @@ fn respond(
     request: Request<Incoming>,
 ) -> impl Future<Output = Result<Response<ResponseBody>, Infallible>> + Send + use<> {
     let (proxy, peer, unanswered) = (Arc::clone(proxy), Arc::clone(peer), streams.unanswered());
+    let answering = pipeline::answer(proxy, peer, origin_form::in_origin_form(request));
     async move {
-        let request = origin_form::in_origin_form(request);
-        let response = pipeline::answer(&proxy, &peer, request).await;
+        let response = answering.await;
         unanswered.answered();
         Ok(response)
     }

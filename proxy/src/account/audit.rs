@@ -1,6 +1,6 @@
 //! The audit log: who has changed models, and who was refused.
 
-use super::json::Object;
+use super::json::{Object, member};
 use super::{Entry, Outcome};
 use crate::credentials::Means;
 use crate::models::name::CanonicalName;
@@ -14,22 +14,22 @@ pub(super) fn concerns(entry: &Entry) -> bool {
 /// Adds the request's line. `time` is the entry's own.
 pub(super) fn line(entry: &Entry, time: &str, lines: &mut Vec<u8>) {
     let mut line = Object::begin(lines);
-    line.plain("log", "audit");
-    line.plain("time", time);
-    line.value("client", &entry.client.as_deref());
-    line.word("means", entry.means.map(Means::name));
-    line.value("address", &entry.address);
-    line.plain("method", entry.method);
-    line.word("route", entry.route);
+    line.plain(member!("log"), "audit");
+    line.plain(member!("time"), time);
+    line.value(member!("client"), &entry.client.as_deref());
+    line.word(member!("means"), entry.means.map(Means::name));
+    line.value(member!("address"), &entry.address);
+    line.plain(member!("method"), entry.method);
+    line.word(member!("route"), entry.route);
     if !entry.asked.is_empty() {
         let models: Vec<_> = entry.asked.iter().map(CanonicalName::shortest).collect();
-        line.value("models", &models);
+        line.value(member!("models"), &models);
     }
-    line.plain("result", result(entry));
-    line.value_if_any("reason", entry.outcome.reason().as_ref());
-    line.value("status", &entry.status.map(|status| status.as_u16()));
+    line.plain(member!("result"), result(entry));
+    line.plain_if_any(member!("reason"), entry.outcome.reason());
+    line.value(member!("status"), &entry.status.map(|status| status.as_u16()));
     let request_id = entry.request_id.as_ref().and_then(|id| id.to_str().ok());
-    line.value_if_any("requestId", request_id.as_ref());
+    line.plain_if_any(member!("requestId"), request_id);
     line.end();
 }
 

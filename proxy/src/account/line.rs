@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::Entry;
-use super::json::Object;
+use super::json::{Object, member};
 use crate::credentials::Means;
 use crate::routes::RouteClass;
 use crate::usage::Usage;
@@ -65,34 +65,34 @@ pub(super) fn json(entry: &Entry, time: &str, lines: &mut Vec<u8>) {
         asked: _,
     } = entry;
     let mut line = Object::begin(lines);
-    line.plain("time", time);
-    line.value("client", &client.as_deref());
-    line.word("means", means.map(Means::name));
-    line.value("address", address);
-    line.plain("method", method);
-    line.word("route", *route);
-    line.word("class", class.map(RouteClass::name));
-    line.value("status", &status.map(|status| status.as_u16()));
-    line.plain("outcome", outcome.name());
-    line.value_if_any("reason", outcome.reason().as_ref());
-    line.value("bytesReceived", received);
-    line.value("bytesSent", sent);
-    line.value("firstByteSeconds", &first_byte.map(seconds));
-    line.value("durationSeconds", &seconds(*duration));
-    line.value_if_any("model", model.as_deref().as_ref());
+    line.plain(member!("time"), time);
+    line.value(member!("client"), &client.as_deref());
+    line.word(member!("means"), means.map(Means::name));
+    line.value(member!("address"), address);
+    line.plain(member!("method"), method);
+    line.word(member!("route"), *route);
+    line.word(member!("class"), class.map(RouteClass::name));
+    line.value(member!("status"), &status.map(|status| status.as_u16()));
+    line.plain(member!("outcome"), outcome.name());
+    line.plain_if_any(member!("reason"), outcome.reason());
+    line.value(member!("bytesReceived"), received);
+    line.value(member!("bytesSent"), sent);
+    line.value(member!("firstByteSeconds"), &first_byte.map(seconds));
+    line.value(member!("durationSeconds"), &seconds(*duration));
+    line.value_if_any(member!("model"), model.as_deref().as_ref());
     if let Some(Usage {
         input,
         output,
         estimated,
     }) = usage
     {
-        line.value("inputTokens", input);
-        line.value("outputTokens", output);
-        line.value("tokensEstimated", estimated);
+        line.value(member!("inputTokens"), input);
+        line.value(member!("outputTokens"), output);
+        line.value(member!("tokensEstimated"), estimated);
     }
     let request_id = request_id.as_ref().and_then(|id| id.to_str().ok());
-    line.value_if_any("requestId", request_id.as_ref());
-    line.value_if_any("traceId", trace_id.as_ref());
+    line.plain_if_any(member!("requestId"), request_id);
+    line.plain_if_any(member!("traceId"), trace_id.as_deref());
     line.end();
 }
 

@@ -1,5 +1,5 @@
-//! The access log. Requests only leave their entry; a thread of its own writes, so that a slow reader of standard
-//! output slows nobody.
+//! The access log. Requests leave their line; a thread of its own writes, so that a slow reader of standard output
+//! slows nobody.
 
 use std::io::{self, Write};
 use std::mem;
@@ -14,10 +14,12 @@ use super::line::Times;
 use super::{Entry, audit, line};
 use crate::config::{Log, LogFormat};
 
-/// Entries that may wait; what comes then is dropped and counted.
-const MOST_WAITING: usize = 16_384;
-/// How long entries are gathered before they are written: one wake-up of the thread serves them all.
+/// Bytes of lines that may wait; lines that come then are dropped and counted.
+const MOST_WAITING: usize = 4 << 20;
+/// How long lines are gathered before they are written: one wake-up of the thread serves them all.
 const GATHERING: Duration = Duration::from_millis(20);
+/// Bytes of lines that are written without gathering more: they are still in the processor's cache then.
+const ENOUGH: usize = 64 << 10;
 /// How long the end of the process may wait for the last lines.
 const CLOSING: Duration = Duration::from_secs(2);
 
@@ -38,7 +40,10 @@ struct Queue {
 
 #[derive(Debug, Default)]
 struct Waiting {
-    entries: Vec<Entry>,
+    lines: Vec<u8>,
+    /// Of how many entries they are.
+    entries: u64,
+    times: Times,
     closing: bool,
     closed: bool,
 }
@@ -79,15 +84,18 @@ impl AccessLog {
         self.queue.audit.load(Ordering::Relaxed)
     }
 
-    /// Leaves an entry to be written.
-    pub fn write(&self, entry: Entry) {
+    /// Leaves an entry's line to be written.
+    pub fn write(&self, entry: &Entry) {
         let mut waiting = self.queue.lock();
-        if waiting.entries.len() >= MOST_WAITING {
+        let before = waiting.lines.len();
+        if before >= MOST_WAITING {
             self.queue.dropped.inc();
             return;
         }
-        waiting.entries.push(entry);
-        if waiting.entries.len() == 1 {
+        self.queue.format(entry, &mut waiting);
+        let becomes_enough = before < ENOUGH && waiting.lines.len() >= ENOUGH;
+        drop(waiting);
+        if before == 0 || becomes_enough {
             self.queue.changed.notify_all();
         }
     }
@@ -124,41 +132,45 @@ impl Queue {
     }
 
     fn run(&self, mut sink: impl Write) {
-        let (mut batch, mut lines, mut times) = (Vec::new(), Vec::new(), Times::default());
-        while self.gather(&mut batch) {
-            let count = batch.len() as u64;
-            for entry in batch.drain(..) {
-                self.format(&entry, times.text(entry.time), &mut lines);
-            }
+        let mut lines = Vec::new();
+        while let Some(entries) = self.gather(&mut lines) {
             if sink.write_all(&lines).and_then(|()| sink.flush()).is_err() {
-                self.dropped.inc_by(count);
+                self.dropped.inc_by(entries);
             }
             lines.clear();
+            // What a burst has taken is given back.
+            lines.shrink_to(2 * ENOUGH);
         }
         self.lock().closed = true;
         self.changed.notify_all();
     }
 
-    /// Waits for entries and takes them into `batch`, which is empty and is filled next; false once the log is closed
-    /// and all are written.
-    fn gather(&self, batch: &mut Vec<Entry>) -> bool {
+    /// Waits for lines and takes them into `lines`, which is empty and is filled next; says of how many entries they
+    /// are. None once the log is closed and all are written.
+    fn gather(&self, lines: &mut Vec<u8>) -> Option<u64> {
         let mut waiting = self.lock();
-        while waiting.entries.is_empty() {
+        while waiting.lines.is_empty() {
             if waiting.closing {
-                return false;
+                return None;
             }
             waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
         }
-        if !waiting.closing {
-            drop(waiting);
-            thread::sleep(GATHERING);
-            waiting = self.lock();
-        }
-        mem::swap(&mut waiting.entries, batch);
-        true
+        let few = |waiting: &mut Waiting| waiting.lines.len() < ENOUGH && !waiting.closing;
+        let gathered = self.changed.wait_timeout_while(waiting, GATHERING, few);
+        let (mut waiting, _) = gathered.unwrap_or_else(PoisonError::into_inner);
+        mem::swap(&mut waiting.lines, lines);
+        Some(mem::take(&mut waiting.entries))
     }
 
-    fn format(&self, entry: &Entry, time: &str, lines: &mut Vec<u8>) {
+    fn format(&self, entry: &Entry, waiting: &mut Waiting) {
+        let Waiting {
+            lines,
+            entries,
+            times,
+            ..
+        } = waiting;
+        *entries += 1;
+        let time = times.text(entry.time);
         if self.json.load(Ordering::Relaxed) {
             line::json(entry, time, lines);
         } else {

@@ -89,8 +89,8 @@ impl Client {
     }
 
     /// Notes that the client has shown a credential.
-    pub(crate) fn touch(&self) {
-        self.last_used.set(Timestamp::now());
+    pub(crate) fn touch(&self, now: Timestamp) {
+        self.last_used.set(now);
     }
 
     pub(crate) fn status(&self) -> ClientStatus {

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::{fmt, iter};
 
+use jiff::Timestamp;
+
 use super::{ClientCertificate, Shown};
 use crate::credentials::Means;
 use crate::credentials::{Client, CredentialId, CredentialKind, Key, User};
@@ -109,18 +111,18 @@ impl Identity {
             first: checks.next().ok_or(Unauthenticated::Missing)??,
             further: checks.collect::<Result<_, _>>()?,
         };
-        identity.touch();
+        identity.touch(Timestamp::now());
         Ok(identity)
     }
 
     /// The same caller, with another request.
-    pub(super) fn again(&self) -> Self {
-        self.touch();
+    pub(super) fn again(&self, now: Timestamp) -> Self {
+        self.touch(now);
         self.clone()
     }
 
-    fn touch(&self) {
-        self.evidence().for_each(|evidence| evidence.client().touch());
+    fn touch(&self, now: Timestamp) {
+        self.evidence().for_each(|evidence| evidence.client().touch(now));
     }
 
     /// What was shown, if that is one thing.

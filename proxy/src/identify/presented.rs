@@ -169,11 +169,9 @@ pub(crate) static CREDENTIAL_HEADERS: [HeaderName; 3] = [AUTHORIZATION, X_OLLAMA
 
 /// The value of the only such header, and which of them it is.
 pub(super) fn sole_value(headers: &HeaderMap) -> Option<(usize, &[u8])> {
-    let mut values = CREDENTIAL_HEADERS.iter().enumerate().flat_map(|(place, name)| {
-        headers
-            .get_all(name)
-            .iter()
-            .map(move |value| (place, value.as_bytes()))
+    let mut values = headers.iter().filter_map(|(name, value)| {
+        let place = CREDENTIAL_HEADERS.iter().position(|header| header == name)?;
+        Some((place, value.as_bytes()))
     });
     let first = values.next()?;
     values.next().is_none().then_some(first)

@@ -4,10 +4,10 @@
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 use http::HeaderMap;
 use http::request::Parts;
 use jiff::Timestamp;
-use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use super::presented::sole_value;
@@ -48,13 +48,14 @@ impl Verifier {
         head: &Parts,
         peer: &Peer,
         address: ClientAddress,
+        now: Timestamp,
     ) -> Result<Identity, Unauthenticated> {
-        if let Some(identity) = peer.recall.identity(in_force, &head.headers) {
+        if let Some(identity) = peer.recall.identity(in_force, &head.headers, now) {
             return Ok(identity);
         }
-        let identity = self
-            .identify(&in_force.credentials, head, peer.certificate(), address)
-            .await?;
+        // Boxed: it is rare, and would make each request larger.
+        let identifying = self.identify(&in_force.credentials, head, peer.certificate(), address);
+        let identity = Box::pin(identifying).await?;
         peer.recall.note(in_force, &head.headers, &identity);
         Ok(identity)
     }
@@ -63,14 +64,15 @@ impl Verifier {
 impl Recall {
     /// The caller, where this head shows what the last one did. Compared in constant time: behind a proxy, others may
     /// share the connection.
-    fn identity(&self, in_force: &InForce, headers: &HeaderMap) -> Option<Identity> {
+    fn identity(&self, in_force: &InForce, headers: &HeaderMap, now: Timestamp) -> Option<Identity> {
         let (place, value) = sole_value(headers)?;
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let known = known.as_ref()?;
         let is_the_same = known.generation == in_force.generation
             && known.shown.0 == place
-            && bool::from(known.shown.1.as_slice().ct_eq(value));
-        (is_the_same && still_holds(&known.identity, &in_force.credentials)).then(|| known.identity.again())
+            && verify_slices_are_equal(&known.shown.1, value).is_ok();
+        let holds = is_the_same && still_holds(&known.identity, &in_force.credentials, now);
+        holds.then(|| known.identity.again(now))
     }
 
     fn note(&self, in_force: &InForce, headers: &HeaderMap, identity: &Identity) {
@@ -101,11 +103,11 @@ fn may_be_recalled(identity: &Identity) -> bool {
 }
 
 /// Tokens end, and the keys of issuers change within a snapshot.
-fn still_holds(identity: &Identity, credentials: &CredentialSet) -> bool {
+fn still_holds(identity: &Identity, credentials: &CredentialSet, now: Timestamp) -> bool {
     match identity.sole_evidence() {
         Some(Evidence::Token(token)) => {
             let issuers = credentials.issuers();
-            issuers.holds(token) && !issuers.has_ended(token, Timestamp::now())
+            issuers.holds(token) && !issuers.has_ended(token, now)
         }
         _ => true,
     }

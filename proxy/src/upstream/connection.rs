@@ -25,7 +25,7 @@ pub(super) struct Connection {
     /// What was read and nobody has taken yet.
     read: Bytes,
     /// The request that is on its way out.
-    upload: Option<Upload>,
+    upload: Option<Box<Upload>>,
 }
 
 impl Connection {
@@ -55,8 +55,8 @@ impl Connection {
     /// The exchange broke; with the request, where that may be sent again on another connection.
     pub(super) async fn exchange(
         &mut self,
-        request: Upload,
-    ) -> Result<Head, (ExchangeError, Option<Upload>)> {
+        request: Box<Upload>,
+    ) -> Result<Head, (ExchangeError, Option<Box<Upload>>)> {
         let method = request.method().clone();
         self.upload = Some(request);
         let head = poll_fn(|context| {
@@ -113,7 +113,7 @@ impl Connection {
     }
 
     fn forget_upload_when_complete(&mut self) {
-        if self.upload.as_ref().is_some_and(Upload::is_complete) {
+        if self.upload.as_ref().is_some_and(|upload| upload.is_complete()) {
             self.upload = None;
         }
     }

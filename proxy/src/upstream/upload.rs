@@ -52,13 +52,13 @@ enum Framing {
 }
 
 impl Upload {
-    /// A request of HTTP/1.1. The fields say nothing of how its body is framed: that follows from the body.
+    /// A request of HTTP/1.1, boxed, since it goes from hand to hand. The fields say nothing of how its body is framed: that follows from the body.
     pub fn new<'fields>(
         method: &Method,
         target: &PathAndQuery,
         fields: impl IntoIterator<Item = (&'fields HeaderName, &'fields HeaderValue)>,
         body: RequestBody,
-    ) -> Self {
+    ) -> Box<Self> {
         let framing = body.size_hint().exact().map_or(Framing::Chunked, Framing::Length);
         let body = Some(body).filter(|_| !matches!(framing, Framing::Length(0)));
         let mut text = Vec::with_capacity(MOST_HEADS);
@@ -74,7 +74,7 @@ impl Upload {
             Framing::Chunked => add_field(&mut text, &TRANSFER_ENCODING, b"chunked"),
         }
         text.extend_from_slice(b"\r\n");
-        Self {
+        Box::new(Self {
             text,
             written: 0,
             piece: Bytes::new(),
@@ -85,7 +85,7 @@ impl Upload {
             has_begun: false,
             has_waited: false,
             method: method.clone(),
-        }
+        })
     }
 
     /// What is asked for decides whether the response has a body.
@@ -95,7 +95,7 @@ impl Upload {
 
     /// The same once more, on another connection. None where the upstream may have begun to do what it says (RFC 9110,
     /// section 9.2.2).
-    pub(super) fn again(mut self) -> Option<Self> {
+    pub(super) fn again(mut self: Box<Self>) -> Option<Box<Self>> {
         if self.has_begun && !self.may_repeat {
             return None;
         }
@@ -203,8 +203,14 @@ impl Upload {
 
     fn poll_write(&mut self, stream: &mut TcpStream, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let text = &self.text[self.written..];
-        let parts = [text, &self.piece, self.tail].map(IoSlice::new);
-        let length = ready!(Pin::new(stream).poll_write_vectored(context, &parts))?;
+        let stream = Pin::new(stream);
+        let length = if self.piece.is_empty() && self.tail.is_empty() {
+            // Costs the system less.
+            ready!(stream.poll_write(context, text))?
+        } else {
+            let parts = [text, &self.piece, self.tail].map(IoSlice::new);
+            ready!(stream.poll_write_vectored(context, &parts))?
+        };
         if length == 0 {
             return Poll::Ready(Err(ErrorKind::WriteZero.into()));
         }
