@@ -24,6 +24,14 @@ pub enum ApplyError {
         /// The API server's words.
         source: Box<kube::Error>,
     },
+    /// What was to be deleted has been replaced, or is being changed.
+    #[error("{kind} {name} is not what it was a moment ago")]
+    Outrun {
+        /// Kind of the object.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+    },
     /// The system has no randomness for a generated Secret.
     #[error("no randomness for Secret {name}: {reason}")]
     Randomness {
@@ -44,8 +52,13 @@ impl ApplyError {
     pub fn namespace_goes(&self) -> bool {
         match self {
             Self::Refused { source, .. } => namespace_goes(source),
-            Self::Randomness { .. } => false,
+            Self::Outrun { .. } | Self::Randomness { .. } => false,
         }
+    }
+
+    /// Whether it only has to be looked at again.
+    pub fn is_outrun(&self) -> bool {
+        matches!(self, Self::Outrun { .. })
     }
 }
 
@@ -181,7 +194,7 @@ impl Writer<'_> {
             .map_err(|source| refused(kind.name(), name, source))
     }
 
-    /// With the uid. One that is gone, or that another has replaced, is not there to be deleted.
+    /// With the uid. One that is gone is not there to be deleted; whether another has replaced it, the next look tells.
     async fn delete(&self, kind: Kind, name: &str, uid: &str) -> Result<(), ApplyError> {
         self.metrics.write(kind.name(), "delete");
         let parameters = DeleteParams {
@@ -194,7 +207,11 @@ impl Writer<'_> {
         let api: Api<DynamicObject> =
             Api::namespaced_with(self.client.clone(), self.namespace, &kind.resource());
         match api.delete(name, &parameters).await {
-            Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(()),
+            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+            Err(kube::Error::Api(status)) if status.is_conflict() => Err(ApplyError::Outrun {
+                kind: kind.name(),
+                name: name.to_owned(),
+            }),
             outcome => outcome
                 .map(drop)
                 .map_err(|source| refused(kind.name(), name, source)),

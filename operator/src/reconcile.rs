@@ -179,7 +179,8 @@ impl<'a> One<'a> {
         let late = self.nudge(&lagging_untold(&progress, &observed), &nudge).await;
         let written = applied.and(nudged).and(late);
         let deployment = deployment_status(&observed, &changes);
-        let refused = written.as_ref().err().map(ToString::to_string);
+        let refused = written.as_ref().err().filter(|error| !error.is_outrun());
+        let refused = refused.map(ToString::to_string);
         let claim_stays = written.as_ref().is_err_and(ApplyError::is_of_claim)
             && observed.children.contains_key(&Kind::PersistentVolumeClaim);
         let Said {
