@@ -13,6 +13,9 @@ use crate::crash::Run;
 use crate::evidence::Evidence;
 use crate::oracles::{self, Finding, PRIVILEGES, Privilege};
 
+/// Counts cases whose fault didn't happen.
+const NOT_REACHED: &str = "not reached";
+
 pub(crate) struct Report {
     started: Instant,
     seen: Mutex<Seen>,
@@ -42,7 +45,7 @@ impl Report {
     /// Notes a case and what it has come to.
     pub(crate) fn case(&self, kind: &'static str, name: &str, run: Result<Run>) -> Option<Evidence> {
         let (kind, evidence, findings) = match run {
-            Ok(run) if !run.reached => ("not reached", Some(run.evidence), run.findings),
+            Ok(run) if !run.reached => (NOT_REACHED, Some(run.evidence), run.findings),
             Ok(run) => (kind, Some(run.evidence), run.findings),
             Err(error) => {
                 let what = format!("{error:#}");
@@ -56,7 +59,11 @@ impl Report {
             seen.used.extend(oracles::used(evidence));
         }
         let number: usize = seen.runs.values().sum();
-        let verdict = if findings.is_empty() { "ok" } else { "FOUND" };
+        let verdict = match kind {
+            _ if !findings.is_empty() => "FOUND",
+            NOT_REACHED => "unmet",
+            _ => "ok",
+        };
         println!(
             "{:>5} s {number:>4}  {verdict:<5} {name}",
             self.started.elapsed().as_secs()
