@@ -104,7 +104,7 @@ Processor time is the operator's, from the first request until it asked for noth
 
 ## Where the time goes
 Processor time by program, of {processors} processors. The API server's includes what it does for the controllers, the
-scheduler, kwok and the benchmark; what is left of 100 % is idle, waits between the programs.
+scheduler, kwok and the benchmark. What is left of 100 % was idle, or went to whatever else ran on the machine.
 
 | operator | custom resources | until | time | processors busy | by program |
 |---|---|---|---|---|---|
