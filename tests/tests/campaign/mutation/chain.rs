@@ -114,7 +114,9 @@ impl Walk<'_, '_> {
         let objects = self.look().await?;
         let after = self.stored().await?;
         let said = |spec| shows::said(&step.leaf.name(), get(spec, &step.leaf.path)).cloned();
-        let changed = said(&before) != said(&after);
+        // Where there is an autoscaler, it says how many replicas there are.
+        let is_void = step.leaf.name() == "replicas" && after["autoscaling"].is_object();
+        let changed = !is_void && said(&before) != said(&after);
         let differ = changed_children(&self.objects, &objects);
         let is_illegal = reason(&objects) == Some("Invalid");
         // What only the API server knows to be wrong with a child: it stays, and the status says why.
@@ -271,11 +273,21 @@ fn changed_children(before: &Objects, after: &Objects) -> Vec<String> {
         .keys()
         .chain(after.keys())
         .filter(|name| !name.starts_with("OllamaService ") && before.get(*name) != after.get(*name))
+        .filter(|name| {
+            ![before, after]
+                .iter()
+                .any(|objects| is_of_pod(objects.get(*name)))
+        })
         .filter_map(|name| name.split(' ').next().map(str::to_owned))
         .collect();
     kinds.sort();
     kinds.dedup();
     kinds
+}
+
+/// Whether a Pod has made it for itself, as it does with its own claims.
+fn is_of_pod(object: Option<&Value>) -> bool {
+    object.is_some_and(|object| object["metadata"]["ownerReferences"][0]["kind"] == "Pod")
 }
 
 /// Whether a changed field shows where it should, and nowhere else.
