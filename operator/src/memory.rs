@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use kube::ResourceExt;
 use kube::core::ObjectMeta;
 
 use crate::crd::{OllamaService, OllamaServiceStatus};
@@ -21,6 +22,11 @@ const ON_ITS_WAY: Duration = Duration::from_secs(5);
 
 /// Namespace and name of an OllamaService.
 pub type Key = (String, String);
+
+/// The key of an OllamaService, or the namespace and name of anything else.
+pub fn key_of(object: &impl ResourceExt) -> Key {
+    (object.namespace().unwrap_or_default(), object.name_any())
+}
 
 #[derive(Debug, Default)]
 struct Remembered {

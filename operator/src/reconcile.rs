@@ -14,7 +14,7 @@ use crate::apply::{ApplyError, Writer, words};
 use crate::changes::{Change, changes};
 use crate::cli::{PlanOptions, SecretsMode};
 use crate::crd::{OllamaService, OllamaServiceSpec, OllamaServiceStatus};
-use crate::memory::{Key, Lag, Memory};
+use crate::memory::{Key, Lag, Memory, key_of};
 use crate::metrics::{Metrics, Outcome};
 use crate::observe::{Observed, Place, Readings, config_maps, observe};
 use crate::plan::{Kind, Plan, PlanError, plan};
@@ -110,11 +110,6 @@ fn leaves(service: &Guarded, context: &Context) -> bool {
     context.memory.leaves(&key_of(service), uid)
 }
 
-/// The key under which an OllamaService is remembered.
-pub fn key_of(service: &Guarded) -> Key {
-    (service.namespace().unwrap_or_default(), service.name_any())
-}
-
 /// One OllamaService while it is reconciled.
 struct One<'a> {
     service: &'a OllamaService,
@@ -138,7 +133,7 @@ type Done = Result<(Outcome, Option<Duration>), ReconcileError>;
 
 impl<'a> One<'a> {
     fn new(service: &'a OllamaService, context: &'a Context) -> Self {
-        let key = (service.namespace().unwrap_or_default(), service.name_any());
+        let key = key_of(service);
         let uid = service.uid().unwrap_or_default();
         let remembered = context.memory.status(&key, &uid);
         let before = remembered.or_else(|| service.status.clone()).unwrap_or_default();

@@ -28,7 +28,7 @@ use serde::de::DeserializeOwned;
 use tokio::task::JoinSet;
 
 use crate::cli::SecretsMode;
-use crate::memory::{Key, Memory};
+use crate::memory::{Key, Memory, key_of};
 use crate::plan::{Kind, MANAGED_BY_LABEL, MANAGER, child_selector, config_map_names, secret_names};
 use crate::queue::{Queue, Urgency};
 
@@ -40,7 +40,7 @@ pub use index::Index;
 pub use kept::{AnyChild, Kept};
 
 /// How many objects are asked for at a time when a list is read.
-const PAGE: u32 = 100;
+pub(crate) const PAGE: u32 = 100;
 
 /// What is known of one namespace, or of all of them.
 #[derive(Debug)]
@@ -358,10 +358,7 @@ fn is_ready(services: &Store<Guarded>, (namespace, name): &Key) -> bool {
 /// All OllamaServices that are known.
 pub fn all(services: &Store<Guarded>) -> Vec<Key> {
     let services = services.state();
-    services
-        .iter()
-        .map(|service| concerned::key_of(&**service))
-        .collect()
+    services.iter().map(|service| key_of(&**service)).collect()
 }
 
 fn complain(error: &watcher::Error) {

@@ -8,8 +8,7 @@ use corral_proxy::config::load::Loaded;
 use corral_proxy::config::{
     AccessRule, Ceilings, ClientLimits, Config, JwtIssuer, Kubernetes, Network, OnExcess, Require, State,
 };
-use corral_proxy::credentials::CredentialSet;
-use corral_proxy::credentials::Means;
+use corral_proxy::credentials::{CredentialSet, Means};
 use corral_proxy::models::modelfile;
 use corral_proxy::routes::RouteClass;
 use corral_proxy::status::SourceStatus;

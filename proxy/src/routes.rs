@@ -6,7 +6,6 @@ use std::sync::OnceLock;
 
 use http::Method;
 use http::uri::PathAndQuery;
-
 use serde::{Deserialize, Serialize};
 
 pub(crate) use content::KEYS;

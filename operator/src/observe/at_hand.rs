@@ -4,23 +4,21 @@
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Secret;
+use kube::Client;
 use kube::api::{Api, ListParams};
-use kube::{Client, ResourceExt};
 
 use super::Readings;
-use crate::memory::Key;
+use crate::memory::key_of;
 use crate::plan::child_selector;
+use crate::watch::PAGE;
 
-/// How many are asked for at a time.
-const PAGE: u32 = 100;
 /// How long what nobody has taken stays at hand.
 pub const HELD: Duration = Duration::from_secs(60);
 
 impl Readings {
     /// Keeps a Secret at hand until it is asked for, once.
     pub fn hold(&self, secret: Secret) {
-        let key: Key = (secret.namespace().unwrap_or_default(), secret.name_any());
-        self.at_hand.insert(key, secret.into());
+        self.at_hand.insert(key_of(&secret), secret.into());
     }
 
     /// Reads the Secrets that the operator has made, in that namespace or in all.

@@ -1,7 +1,6 @@
 //! CredentialsSynced: whether the newest credentials are in force on every replica, and if not, why.
 
-use corral_proxy::credentials::CredentialKind;
-use corral_proxy::credentials::Means;
+use corral_proxy::credentials::{CredentialKind, Means};
 use corral_proxy::status::Status;
 
 use super::Known;

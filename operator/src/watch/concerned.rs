@@ -4,7 +4,7 @@ use kube::ResourceExt;
 use kube::runtime::reflector::{ObjectRef, Store};
 
 use super::{Guarded, Index, Kept};
-use crate::memory::{Key, Memory};
+use crate::memory::{Key, Memory, key_of};
 use crate::plan::service_of;
 use crate::queue::Urgency;
 
@@ -12,11 +12,6 @@ use crate::queue::Urgency;
 pub(super) struct Concerned {
     pub(super) keys: Vec<Key>,
     pub(super) urgency: Urgency,
-}
-
-/// Namespace and name.
-pub(super) fn key_of(object: &impl ResourceExt) -> Key {
-    (object.namespace().unwrap_or_default(), object.name_any())
 }
 
 /// An OllamaService concerns itself, but for the operator's own word on it.

@@ -6,7 +6,7 @@ use std::sync::{PoisonError, RwLock};
 use kube::ResourceExt;
 use kube::runtime::watcher::Event;
 
-use crate::memory::Key;
+use crate::memory::{Key, key_of};
 
 /// An index that the events of a watch keep up to date. What is named is in the namespace of the object that names it.
 #[derive(Debug, Default)]
@@ -48,7 +48,7 @@ impl Index {
 
 impl List {
     fn set(&mut self, object: &impl ResourceExt, names: Vec<String>) {
-        let (namespace, object) = (object.namespace().unwrap_or_default(), object.name_any());
+        let (namespace, object) = key_of(object);
         let key = (namespace.clone(), object.clone());
         if self.names.get(&key) == Some(&names) {
             return;

@@ -1,6 +1,5 @@
 use super::*;
-use crate::routes::Field;
-use crate::routes::Length;
+use crate::routes::{Field, Length};
 use RouteClass::{Account, Health, Inference, Manage, Read};
 
 fn rule(clients: &[&str], allow: &[RouteClass]) -> AccessRule {

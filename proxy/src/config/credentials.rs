@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::{JwtIssuer, Kubernetes};
-use crate::credentials::CredentialKind;
-use crate::credentials::Means;
+use crate::credentials::{CredentialKind, Means};
 
 /// Where the credentials are, by means. No means at all is an error: the proxy is never open unless `anonymous` says so.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -15,8 +15,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::Unauthenticated;
 use crate::config::CertificateName;
-use crate::credentials::Means;
-use crate::credentials::{Authorities, Client, KnownClients, check_name};
+use crate::credentials::{Authorities, Client, KnownClients, Means, check_name};
 
 /// What a client has shown: its own certificate first, then those that lead to its authority.
 pub struct ClientCertificate {

@@ -6,8 +6,7 @@ use std::{fmt, iter};
 use jiff::Timestamp;
 
 use super::{ClientCertificate, Shown};
-use crate::credentials::Means;
-use crate::credentials::{Client, CredentialId, CredentialKind, Key, User};
+use crate::credentials::{Client, CredentialId, CredentialKind, Key, Means, User};
 use crate::jwt::Verified;
 
 /// A caller who has shown valid credentials, by as many means as it takes, or none where none is needed. Only

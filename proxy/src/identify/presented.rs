@@ -17,8 +17,7 @@ use zeroize::Zeroizing;
 
 use super::signature::Signature;
 use super::{ClientCertificate, Unauthenticated};
-use crate::credentials::Means;
-use crate::credentials::{LONGEST_KEY, LONGEST_NAME};
+use crate::credentials::{LONGEST_KEY, LONGEST_NAME, Means};
 
 /// Longest accepted password in bytes. Some hashes take time that grows with it.
 const LONGEST_PASSWORD: usize = 512;

@@ -10,8 +10,7 @@ use super::compact::{Compact, Malformed};
 use super::keys::{KeySet, NotSigned};
 use super::published::{Published, Trusted};
 use crate::config::{JwtAlgorithm, JwtIssuer, KeyAddress};
-use crate::credentials::Means;
-use crate::credentials::{Client, CredentialId, KnownClients};
+use crate::credentials::{Client, CredentialId, KnownClients, Means};
 use crate::identify::Unauthenticated;
 use crate::status::{IssuerStatus, KeyStatus};
 

@@ -52,7 +52,8 @@ enum Framing {
 }
 
 impl Upload {
-    /// A request of HTTP/1.1, boxed, since it goes from hand to hand. The fields say nothing of how its body is framed: that follows from the body.
+    /// A request of HTTP/1.1, boxed, since it goes from hand to hand. The fields say nothing of how its body is framed: that
+    /// follows from the body.
     pub fn new<'fields>(
         method: &Method,
         target: &PathAndQuery,

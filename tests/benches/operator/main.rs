@@ -42,7 +42,8 @@ struct Arguments {
     /// Where the figures go; pictures go into a folder of that name beside it.
     #[arg(long, value_name = "FILE", default_value = REPORT)]
     output: PathBuf,
-    /// How many custom resources, one measurement each. The figures of earlier calls are kept as long as the program is the same.
+    /// How many custom resources, one measurement each. The figures of earlier calls are kept as long as the program is the
+    /// same.
     #[arg(long, value_name = "N", value_delimiter = ' ', num_args = 1.., default_value = "100 1000 5000", value_parser = clap::value_parser!(u32).range(100..=10_000))]
     counts: Vec<u32>,
     /// Measure this program in place of the operator's release build, which is made if need be.

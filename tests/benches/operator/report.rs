@@ -1,6 +1,5 @@
 //! The figures as Markdown, with pictures beside it.
 
-use std::cmp::Reverse;
 use std::path::Path;
 use std::time::Duration;
 
@@ -212,11 +211,8 @@ fn spent_rows(measured: &Measured) -> [[String; 6]; 2] {
     let row = |until: &str, spent: &Spent| {
         let all = spent.time.as_secs_f64() * processors() as f64;
         let share = |time: Duration| 100.0 * time.as_secs_f64() / all;
-        let mut programs: Vec<_> = spent.processors.iter().collect();
-        programs.sort_by_key(|(_, time)| Reverse(**time));
-        let programs = programs
-            .into_iter()
-            .map(|(program, time)| format!("{program} {:.0} %", share(*time)));
+        let programs = spent.programs().into_iter();
+        let programs = programs.map(|(program, time)| format!("{program} {:.0} %", share(time)));
         [
             subject.clone(),
             scale.count.to_string(),

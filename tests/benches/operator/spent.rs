@@ -1,5 +1,6 @@
 //! Who takes how much of the processors: the operator, the servers of the control plane, and the benchmark itself.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -68,12 +69,23 @@ fn read(ground: &Ground<'_>, operator: u32) -> Result<ByProgram> {
     Ok(times)
 }
 
+impl Spent {
+    /// Who took how much, the most first.
+    pub(crate) fn programs(&self) -> Vec<(&str, Duration)> {
+        let mut programs: Vec<_> = self
+            .processors
+            .iter()
+            .map(|(name, time)| (&**name, *time))
+            .collect();
+        programs.sort_by_key(|(_, time)| Reverse(*time));
+        programs
+    }
+}
+
 impl std::fmt::Display for Spent {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "{:.1} s", self.time.as_secs_f64())?;
-        let mut sorted: Vec<_> = self.processors.iter().collect();
-        sorted.sort_by_key(|(_, time)| std::cmp::Reverse(**time));
-        for (program, time) in sorted {
+        for (program, time) in self.programs() {
             write!(formatter, ", {program} {:.1} s", time.as_secs_f64())?;
         }
         Ok(())

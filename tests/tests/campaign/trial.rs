@@ -199,12 +199,17 @@ impl<'a> Trial<'a> {
     pub(crate) async fn create(&self, spec: &Value) -> Result<()> {
         let service = json!({"apiVersion": "corral.dev/v1alpha1", "kind": "OllamaService",
             "metadata": {"name": SERVICE}, "spec": self.with_own_port(spec)});
-        // As it is: the type would leave out what is empty.
         let service: DynamicObject = self.here(&service)?;
-        let resource = ApiResource::erase::<OllamaService>(&());
-        let services = Api::<DynamicObject>::namespaced_with(self.client.clone(), &self.namespace, &resource);
-        services.create(&PostParams::default(), &service).await?;
+        self.untyped_services()
+            .create(&PostParams::default(), &service)
+            .await?;
         Ok(())
+    }
+
+    /// OllamaServices as they are: the type would leave out what is empty.
+    pub(crate) fn untyped_services(&self) -> Api<DynamicObject> {
+        let resource = ApiResource::erase::<OllamaService>(&());
+        Api::namespaced_with(self.client.clone(), &self.namespace, &resource)
     }
 
     /// A spec in which the port of the nodes, if it has one, is the trial's own.

@@ -29,7 +29,8 @@ fn a_stuck_sink_stops_nobody_and_what_is_lost_is_counted() {
     let total = 3 * MOST_WAITING / SHORTEST_LINE;
     let entry = Entry::begin(Timestamp::now(), "GET", [127, 0, 0, 1].into());
     (0..total).for_each(|_| log.write(&entry));
-    assert!(dropped.get() > 0);
+    let least = total as u64 / 4;
+    assert!(dropped.get() >= least, "dropped {}", dropped.get());
     drop(release);
     log.close();
     // On a busy machine the last lines come later than the end waits for them.

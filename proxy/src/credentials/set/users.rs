@@ -5,10 +5,9 @@ use std::sync::{Arc, OnceLock};
 
 use subtle::ConstantTimeEq;
 
-use crate::credentials::Means;
 use crate::credentials::hash::StoredHash;
 use crate::credentials::htpasswd::ParsedUser;
-use crate::credentials::{Client, CredentialId};
+use crate::credentials::{Client, CredentialId, Means};
 
 /// A user in force.
 #[derive(Debug)]

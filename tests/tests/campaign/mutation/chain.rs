@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Result;
-use kube::api::{Api, ApiResource, DynamicObject, PostParams};
+use kube::api::PostParams;
 use serde_json::Value;
 
 use super::schema::get;
@@ -156,23 +156,19 @@ impl Walk<'_, '_> {
         Ok(())
     }
 
-    fn api(&self) -> Api<DynamicObject> {
-        let resource = ApiResource::erase::<corral_operator::crd::OllamaService>(&());
-        Api::namespaced_with(self.trial.ground.client.clone(), &self.trial.namespace, &resource)
-    }
-
     /// The spec as the API server has it.
     async fn stored(&self) -> Result<Value> {
-        Ok(self.api().get(SERVICE).await?.data["spec"].clone())
+        Ok(self.trial.untyped_services().get(SERVICE).await?.data["spec"].clone())
     }
 
     /// Has it say that and no more; whether the API server takes it.
     async fn replace(&self, spec: &Value) -> Result<bool> {
         loop {
-            let mut service = self.api().get(SERVICE).await?;
+            let mut service = self.trial.untyped_services().get(SERVICE).await?;
             service.data["spec"] = self.trial.with_own_port(spec);
             match self
-                .api()
+                .trial
+                .untyped_services()
                 .replace(SERVICE, &PostParams::default(), &service)
                 .await
             {

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use kube::api::{Api, PostParams};
+use kube::api::PostParams;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -67,8 +67,8 @@ pub(crate) struct Sorted {
     pub(crate) run: Run,
 }
 
-/// Tries every step on the API server, in the scene that has most of the way to the field. Of the legal ones with a field one is drawn, beside all
-/// that have to do with those words.
+/// Tries every step on the API server, in the scene that has most of the way to the field. Of the legal ones with a field
+/// one is drawn, beside all that have to do with those words.
 pub(crate) async fn sort(ground: &Ground, seeded: &Seeded, words: Option<&str>) -> Result<Sorted> {
     let mut trial = Trial::new(ground, Duration::ZERO).await?;
     let schema = schema::spec()?;
@@ -188,14 +188,15 @@ impl Step {
 async fn allows(trial: &Trial<'_>, spec: &Value) -> Result<bool> {
     let service = json!({"apiVersion": "corral.dev/v1alpha1", "kind": "OllamaService",
         "metadata": {"name": "tried"}, "spec": spec});
-    let resource = kube::api::ApiResource::erase::<corral_operator::crd::OllamaService>(&());
-    let api: Api<kube::api::DynamicObject> =
-        Api::namespaced_with(trial.ground.client.clone(), &trial.namespace, &resource);
     let parameters = PostParams {
         dry_run: true,
         ..PostParams::default()
     };
-    match api.create(&parameters, &serde_json::from_value(service)?).await {
+    match trial
+        .untyped_services()
+        .create(&parameters, &serde_json::from_value(service)?)
+        .await
+    {
         Ok(_) => Ok(true),
         Err(kube::Error::Api(status)) if matches!(status.code, 400 | 422) => Ok(false),
         Err(error) => Err(error).with_context(|| spec.to_string()),
