@@ -26,6 +26,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use crate::fronts::{Corral, Front, Place, Start, forwarder, haproxy, nginx};
+use crate::instructions::Instructions;
 use crate::load::{requests, streams};
 use crate::report::Figures;
 use crate::rounds::{REQUEST_SECONDS, Rounds};
@@ -154,10 +155,17 @@ impl Ground {
 }
 
 /// The bare forwarder first: the others are compared with it.
-const INSTRUCTIONS: [Start; 4] = [forwarder::start, Corral::api_key, Corral::password, Corral::token];
+const INSTRUCTIONS: [Start; 6] = [
+    forwarder::start,
+    nginx::open,
+    haproxy::open,
+    Corral::api_key,
+    Corral::password,
+    Corral::token,
+];
 const FOOTPRINTS: [Start; 4] = [forwarder::start, nginx::open, haproxy::open, Corral::api_key];
 
-fn instructions_of(runtime: &Runtime, place: &Place<'_>) -> Result<Vec<(String, f64)>> {
+fn instructions_of(runtime: &Runtime, place: &Place<'_>) -> Result<Vec<Instructions>> {
     INSTRUCTIONS
         .into_iter()
         .map(|start| instructions::measure(runtime, place, start))

@@ -9,6 +9,7 @@ use corral_measure::table::{megabytes, or_dash, rows};
 
 use crate::flood::{self, Flood};
 use crate::footprint::Footprint;
+use crate::instructions::Instructions;
 use crate::load::Percentiles;
 use crate::load::requests::CONNECTIONS;
 use crate::load::streams::{AT_ONCE, SINGLE, TOKENS};
@@ -23,8 +24,7 @@ pub(crate) struct Figures {
     pub(crate) streams: Rounds<Streamed>,
     /// Bytes of memory for an idle stream.
     pub(crate) idle: Vec<(String, f64)>,
-    /// Instructions for a request.
-    pub(crate) instructions: Vec<(String, f64)>,
+    pub(crate) instructions: Vec<Instructions>,
     pub(crate) footprints: Vec<Footprint>,
     pub(crate) program_size: u64,
     pub(crate) flood: Flood,
@@ -66,7 +66,11 @@ fn draw(folder: &Path, figures: &Figures) -> Result<()> {
         false,
     )?;
     let caption = "Instructions for a request, without the kernel's";
-    plot::bars(&folder.join("instructions.svg"), caption, instructions, false)
+    let requests: Vec<_> = instructions
+        .iter()
+        .map(|one| (one.front.clone(), one.request))
+        .collect();
+    plot::bars(&folder.join("instructions.svg"), caption, &requests, false)
 }
 
 fn render(figures: &Figures) -> String {
@@ -107,11 +111,11 @@ Where nothing is hashed, most of the time is the system's: a write goes through 
 front writes twice for a request and reads twice; what a front does itself can only save the rest. The clients and the
 fake Ollama have a processor of their own, and without a front there is no more to be had than the first row says.
 
-## Instructions for a request
-The same request, counted by callgrind; the kernel's part is not in it.
+## Instructions for a request and for a token
+The same request, and a token of a stream that has a turn alone, counted by callgrind; the kernel's part is not in it.
 
-| front | instructions | of the bare forwarder |
-|---|---|---|
+| front | for a request | of the bare forwarder | for a token | of the bare forwarder |
+|---|---|---|---|---|
 {instructions}
 The first request of a connection costs more: its credential is checked then, and known by the same bytes afterwards. Of
 the system each request wants two reads and two writes, as of the bare forwarder.
@@ -123,8 +127,9 @@ the system each request wants two reads and two writes, as of the bare forwarder
 |---|---|---|---|
 {first_byte}
 ## Tokens in a stream
-{AT_ONCE} streams at once, each of {TOKENS} tokens at 20 tokens/s; from the fake Ollama to the client, for each token. Here
-and for the time to the first byte the two are one thread, so that neither waits until the other's turn is over.
+{AT_ONCE} streams at once that begin within a second, each of {TOKENS} tokens at 20 tokens/s; from the fake Ollama to the
+client, for each token. Here and for the time to the first byte the two are one thread, so that neither waits until the
+other's turn is over.
 
 ![Delay of a token](benchmarks/tokens.svg)
 
@@ -190,14 +195,17 @@ pub(crate) fn request_rows(rounds: &Rounds<Requested>) -> String {
     }))
 }
 
-/// Each front's instructions for a request, and their ratio to the first's.
-pub(crate) fn instruction_rows(instructions: &[(String, f64)]) -> String {
-    let bare = instructions.first().map_or(f64::NAN, |(_, count)| *count);
-    rows(instructions.iter().map(|(name, count)| {
+/// Each front's instructions for a request and for a token, and their ratios to the first's.
+pub(crate) fn instruction_rows(instructions: &[Instructions]) -> String {
+    let bare = |value: fn(&Instructions) -> f64| instructions.first().map_or(f64::NAN, value);
+    let (request, token) = (bare(|one| one.request), bare(|one| one.token));
+    rows(instructions.iter().map(|one| {
         [
-            name.clone(),
-            format!("{count:.0}"),
-            format!("{:.2}", count / bare),
+            one.front.clone(),
+            format!("{:.0}", one.request),
+            format!("{:.2}", one.request / request),
+            format!("{:.0}", one.token),
+            format!("{:.2}", one.token / token),
         ]
     }))
 }

@@ -88,14 +88,15 @@ impl Chunked {
     }
 
     fn skip_framing(&mut self, read: &mut Bytes) {
-        let mut skipped = 0;
+        let (mut state, mut skipped) = (self.state, 0);
         for &byte in read.iter() {
-            if matches!(self.state, State::Data { .. } | State::Ended | State::Broken(_)) {
+            if matches!(state, State::Data { .. } | State::Ended | State::Broken(_)) {
                 break;
             }
-            self.state = after(self.state, byte).unwrap_or_else(State::Broken);
+            state = after(state, byte).unwrap_or_else(State::Broken);
             skipped += 1;
         }
+        self.state = state;
         read.advance(skipped);
         self.framing += skipped;
         if self.framing > MOST_FRAMING {

@@ -2,16 +2,17 @@
 //! just in and steps over all else, however large. It trusts its source and checks no grammar: from what isn't JSON it
 //! tells nothing.
 
+mod whereabouts;
+
 use memchr::memchr2;
 
 use super::format::{Field, Place};
+use whereabouts::Whereabouts;
 
 /// Stands in a path for any element of an array.
 pub(super) const ELEMENT: &str = "[]";
 /// Bytes of the longest key or value that is told: a model's name is shorter.
 const LONGEST: usize = 512;
-/// Containers of the longest path.
-const DEEPEST: usize = 3;
 
 /// A value that isn't an object or array.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,12 +36,7 @@ pub(super) trait Listener {
 /// Reads one document after the other.
 #[derive(Debug)]
 pub(super) struct Reader {
-    places: &'static [Place],
-    open: [Container; DEEPEST],
-    depth: usize,
-    /// The places that the next value is or leads to.
-    next: Set,
-    next_is_key: bool,
+    whereabouts: Whereabouts,
     /// Open containers within one that leads nowhere, itself included.
     skipped: u64,
     state: State,
@@ -55,68 +51,70 @@ enum State {
     Done,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-struct Container {
-    set: Set,
-    is_array: bool,
-}
+/// A set of bytes.
+struct ByteSet([bool; 256]);
 
-/// Places by their index in the table.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Set(u32);
-
-impl Set {
-    fn those(places: &[Place], is_in: impl Fn(usize, &Place) -> bool) -> Self {
-        let numbered = places.iter().enumerate();
-        Self(
-            numbered
-                .filter(|(index, place)| is_in(*index, place))
-                .fold(0, |set, (index, _)| set | 1 << index),
-        )
+impl ByteSet {
+    const fn of(those: &[u8]) -> Self {
+        let mut all = [false; 256];
+        let mut index = 0;
+        while index < those.len() {
+            all[those[index] as usize] = true;
+            index += 1;
+        }
+        Self(all)
     }
 
-    const fn has(self, index: usize) -> bool {
-        self.0 & (1 << index) != 0
+    fn has(&self, byte: u8) -> bool {
+        self.0[usize::from(byte)]
     }
 
-    const fn is_empty(self) -> bool {
-        self.0 == 0
+    fn find(&self, bytes: &[u8]) -> Option<usize> {
+        bytes.iter().position(|byte| self.has(*byte))
     }
 }
+
+static WHITE_SPACE: ByteSet = ByteSet::of(b" \t\r\n");
+/// What a word ends before.
+static ENDS_OF_WORDS: ByteSet = ByteSet::of(b" \t\r\n,:\"{}[]");
+/// What matters where all is stepped over.
+static STRUCTURE: ByteSet = ByteSet::of(b"\"{}[]");
 
 /// What is kept of a key or value.
 #[derive(Debug, Default)]
 struct Text {
-    bytes: Vec<u8>,
+    /// Its parts from earlier pieces.
+    before: Vec<u8>,
     is_kept: bool,
 }
 
 impl Text {
     fn begin(&mut self, keep: bool) {
-        self.bytes.clear();
+        self.before.clear();
         self.is_kept = keep;
     }
 
-    fn add(&mut self, bytes: &[u8]) {
-        self.is_kept &= self.bytes.len() + bytes.len() <= LONGEST;
+    fn add(&mut self, part: &[u8]) {
+        self.is_kept &= self.before.len() + part.len() <= LONGEST;
         if self.is_kept {
-            self.bytes.extend_from_slice(bytes);
+            self.before.extend_from_slice(part);
         }
     }
 
-    fn get(&self) -> Option<&str> {
-        std::str::from_utf8(&self.bytes).ok().filter(|_| self.is_kept)
+    /// The whole of it, with its last part. What lies in one piece is not copied.
+    fn end<'a>(&'a mut self, last: &'a [u8]) -> Option<&'a [u8]> {
+        if !self.before.is_empty() {
+            self.add(last);
+            return self.is_kept.then_some(&self.before);
+        }
+        (self.is_kept && last.len() <= LONGEST).then_some(last)
     }
 }
 
 impl Reader {
     pub(super) fn new(places: &'static [Place]) -> Self {
         Self {
-            places,
-            open: [Container::default(); DEEPEST],
-            depth: 0,
-            next: Set::default(),
-            next_is_key: false,
+            whereabouts: Whereabouts::new(places),
             skipped: 0,
             state: State::Between,
             text: Text::default(),
@@ -125,14 +123,14 @@ impl Reader {
 
     /// Another document begins, wherever the last one has come to.
     pub(super) const fn restart(&mut self) {
-        self.depth = 0;
+        self.whereabouts.restart();
         self.skipped = 0;
         self.state = State::Between;
     }
 
     #[cfg(test)]
     pub(super) fn kept(&self) -> usize {
-        self.text.bytes.len()
+        self.text.before.len()
     }
 
     /// Reads the next piece of the document. What follows its end is ignored.
@@ -157,20 +155,20 @@ impl Reader {
     /// Says how many bytes it has read, as all of the following do.
     fn token(&mut self, byte: u8, listener: &mut impl Listener) -> usize {
         match byte {
-            byte if byte.is_ascii_whitespace() => {}
+            byte if WHITE_SPACE.has(byte) => {}
             b'{' => self.open(false),
             // Only an object has anything to tell.
-            _ if self.depth == 0 => self.state = State::Done,
+            _ if self.whereabouts.is_outside() => self.state = State::Done,
             b'[' => self.open(true),
             b'}' | b']' => self.close(listener),
-            b',' => self.separate(),
+            b',' => self.whereabouts.separate(),
             b':' => {}
             b'"' => {
-                self.text.begin(self.next_is_key || !self.next.is_empty());
+                self.text.begin(self.whereabouts.matters());
                 self.state = State::Text { escaped: false };
             }
             _ => {
-                self.text.begin(!self.next.is_empty());
+                self.text.begin(self.whereabouts.matters());
                 self.state = State::Word;
                 return 0;
             }
@@ -179,41 +177,21 @@ impl Reader {
     }
 
     fn open(&mut self, is_array: bool) {
-        let depth = self.depth;
-        let set = match (depth, is_array) {
-            (0, _) => Set::those(self.places, |_, _| true),
-            (_, true) => self.named(self.next, depth, ELEMENT),
-            (_, false) => Set::those(self.places, |index, place| {
-                self.next.has(index) && place.path.len() > depth
-            }),
-        };
-        match self.open.get_mut(depth) {
-            Some(container) if !set.is_empty() => {
-                *container = Container { set, is_array };
-                self.depth += 1;
-                self.separate();
-            }
-            _ => self.skipped = 1,
+        if !self.whereabouts.open(is_array) {
+            self.skipped = 1;
         }
     }
 
     fn close(&mut self, listener: &mut impl Listener) {
-        self.depth -= 1;
-        if self.depth == 0 {
+        self.whereabouts.close();
+        if self.whereabouts.is_outside() {
             self.state = State::Done;
             listener.end();
         }
     }
 
-    /// What comes is the first or another member of the innermost container.
-    fn separate(&mut self) {
-        let Container { set, is_array } = self.open[self.depth - 1];
-        self.next = set;
-        self.next_is_key = !is_array;
-    }
-
     fn skip(&mut self, bytes: &[u8]) -> usize {
-        let Some(found) = bytes.iter().position(|byte| b"\"{}[]".contains(byte)) else {
+        let Some(found) = STRUCTURE.find(bytes) else {
             return bytes.len();
         };
         match bytes[found] {
@@ -236,62 +214,39 @@ impl Reader {
             self.text.is_kept = false;
             self.state = State::Text { escaped: true };
         } else {
-            self.text.add(&bytes[..found]);
             self.state = State::Between;
-            self.end_text(listener);
+            if self.skipped == 0 {
+                let text = self.text.end(&bytes[..found]);
+                self.whereabouts.end_text(text, listener);
+            }
         }
         found + 1
     }
 
-    fn end_text(&mut self, listener: &mut impl Listener) {
-        if self.skipped > 0 {
-            return;
-        }
-        if self.next_is_key {
-            self.next_is_key = false;
-            self.next = self.text.get().map_or(Set::default(), |key| {
-                self.named(self.open[self.depth - 1].set, self.depth - 1, key)
-            });
-        } else {
-            self.tell(self.text.get().map_or(Scalar::Other, Scalar::Text), listener);
-        }
-    }
-
     fn word(&mut self, bytes: &[u8], listener: &mut impl Listener) -> usize {
-        let ends = |byte: &u8| byte.is_ascii_whitespace() || b",:\"{}[]".contains(byte);
-        let Some(found) = bytes.iter().position(ends) else {
+        let Some(found) = ENDS_OF_WORDS.find(bytes) else {
             self.text.add(bytes);
             return bytes.len();
         };
-        self.text.add(&bytes[..found]);
         self.state = State::Between;
-        self.tell(self.text.get().map_or(Scalar::Other, scalar), listener);
+        let word = self.text.end(&bytes[..found]);
+        self.whereabouts
+            .tell(word.map_or(Scalar::Other, scalar), listener);
         found
-    }
-
-    fn tell(&self, value: Scalar<'_>, listener: &mut impl Listener) {
-        for (index, Place { path, field }) in self.places.iter().enumerate() {
-            if self.next.has(index) && path.len() == self.depth {
-                listener.value(*field, value);
-            }
-        }
-    }
-
-    /// Those of a set whose path goes on like this.
-    fn named(&self, set: Set, position: usize, name: &str) -> Set {
-        Set::those(self.places, |index, place| {
-            set.has(index) && place.path.get(position).is_some_and(|found| *found == name)
-        })
     }
 }
 
-fn scalar(word: &str) -> Scalar<'_> {
+fn scalar(word: &[u8]) -> Scalar<'_> {
     match word {
-        "null" => Scalar::Null,
-        "true" => Scalar::Bool(true),
-        "false" => Scalar::Bool(false),
-        _ => word.parse().map_or(Scalar::Other, Scalar::Number),
+        b"null" => Scalar::Null,
+        b"true" => Scalar::Bool(true),
+        b"false" => Scalar::Bool(false),
+        _ => number(word).map_or(Scalar::Other, Scalar::Number),
     }
+}
+
+fn number(word: &[u8]) -> Option<u64> {
+    std::str::from_utf8(word).ok()?.parse().ok()
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ defaults
   timeout http-keep-alive 300s
   http-reuse always
   option forwardfor
+  option http-no-delay
 frontend clients
   bind {address}
   default_backend ollama
