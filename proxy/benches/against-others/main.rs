@@ -8,6 +8,7 @@ mod clock;
 mod flood;
 mod footprint;
 mod fronts;
+mod goals;
 mod idle;
 mod instructions;
 mod load;

@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use anyhow::Result;
-use corral_measure::plot;
 use corral_measure::statistics::Spread;
 use corral_measure::table::{megabytes, or_dash, rows};
+use corral_measure::{goal, plot};
 
 use crate::flood::{self, Flood};
 use crate::footprint::Footprint;
+use crate::goals::{NGINX, goals};
 use crate::instructions::Instructions;
 use crate::load::Percentiles;
 use crate::load::requests::CONNECTIONS;
@@ -30,9 +31,6 @@ pub(crate) struct Figures {
     pub(crate) flood: Flood,
     pub(crate) reload: Spread,
 }
-
-/// The front to which the others are compared.
-const NGINX: &str = "nginx";
 
 /// Writes the report, and its pictures into the folder `benchmarks` beside it.
 pub(crate) fn write(output: &Path, figures: &Figures) -> Result<String> {
@@ -99,6 +97,10 @@ corral-proxy has access rules, address rules and metrics on and writes an access
 Each front has its turn in each of {request_rounds} rounds ({stream_rounds} for streams). Figures are medians of the
 rounds; ratios are made within a round and given with their least and greatest value.
 
+## Goals
+nginx and HAProxy are those without authentication.
+
+{goals}
 ## Small requests
 `GET /api/version`, {CONNECTIONS} connections, {REQUEST_SECONDS} s a turn, as fast as they go.
 
@@ -161,6 +163,7 @@ let in after {reload} ms.
         wrk = wrk_version().unwrap_or_else(|_| "wrk".into()),
         request_rounds = requests.count(),
         stream_rounds = streams.count(),
+        goals = goal::table(&goals(figures)),
         requests = request_rows(requests),
         instructions = instruction_rows(instructions),
         first_byte = first_byte_rows(streams),

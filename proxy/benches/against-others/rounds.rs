@@ -61,9 +61,15 @@ impl<T> Rounds<T> {
         self.rounds.len()
     }
 
-    /// Where the first front stands whose name begins so.
+    /// Where the fronts stand whose names begin so.
+    pub(crate) fn places_of(&self, name: &str) -> Vec<usize> {
+        let named = |place: &usize| self.names[*place].starts_with(name);
+        (0..self.names.len()).filter(named).collect()
+    }
+
+    /// Where the first of them stands.
     pub(crate) fn place_of(&self, name: &str) -> Option<usize> {
-        self.names.iter().position(|one| one.starts_with(name))
+        self.places_of(name).first().copied()
     }
 
     /// The measurements of one front.
