@@ -32,7 +32,8 @@ pub fn key_of(object: &impl ResourceExt) -> Key {
 struct Remembered {
     failures: u32,
     lagging: Option<Lagging>,
-    status: Option<Written>,
+    /// Large, and there only until the watch shows it.
+    status: Option<Box<Written>>,
     /// Since when there is a status that is kept back.
     kept_back: Option<Instant>,
     /// The uid of one that goes with its namespace.
@@ -163,11 +164,11 @@ impl Memory {
     /// Notes the status that is being written for the one that looks like that.
     pub fn writes_status(&self, key: &Key, of: &ObjectMeta, status: OllamaServiceStatus) {
         self.with(key, |remembered| {
-            remembered.status = Some(Written {
+            remembered.status = Some(Box::new(Written {
                 of: without_version(of),
                 status,
                 at: Instant::now(),
-            });
+            }));
             remembered.kept_back = None;
         });
     }

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::future;
-use kube::runtime::events::{Recorder, Reporter as EventReporter};
+use kube::runtime::events::Reporter as Speaker;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Client, Config};
 use kube_lease_manager::LeaseManagerError;
@@ -176,7 +176,7 @@ async fn act(
 }
 
 fn context(options: &RunOptions, client: &Client, metrics: &Arc<Metrics>, watches: &Watches) -> Context {
-    let reporter = EventReporter {
+    let speaker = Speaker {
         controller: format!("corral.dev/{MANAGER}"),
         instance: Some(options.pod_name.clone()),
     };
@@ -184,10 +184,7 @@ fn context(options: &RunOptions, client: &Client, metrics: &Arc<Metrics>, watche
         client: client.clone(),
         stores: watches.stores.clone(),
         options: options.plan.clone(),
-        reporter: Reporter {
-            client: client.clone(),
-            recorder: Recorder::new(client.clone(), reporter),
-        },
+        reporter: Reporter::new(client.clone(), speaker),
         asker: Asker::default(),
         metrics: metrics.clone(),
         memory: watches.memory.clone(),

@@ -1,6 +1,6 @@
 //! Which objects name something: of Pods their OllamaService, of OllamaServices their Secrets.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
 
 use kube::ResourceExt;
@@ -22,7 +22,8 @@ struct Lists {
 #[derive(Debug, Default)]
 struct List {
     names: HashMap<Key, Vec<String>>,
-    naming: HashMap<Key, BTreeSet<String>>,
+    /// In order: mostly one, for which a tree is large.
+    naming: HashMap<Key, Vec<String>>,
 }
 
 impl Index {
@@ -58,7 +59,9 @@ impl List {
         }
         for name in &names {
             let naming = self.naming.entry((namespace.clone(), name.clone())).or_default();
-            naming.insert(object.clone());
+            if let Err(place) = naming.binary_search(&object) {
+                naming.insert(place, object.clone());
+            }
         }
         if !names.is_empty() {
             self.names.insert(key, names);
@@ -67,7 +70,9 @@ impl List {
 
     fn forget(&mut self, named: &Key, object: &str) {
         if let Some(naming) = self.naming.get_mut(named) {
-            naming.remove(object);
+            if let Ok(place) = naming.binary_search_by(|one| one.as_str().cmp(object)) {
+                naming.remove(place);
+            }
             if naming.is_empty() {
                 self.naming.remove(named);
             }
