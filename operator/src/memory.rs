@@ -19,6 +19,8 @@ const LONGEST_LOOK: Duration = Duration::from_secs(10);
 const FIRST_NUDGE: Duration = Duration::from_millis(600);
 /// How long a status that was written may take to come back by the watch.
 const ON_ITS_WAY: Duration = Duration::from_secs(5);
+/// For how long what a watch sees of Pods whose kubelets were told something is mostly that.
+const TOLD: Duration = Duration::from_secs(1);
 
 /// Namespace and name of an OllamaService.
 pub type Key = (String, String);
@@ -34,6 +36,8 @@ struct Remembered {
     lagging: Option<Lagging>,
     /// Large, and there only until the watch shows it.
     status: Option<Box<Written>>,
+    /// When its kubelets were last told something.
+    told: Option<Instant>,
     /// Since when there is a status that is kept back.
     kept_back: Option<Instant>,
     /// The uid of one that goes with its namespace.
@@ -108,6 +112,18 @@ impl Memory {
                 look_after: (elapsed / 4).clamp(FIRST_LOOK, LONGEST_LOOK),
                 nudges: due.then_some(state.nudges),
             }
+        })
+    }
+
+    /// Notes that its kubelets are being told something.
+    pub fn tells(&self, key: &Key) {
+        self.with(key, |remembered| remembered.told = Some(Instant::now()));
+    }
+
+    /// Whether its kubelets were told something just now.
+    pub fn has_just_told(&self, key: &Key) -> bool {
+        self.with(key, |remembered| {
+            remembered.told.is_some_and(|told| told.elapsed() < TOLD)
         })
     }
 

@@ -229,6 +229,9 @@ impl<'a> One<'a> {
 
     /// Has the kubelets refresh what is mounted, all at once.
     async fn nudge(&self, pods: &[&str], value: &str) -> Result<(), ApplyError> {
+        if !pods.is_empty() {
+            self.context.memory.tells(&self.key);
+        }
         let writer = self.writer();
         try_join_all(pods.iter().map(|pod| writer.nudge(pod, value)))
             .await

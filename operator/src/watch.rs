@@ -93,7 +93,7 @@ impl Watches {
             tasks: JoinSet::new(),
         };
         starting.services(writer, memory.clone());
-        let (pods, pods_of) = starting.pods();
+        let (pods, pods_of) = starting.pods(memory.clone());
         let stores = Arc::new(Stores {
             services,
             children: Kind::ALL.map(|kind| (kind, starting.children(kind))).into(),
@@ -220,7 +220,7 @@ impl Starting<'_> {
         store
     }
 
-    fn pods(&mut self) -> (Store<Kept<Pod>>, Arc<Index>) {
+    fn pods(&mut self, memory: Arc<Memory>) -> (Store<Kept<Pod>>, Arc<Index>) {
         let (store, writer) = reflector::store();
         let index = Arc::new(Index::default());
         let watched = Watched {
@@ -237,7 +237,7 @@ impl Starting<'_> {
                 pod.service().map(str::to_owned).into_iter().collect()
             });
         };
-        self.follow(watched, note, concerned::by_service);
+        self.follow(watched, note, move |pod| concerned::by_pod(pod, &memory));
         (store, index)
     }
 
@@ -334,7 +334,7 @@ fn touched<K>(
         Event::Apply(object) | Event::Delete(object) => {
             let Concerned { keys, urgency } = concerned(object);
             let urgency = match keys.as_slice() {
-                [key] if is_ready(services, key) => Urgency::Soon,
+                [key] if urgency > Urgency::Later && is_ready(services, key) => Urgency::Soon,
                 [_] => urgency,
                 _ => Urgency::Later,
             };

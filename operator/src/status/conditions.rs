@@ -3,11 +3,14 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 
+use super::patience::rotated;
 use super::verdict::{Truth, Verdict, Verdicts};
 use super::{credentials, models};
 use crate::crd::{OllamaService, OllamaServiceStatus};
 use crate::plan::endpoint;
 
+/// The condition that says whether the newest credentials are in force on every replica.
+pub(super) const SYNCED: &str = "CredentialsSynced";
 /// The condition that is there only where callers need no credential.
 const ANONYMOUS_ACCESS: &str = "AnonymousAccess";
 
@@ -23,7 +26,7 @@ pub(super) fn conditions(
     let mut all = vec![
         ("Ready", verdicts.ready(&endpoint(service))),
         ("Available", verdicts.available.clone()),
-        ("CredentialsSynced", verdicts.credentials.clone()),
+        (SYNCED, verdicts.credentials.clone()),
         ("ModelsReady", verdicts.models.clone()),
         ("Degraded", verdicts.degraded()),
     ];
@@ -42,7 +45,7 @@ pub(super) fn of_blocked(
     let all = vec![
         ("Ready", verdict.clone()),
         ("Available", unknown()),
-        ("CredentialsSynced", unknown()),
+        (SYNCED, unknown()),
         ("ModelsReady", unknown()),
         (
             "Degraded",
@@ -110,7 +113,7 @@ pub fn changed(before: &OllamaServiceStatus, after: &OllamaServiceStatus) -> Vec
         message: message.clone(),
         warning: false,
     });
-    let mut changed = of_conditions(&before.conditions, &after.conditions);
+    let mut changed = of_conditions(before, after);
     changed.extend(waits);
     let models = models::changed(&before.models, &after.models).into_iter();
     changed.extend(models.map(|message| Changed {
@@ -123,15 +126,20 @@ pub fn changed(before: &OllamaServiceStatus, after: &OllamaServiceStatus) -> Vec
 }
 
 /// Conditions worth an event: Degraded when it comes or has another reason, Ready when it comes or goes, credentials when they
-/// are in force everywhere again, and anonymous access when it comes.
-fn of_conditions(before: &[Condition], after: &[Condition]) -> Vec<Changed> {
+/// or others are in force everywhere, and anonymous access when it comes.
+fn of_conditions(before: &OllamaServiceStatus, after: &OllamaServiceStatus) -> Vec<Changed> {
+    let rotated = rotated(before, after);
     let worth = |after: &&Condition| {
-        let before = before.iter().find(|before| before.type_ == after.type_);
+        let before = before
+            .conditions
+            .iter()
+            .find(|before| before.type_ == after.type_);
         let other_status = before.is_none_or(|before| before.status != after.status);
         let other_reason = before.is_none_or(|before| before.reason != after.reason);
         match (after.type_.as_str(), after.status.as_str()) {
             ("Degraded", "True") => other_status || other_reason,
-            ("Ready" | "CredentialsSynced" | ANONYMOUS_ACCESS, "True") => other_status,
+            (SYNCED, "True") => other_status || rotated,
+            ("Ready" | ANONYMOUS_ACCESS, "True") => other_status,
             ("Ready", "False") => before.is_some_and(|before| before.status == "True"),
             _ => false,
         }
@@ -143,5 +151,5 @@ fn of_conditions(before: &[Condition], after: &[Condition]) -> Vec<Changed> {
         warning: matches!(condition.type_.as_str(), "Degraded" | ANONYMOUS_ACCESS)
             || condition.status == "False",
     };
-    after.iter().filter(worth).map(event).collect()
+    after.conditions.iter().filter(worth).map(event).collect()
 }

@@ -4,23 +4,30 @@ use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
+use super::conditions::SYNCED;
 use crate::crd::{OllamaServiceStatus, SecretStatus};
 
 /// Where nothing has been said yet: what was just made is looked at first.
 const FIRST: Duration = Duration::from_secs(3);
+/// Where replicas don't have yet what is newest: most have it within a moment.
+const ROTATING: Duration = Duration::from_secs(1);
 /// Where a condition or a model says something else.
 const CONDITIONS: Duration = Duration::from_secs(1);
 /// Where only messages and numbers do.
 const NUMBERS: Duration = Duration::from_secs(5);
 
-/// How long the new status of one that isn't ready, and wasn't, may be kept back from the moment at which there was one.
-/// What makes it ready, or no longer so, that other credentials are in force, or what a person should know, is never kept back.
+/// How long the new status of one that isn't ready, and wasn't, may be kept back from the moment at which there was one, and of any
+/// that replicas lag. What makes it ready, or no longer so, that other credentials are in force, or what a person should know, is
+/// never kept back.
 pub fn patience(before: &OllamaServiceStatus, after: &OllamaServiceStatus) -> Duration {
     let is = OllamaServiceStatus::says;
     let first = before.conditions.is_empty();
     let another_spec = !first && before.observed_generation != after.observed_generation;
     let alarm = is(before, "Degraded") || is(after, "Degraded");
-    let rotated = !versions(before).is_empty() && versions(before) != versions(after);
+    if is(before, "Ready") && only_rotates(before, after) {
+        return ROTATING;
+    }
+    let rotated = rotated(before, after);
     if is(before, "Ready") || is(after, "Ready") || another_spec || alarm || rotated {
         Duration::ZERO
     } else if first {
@@ -30,6 +37,24 @@ pub fn patience(before: &OllamaServiceStatus, after: &OllamaServiceStatus) -> Du
     } else {
         NUMBERS
     }
+}
+
+/// Whether other versions are in force than were.
+pub(super) fn rotated(before: &OllamaServiceStatus, after: &OllamaServiceStatus) -> bool {
+    !versions(before).is_empty() && versions(before) != versions(after)
+}
+
+/// Whether there is nothing new but replicas that lag, and what was said to be in force still is.
+fn only_rotates(before: &OllamaServiceStatus, after: &OllamaServiceStatus) -> bool {
+    let rest = |status: &OllamaServiceStatus| {
+        let mut rest = status.clone();
+        rest.conditions.retain(|condition| condition.type_ != SYNCED);
+        rest.credentials = None;
+        rest
+    };
+    of_type(&after.conditions, SYNCED).is_some_and(|synced| synced.reason == "Rotating")
+        && versions(before) == versions(after)
+        && rest(before) == rest(after)
 }
 
 fn versions(status: &OllamaServiceStatus) -> &[SecretStatus] {
@@ -84,6 +109,17 @@ mod tests {
         let available = status("False", "True", "False", &json!({}));
         let pulling = not_ready(json!({"models": [{"name": "m", "state": "Pulling"}]}));
         let numbered = not_ready(json!({"replicas": 1}));
+        let synced = |truth: &str, reason: &str, replicas: i32, version: &str| {
+            let more = json!({"replicas": replicas, "credentials": {"clients": 1, "syncedReplicas": 0,
+                "secrets": [{"name": "keys", "resourceVersion": version}]}});
+            let mut status = status("True", "True", "False", &more);
+            let synced = json!({"type": SYNCED, "status": truth, "reason": reason, "message": "",
+                "lastTransitionTime": "2026-01-01T00:00:00Z"});
+            status.conditions.push(serde_json::from_value(synced).unwrap());
+            status
+        };
+        let in_force = synced("True", "InForce", 1, "1");
+        let rotating = synced("False", "Rotating", 1, "1");
         let edited = not_ready(json!({"observedGeneration": 2}));
         let cases = [
             ("the first", &unsaid, &starting, FIRST),
@@ -99,6 +135,37 @@ mod tests {
             ("others in force", &with_version("1"), &with_version("2"), AT_ONCE),
             ("a number", &starting, &numbered, NUMBERS),
             ("another spec", &starting, &edited, AT_ONCE),
+            ("replicas that lag", &in_force, &rotating, ROTATING),
+            (
+                "no longer",
+                &rotating,
+                &synced("True", "InForce", 1, "2"),
+                AT_ONCE,
+            ),
+            (
+                "never said",
+                &in_force,
+                &synced("True", "InForce", 1, "2"),
+                AT_ONCE,
+            ),
+            (
+                "a claim that isn't true any more",
+                &in_force,
+                &synced("False", "Rotating", 1, "2"),
+                AT_ONCE,
+            ),
+            (
+                "more than that",
+                &in_force,
+                &synced("False", "Rotating", 2, "1"),
+                AT_ONCE,
+            ),
+            (
+                "something else",
+                &in_force,
+                &synced("False", "SecretInvalid", 1, "1"),
+                AT_ONCE,
+            ),
         ];
         for (what, before, after, expected) in cases {
             assert_eq!(patience(before, after), expected, "{what}");

@@ -1,5 +1,6 @@
 //! From a changed object to the OllamaServices that it concerns.
 
+use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use kube::runtime::reflector::{ObjectRef, Store};
 
@@ -8,7 +9,7 @@ use crate::memory::{Key, Memory, key_of};
 use crate::plan::service_of;
 use crate::queue::Urgency;
 
-/// Whom a change concerns, and how urgently those among them that aren't ready.
+/// Whom a change concerns, and how urgently: one that is ready soon, unless it can wait.
 pub(super) struct Concerned {
     pub(super) keys: Vec<Key>,
     pub(super) urgency: Urgency,
@@ -50,6 +51,17 @@ where
     Concerned {
         keys: keys.into_iter().collect(),
         urgency: Urgency::Starting,
+    }
+}
+
+/// A Pod: the one that it belongs to. Just after kubelets were told to refresh mounts it is mostly the operator's own word to them
+/// that is seen, and others may have to be told yet.
+pub(super) fn by_pod(pod: &Kept<Pod>, memory: &Memory) -> Concerned {
+    let concerned = by_service(pod);
+    let told = concerned.keys.iter().any(|key| memory.has_just_told(key));
+    Concerned {
+        urgency: if told { Urgency::Later } else { concerned.urgency },
+        ..concerned
     }
 }
 
