@@ -35,7 +35,7 @@ const SHUTDOWN: Duration = Duration::from_secs(15);
 /// How long Secrets are read ahead at most.
 const READ_AHEAD: Duration = Duration::from_secs(10);
 /// How many OllamaServices of one watched namespace are reconciled at a time. A reconcile mostly waits for answers.
-const AT_A_TIME: usize = 32;
+pub const AT_A_TIME: usize = 32;
 
 /// Why the operator ends.
 #[derive(Debug, thiserror::Error)]

@@ -1,6 +1,7 @@
 //! `make bench-operator`: the release operator with hundreds and thousands of OllamaServices, beside ollama-operator with as
 //! many Models, each on a control plane of its own: a real etcd, kube-apiserver, kube-controller-manager and kube-scheduler.
 
+mod floor;
 mod goals;
 mod ground;
 mod journal;
@@ -97,6 +98,8 @@ struct Measured {
     /// What the machine said of itself before the start.
     machine: String,
     scale: Scale,
+    /// Until a bare client has made the same objects; of Corral's operator only.
+    floor: Option<Duration>,
     alone: Option<Alone>,
     reactions: Option<Reactions>,
 }
@@ -128,7 +131,9 @@ async fn measure(arguments: &Arguments) -> Result<Figures> {
     let program = arguments.program.clone();
     let corral = tokio::task::spawn_blocking(move || Subject::corral(program)).await??;
     for count in &arguments.counts {
-        kept::keep(&corral.program, measure_corral(&corral, arguments, *count).await?)?;
+        let mut measured = measure_corral(&corral, arguments, *count).await?;
+        measured.floor = Some(floor::measure(&corral, *count).await?);
+        kept::keep(&corral.program, measured)?;
     }
     Ok(Figures {
         corral: kept::all(&corral.program)?,
@@ -229,6 +234,7 @@ async fn all_of_scale<'a>(
             idle,
             restart,
         },
+        floor: None,
         alone: Some(alone),
         reactions: None,
     };

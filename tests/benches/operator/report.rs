@@ -103,11 +103,20 @@ Processor time is the operator's, from the first request until it asked for noth
 
 ## Where the time goes
 Processor time by program, of {processors} processors. The API server's includes what it does for the controllers, the
-scheduler, kwok and the benchmark. What is left of 100 % was idle, or went to whatever else ran on the machine.
+scheduler, kwok and the benchmark. What is left of 100 % was idle, or went to whatever else ran on the machine. What one
+custom resource takes of a processor, of every program together, bounds the time from below: {processors} processors can't
+be faster than that, however the operator orders its work.
 
-| operator | custom resources | until | time | processors busy | by program |
-|---|---|---|---|---|---|
+| operator | custom resources | until | time | processors busy | one takes, of it the operator | by program |
+|---|---|---|---|---|---|---|
 {spent}
+A bare client makes the same objects, OllamaServices and children, by plain creates, {at_a_time} services at a time as the
+operator does, in a control plane of its own where no operator runs: nobody looks whether a name is taken, applies, says
+events or writes a status.
+
+| custom resources | children there, made by the operator | by the bare client | ratio |
+|---|---|---|---|
+{floor}
 ## Writes
 For each custom resource; server-side apply counts as one, whether it creates or changes.
 
@@ -148,6 +157,8 @@ to the OllamaService's status. The change of a spec is one of its access rules; 
             Rival::LeftOut(why) => format!("ollama-operator is not measured: {why}."),
         },
         processors = processors(),
+        at_a_time = corral_operator::run::AT_A_TIME,
+        floor = rows(figures.corral.iter().filter_map(floor_row)),
         spent = rows(all(figures).into_iter().flat_map(spent_rows)),
         writes = rows(all(figures).into_iter().map(writes_row)),
         idle = rows(all(figures).into_iter().map(idle_row)),
@@ -206,7 +217,7 @@ fn processors() -> usize {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "few processors")]
-fn spent_rows(measured: &Measured) -> [[String; 6]; 2] {
+fn spent_rows(measured: &Measured) -> [[String; 7]; 2] {
     let Measured { subject, scale, .. } = measured;
     let row = |until: &str, spent: &Spent| {
         let all = spent.time.as_secs_f64() * processors() as f64;
@@ -218,7 +229,12 @@ fn spent_rows(measured: &Measured) -> [[String; 6]; 2] {
             scale.count.to_string(),
             until.to_owned(),
             seconds(spent.time),
-            format!("{:.0} %", share(spent.processors.values().sum())),
+            format!("{:.0} %", share(spent.all())),
+            format!(
+                "{}, {}",
+                seconds(spent.all() / scale.count),
+                seconds(spent.operator() / scale.count)
+            ),
             programs.collect::<Vec<_>>().join(", "),
         ]
     };
@@ -226,6 +242,17 @@ fn spent_rows(measured: &Measured) -> [[String; 6]; 2] {
         row("children there", &scale.made.children),
         row("all ready", &scale.made.ready),
     ]
+}
+
+fn floor_row(measured: &Measured) -> Option<[String; 4]> {
+    let floor = measured.floor?;
+    let operator = measured.scale.made.children.time;
+    Some([
+        measured.scale.count.to_string(),
+        seconds(operator),
+        seconds(floor),
+        format!("{:.2}", operator.div_duration_f64(floor)),
+    ])
 }
 
 fn writes_row(measured: &Measured) -> [String; 3] {

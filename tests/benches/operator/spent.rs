@@ -70,6 +70,16 @@ fn read(ground: &Ground<'_>, operator: u32) -> Result<ByProgram> {
 }
 
 impl Spent {
+    /// What all programs took.
+    pub(crate) fn all(&self) -> Duration {
+        self.processors.values().sum()
+    }
+
+    /// What the operator took.
+    pub(crate) fn operator(&self) -> Duration {
+        self.processors.get(OPERATOR).copied().unwrap_or_default()
+    }
+
     /// Who took how much, the most first.
     pub(crate) fn programs(&self) -> Vec<(&str, Duration)> {
         let mut programs: Vec<_> = self
