@@ -1,11 +1,12 @@
 //! What is remembered of each OllamaService between reconciles. All of it can be lost: it only saves work.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use kube::ResourceExt;
 use kube::core::ObjectMeta;
+use kube::runtime::reflector::Lookup;
 
 use crate::crd::{OllamaService, OllamaServiceStatus};
 
@@ -26,8 +27,9 @@ const TOLD: Duration = Duration::from_secs(1);
 pub type Key = (String, String);
 
 /// The key of an OllamaService, or the namespace and name of anything else.
-pub fn key_of(object: &impl ResourceExt) -> Key {
-    (object.namespace().unwrap_or_default(), object.name_any())
+pub fn key_of(object: &impl Lookup) -> Key {
+    let owned = |text: Option<Cow<'_, str>>| text.unwrap_or_default().into_owned();
+    (owned(object.namespace()), owned(object.name()))
 }
 
 #[derive(Debug, Default)]

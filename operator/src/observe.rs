@@ -15,14 +15,13 @@ use std::sync::Arc;
 
 use futures::future::try_join_all;
 use http::StatusCode;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::Client;
 use kube::api::{Api, DynamicObject};
-use kube::core::ObjectMeta;
 use kube::runtime::reflector::ObjectRef;
 
 use crate::plan::{Child, Kind, Plan, service_of};
-use crate::watch::Stores;
+use crate::watch::{Noted, Stores};
 
 pub use at_hand::HELD;
 pub use certificate::CertificateState;
@@ -102,8 +101,8 @@ pub async fn observe(place: Place<'_>, plan: &Plan) -> Result<Observed, kube::Er
     }
     let mut generated = BTreeMap::new();
     for secret in &plan.generated {
-        if let Some(metadata) = place.secret_metadata(secret.name()) {
-            generated.insert(secret.name().to_owned(), place.generated_state(&metadata));
+        if let Some(known) = place.secret_in_store(secret.name()) {
+            generated.insert(secret.name().to_owned(), place.generated_state(&known));
         }
     }
     Ok(Observed {
@@ -175,20 +174,19 @@ impl Place<'_> {
         Ok(surplus)
     }
 
-    /// The metadata of a Secret; none as well where the operator may not touch Secrets. The watch sees every Secret: one that it
+    /// What is known of a Secret; none as well where the operator may not touch Secrets. The watch sees every Secret: one that it
     /// hasn't seen yet is still not overwritten, since generated ones are created, never applied.
-    fn secret_metadata(&self, name: &str) -> Option<ObjectMeta> {
+    fn secret_in_store(&self, name: &str) -> Option<Arc<Noted<Secret>>> {
         let store = self.stores.secrets.as_ref()?;
-        let known = store.get(&ObjectRef::new(name).within(self.namespace))?;
-        Some(known.metadata.clone())
+        store.get(&ObjectRef::new(name).within(self.namespace))
     }
 
-    fn generated_state(&self, metadata: &ObjectMeta) -> GeneratedState {
-        if service_of(metadata).is_some_and(|(_, uid)| uid == self.uid) {
+    fn generated_state(&self, secret: &Noted<Secret>) -> GeneratedState {
+        if secret.owner() == Some(self.uid) {
             GeneratedState::Ours
         } else {
             GeneratedState::Foreign {
-                deleting: metadata.deletion_timestamp.is_some(),
+                deleting: secret.is_deleting(),
             }
         }
     }

@@ -7,6 +7,7 @@ mod concerned;
 mod guarded;
 mod index;
 mod kept;
+mod noted;
 mod packed;
 mod pauses;
 
@@ -20,10 +21,10 @@ use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 use kube::api::{Api, PartialObjectMeta};
 use kube::core::NamespaceResourceScope;
-use kube::runtime::reflector::{ObjectRef, Store, store::Writer};
+use kube::runtime::reflector::{Lookup, ObjectRef, Store, store::Writer};
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::runtime::{WatchStreamExt, reflector};
-use kube::{Client, Resource, ResourceExt};
+use kube::{Client, Resource};
 use serde::de::DeserializeOwned;
 use tokio::task::JoinSet;
 
@@ -33,11 +34,13 @@ use crate::plan::{Kind, MANAGED_BY_LABEL, MANAGER, child_selector, config_map_na
 use crate::queue::{Queue, Urgency};
 
 use concerned::Concerned;
+use kept::{Came, Keep};
 use pauses::Pauses;
 
 pub use guarded::Guarded;
 pub use index::Index;
 pub use kept::{AnyChild, Kept};
+pub use noted::Noted;
 
 /// How many objects are asked for at a time when a list is read.
 pub(crate) const PAGE: u32 = 100;
@@ -53,10 +56,10 @@ pub struct Stores {
     pub pods: Store<Kept<Pod>>,
     /// The Pods of each OllamaService.
     pub pods_of: Arc<Index>,
-    /// The metadata of ConfigMaps that aren't the operator's own.
-    pub config_maps: Store<PartialObjectMeta<ConfigMap>>,
-    /// The metadata of all Secrets, where the operator may touch Secrets.
-    pub secrets: Option<Store<PartialObjectMeta<Secret>>>,
+    /// ConfigMaps that aren't the operator's own.
+    pub config_maps: Store<Noted<ConfigMap>>,
+    /// All Secrets, where the operator may touch Secrets.
+    pub secrets: Option<Store<Noted<Secret>>>,
 }
 
 /// Running watches. They end when this is dropped.
@@ -156,19 +159,18 @@ struct Starting<'a> {
     tasks: JoinSet<()>,
 }
 
-/// Has an object take less memory.
-type Strip<K> = Box<dyn FnMut(&mut K) + Send>;
+/// From an object as it comes to what is kept of it.
+type Keeping<C, K> = Box<dyn FnMut(C) -> K + Send>;
 
 /// A kind of objects to watch.
-struct Watched<K: Resource + Clone + 'static>
+struct Watched<C, K: Lookup + Clone + 'static>
 where
     K::DynamicType: Eq + Hash + Clone,
 {
-    api: Api<K>,
+    api: Api<C>,
     config: watcher::Config,
     writer: Writer<K>,
-    /// What becomes of objects before they are kept.
-    strip: Strip<K>,
+    keep: Keeping<C, K>,
     failed: fn(&watcher::Error),
     backoff: Pauses,
 }
@@ -179,7 +181,7 @@ impl Starting<'_> {
             api: self.api::<Guarded>(),
             config: config(),
             writer,
-            strip: Box::new(|_| {}),
+            keep: Box::new(|service| service),
             failed: complain,
             backoff: Pauses::usual(),
         };
@@ -208,7 +210,7 @@ impl Starting<'_> {
             api,
             config: ours(),
             writer,
-            strip: packing(),
+            keep: packing(),
             failed: if kind.may_be_unserved() { note } else { complain },
             backoff: if kind.may_be_unserved() {
                 Pauses::rare()
@@ -224,10 +226,10 @@ impl Starting<'_> {
         let (store, writer) = reflector::store();
         let index = Arc::new(Index::default());
         let watched = Watched {
-            api: self.api::<Kept<Pod>>(),
+            api: self.api::<Came<Pod>>(),
             config: ours(),
             writer,
-            strip: packing(),
+            keep: packing(),
             failed: complain,
             backoff: Pauses::usual(),
         };
@@ -241,7 +243,7 @@ impl Starting<'_> {
         (store, index)
     }
 
-    fn config_maps(&mut self) -> Store<PartialObjectMeta<ConfigMap>> {
+    fn config_maps(&mut self) -> Store<Noted<ConfigMap>> {
         let (store, writer) = reflector::store();
         let watched = Watched {
             api: self.api::<PartialObjectMeta<ConfigMap>>(),
@@ -250,7 +252,7 @@ impl Starting<'_> {
                 .labels(&format!("{MANAGED_BY_LABEL}!={MANAGER}"))
                 .fields("metadata.name!=kube-root-ca.crt"),
             writer,
-            strip: Box::new(strip_all),
+            keep: Box::new(Noted::from),
             failed: complain,
             backoff: Pauses::usual(),
         };
@@ -263,14 +265,14 @@ impl Starting<'_> {
         store
     }
 
-    fn secrets(&mut self) -> Store<PartialObjectMeta<Secret>> {
+    fn secrets(&mut self) -> Store<Noted<Secret>> {
         let (store, writer) = reflector::store();
         let watched = Watched {
             api: self.api::<PartialObjectMeta<Secret>>(),
             // Helm's records are large in number and never credentials.
             config: config().fields("type!=helm.sh/release.v1"),
             writer,
-            strip: Box::new(strip_all),
+            keep: Box::new(Noted::from),
             failed: complain,
             backoff: Pauses::usual(),
         };
@@ -291,26 +293,28 @@ impl Starting<'_> {
     }
 
     /// Keeps a store, has each event noted, and puts those into the queue whom it concerns.
-    fn follow<K>(
+    fn follow<C, K>(
         &mut self,
-        watched: Watched<K>,
+        watched: Watched<C, K>,
         note: impl Fn(&Event<K>) + Send + 'static,
         concerned: impl Fn(&K) -> Concerned + Send + 'static,
     ) where
-        K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+        C: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+        K: Lookup + Clone + Send + Sync + 'static,
         K::DynamicType: Eq + Hash + Clone + Send + Sync + Unpin,
     {
         let Watched {
             api,
             config,
             writer,
-            strip,
+            mut keep,
             failed,
             backoff,
         } = watched;
         let (services, queue) = (self.services.clone(), self.queue.clone());
         self.tasks.spawn(async move {
-            let events = reflector(writer, watcher(api, config).backoff(backoff).modify(strip));
+            let events = watcher(api, config).backoff(backoff);
+            let events = reflector(writer, events.map_ok(|event| kept::event(event, &mut keep)));
             let mut events = pin!(events.map_err(|error| failed(&error)));
             while let Some(event) = events.next().await {
                 let Ok(event) = event else { continue };
@@ -380,15 +384,7 @@ fn ours() -> watcher::Config {
 }
 
 /// Packs children and Pods against the first that comes.
-fn packing<T: 'static>() -> Strip<Kept<T>> {
+fn packing<T: Keep>() -> Keeping<Came<T>, Kept<T>> {
     let mut template = None;
-    Box::new(move |kept| kept.pack(&mut template))
-}
-
-/// Leaves the name, the version and the owner alone.
-fn strip_all(object: &mut impl ResourceExt) {
-    let metadata = object.meta_mut();
-    metadata.managed_fields = None;
-    metadata.annotations = None;
-    metadata.labels = None;
+    Box::new(move |came| Kept::new(came, &mut template))
 }

@@ -10,6 +10,7 @@ use kube::runtime::reflector::ObjectRef;
 use super::Place;
 use crate::crd::OllamaService;
 use crate::plan::{ConfigMaps, config_map_names};
+use crate::watch::Noted;
 
 /// What a ConfigMap held when it was last read.
 #[derive(Clone, Debug)]
@@ -40,7 +41,7 @@ impl Place<'_> {
         let reference = ObjectRef::new(name).within(self.namespace);
         let stored = self.stores.config_maps.get(&reference);
         if let Some(known) = self.readings.config_maps.get(&index)
-            && stored.and_then(|stored| stored.resource_version()).as_ref() == Some(&known.resource_version)
+            && stored.as_deref().and_then(Noted::version) == Some(&known.resource_version)
         {
             return Ok(Some(known.data));
         }

@@ -5,9 +5,7 @@ use corral_proxy::credentials::{CredentialKind, parse};
 use corral_proxy::digest::{DigestKey, Entries};
 use http::StatusCode;
 use k8s_openapi::api::core::v1::Secret;
-use kube::ResourceExt;
 use kube::api::{Api, GetParams};
-use kube::runtime::reflector::ObjectRef;
 
 use super::config_maps::Held;
 use super::read_secret::ReadSecret;
@@ -179,10 +177,7 @@ async fn secret(
 
 impl Place<'_> {
     pub(super) fn version_in_store(&self, secret: &str) -> Option<String> {
-        let store = self.stores.secrets.as_ref()?;
-        store
-            .get(&ObjectRef::new(secret).within(self.namespace))?
-            .resource_version()
+        self.secret_in_store(secret)?.version().map(str::to_owned)
     }
 
     /// A Secret as it is now, or at least as new as the watch knows it: that spares the API server the way to its database.

@@ -1,12 +1,12 @@
 //! From a changed object to the OllamaServices that it concerns.
 
 use k8s_openapi::api::core::v1::Pod;
-use kube::ResourceExt;
+use kube::Resource;
 use kube::runtime::reflector::{ObjectRef, Store};
 
-use super::{Guarded, Index, Kept};
+use super::kept::Keep;
+use super::{Guarded, Index, Kept, Noted};
 use crate::memory::{Key, Memory, key_of};
-use crate::plan::service_of;
 use crate::queue::Urgency;
 
 /// Whom a change concerns, and how urgently: one that is ready soon, unless it can wait.
@@ -42,12 +42,9 @@ pub(super) fn itself(service: &Guarded, services: &Store<Guarded>, memory: &Memo
 }
 
 /// A child or a Pod: the one that it belongs to.
-pub(super) fn by_service<T>(kept: &Kept<T>) -> Concerned
-where
-    Kept<T>: ResourceExt,
-{
-    let service = kept.service().map(str::to_owned);
-    let keys = service.map(|service| (kept.namespace().unwrap_or_default(), service));
+pub(super) fn by_service<T: Keep>(kept: &Kept<T>) -> Concerned {
+    let (namespace, _) = key_of(kept);
+    let keys = kept.service().map(|service| (namespace, service.to_owned()));
     Concerned {
         keys: keys.into_iter().collect(),
         urgency: Urgency::Starting,
@@ -66,10 +63,10 @@ pub(super) fn by_pod(pod: &Kept<Pod>, memory: &Memory) -> Concerned {
 }
 
 /// A Secret or ConfigMap: every OllamaService in its namespace that names it, or for which it was made.
-pub(super) fn by_reference(naming: &Index, object: &impl ResourceExt) -> Concerned {
-    let namespace = object.namespace().unwrap_or_default();
-    let naming = naming.naming(&namespace, &object.name_any()).into_iter();
-    let urgency = if service_of(object.meta()).is_some() {
+pub(super) fn by_reference<T: Resource<DynamicType = ()>>(naming: &Index, object: &Noted<T>) -> Concerned {
+    let (namespace, name) = key_of(object);
+    let naming = naming.naming(&namespace, &name).into_iter();
+    let urgency = if object.owner().is_some() {
         Urgency::Starting
     } else {
         Urgency::Asked

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
 
-use kube::ResourceExt;
+use kube::runtime::reflector::Lookup;
 use kube::runtime::watcher::Event;
 
 use crate::memory::{Key, key_of};
@@ -28,7 +28,7 @@ struct List {
 
 impl Index {
     /// Notes what a watch has seen; `names` says what an object names.
-    pub(super) fn note<K: ResourceExt>(&self, event: &Event<K>, names: impl Fn(&K) -> Vec<String>) {
+    pub(super) fn note<K: Lookup>(&self, event: &Event<K>, names: impl Fn(&K) -> Vec<String>) {
         let mut lists = self.0.write().unwrap_or_else(PoisonError::into_inner);
         match event {
             Event::Apply(object) => lists.now.set(object, names(object)),
@@ -48,7 +48,7 @@ impl Index {
 }
 
 impl List {
-    fn set(&mut self, object: &impl ResourceExt, names: Vec<String>) {
+    fn set(&mut self, object: &impl Lookup, names: Vec<String>) {
         let (namespace, object) = key_of(object);
         let key = (namespace.clone(), object.clone());
         if self.names.get(&key) == Some(&names) {
@@ -83,6 +83,7 @@ impl List {
 #[cfg(test)]
 mod tests {
     use k8s_openapi::api::core::v1::Pod;
+    use kube::ResourceExt;
     use kube::core::ObjectMeta;
 
     use super::*;

@@ -4,17 +4,18 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::Resource;
 use kube::api::DynamicObject;
 use kube::core::{DynamicResourceScope, NamespaceResourceScope, ObjectMeta};
+use kube::runtime::reflector;
+use kube::runtime::watcher::Event;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use super::packed::{Template, Text};
+use super::packed::{Packed, Template};
 use crate::plan::{Kind, instance_of, service_of};
 
 /// Objects of which some fields are kept.
@@ -60,31 +61,44 @@ impl Keep for Pod {
     }
 }
 
-/// An object without the fields that nobody here reads. Copies share its text.
-pub struct Kept<T> {
-    /// Name, namespace, uid and resourceVersion alone.
+/// An object as a watch reads it, without the fields that nobody here reads.
+pub(super) struct Came<T> {
     metadata: ObjectMeta,
+    text: String,
+    type_: PhantomData<fn() -> T>,
+}
+
+/// What is kept of an object. Copies share its text.
+pub struct Kept<T> {
+    namespace: Option<Box<str>>,
+    name: Box<str>,
     /// The OllamaService that it belongs to.
-    service: Option<String>,
-    text: Text,
+    service: Option<Box<str>>,
+    text: Packed,
     type_: PhantomData<fn() -> T>,
 }
 
 impl<T> Kept<T> {
+    /// Packs an object against the first of its kind.
+    pub(super) fn new(came: Came<T>, template: &mut Option<Template>) -> Self {
+        let Came { metadata, text, .. } = came;
+        let owner = service_of(&metadata).map(|(name, _)| name);
+        Self {
+            service: owner.or_else(|| instance_of(&metadata)).map(Box::from),
+            text: Packed::new(&text, template),
+            namespace: metadata.namespace.map(String::into_boxed_str),
+            name: metadata.name.unwrap_or_default().into_boxed_str(),
+            type_: PhantomData,
+        }
+    }
+
     /// The OllamaService that it belongs to: its owner, or whom its labels name, since a claim that is to be kept has no owner
     /// and a Pod belongs to a ReplicaSet.
     pub fn service(&self) -> Option<&str> {
         self.service.as_deref()
     }
-}
 
-impl<T> Kept<T> {
-    /// Has it take less memory, as others of its kind do.
-    pub(super) fn pack(&mut self, template: &mut Option<Template>) {
-        self.text.pack(template);
-    }
-
-    fn text(&self) -> Result<Arc<str>, serde_json::Error> {
+    fn text(&self) -> Result<String, serde_json::Error> {
         self.text.unpacked().map_err(serde_json::Error::custom)
     }
 }
@@ -114,7 +128,7 @@ impl Kept<Pod> {
     }
 }
 
-impl<'de, T: Keep> Deserialize<'de> for Kept<T> {
+impl<'de, T: Keep> Deserialize<'de> for Came<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut object = without_managed_fields(Value::deserialize(deserializer)?);
         if let Some(object) = object.as_object_mut() {
@@ -122,22 +136,22 @@ impl<'de, T: Keep> Deserialize<'de> for Kept<T> {
                 object.remove(*field);
             }
         }
-        let all = ObjectMeta::deserialize(&object["metadata"]).map_err(D::Error::custom)?;
-        let owner = service_of(&all).map(|(name, _)| name);
-        let service = owner.or_else(|| instance_of(&all)).map(str::to_owned);
-        let metadata = ObjectMeta {
-            name: all.name,
-            namespace: all.namespace,
-            uid: all.uid,
-            resource_version: all.resource_version,
-            ..ObjectMeta::default()
-        };
         Ok(Self {
-            metadata,
-            service,
-            text: Text::Plain(object.to_string().into()),
+            metadata: ObjectMeta::deserialize(&object["metadata"]).map_err(D::Error::custom)?,
+            text: object.to_string(),
             type_: PhantomData,
         })
+    }
+}
+
+/// The same event of what is kept.
+pub(super) fn event<C, K>(event: Event<C>, keep: impl FnOnce(C) -> K) -> Event<K> {
+    match event {
+        Event::Apply(object) => Event::Apply(keep(object)),
+        Event::Delete(object) => Event::Delete(keep(object)),
+        Event::Init => Event::Init,
+        Event::InitApply(object) => Event::InitApply(keep(object)),
+        Event::InitDone => Event::InitDone,
     }
 }
 
@@ -149,10 +163,27 @@ pub(super) fn without_managed_fields(mut object: Value) -> Value {
     object
 }
 
-impl<T> Clone for Kept<T> {
+impl<T> Clone for Came<T> {
     fn clone(&self) -> Self {
         Self {
             metadata: self.metadata.clone(),
+            text: self.text.clone(),
+            type_: PhantomData,
+        }
+    }
+}
+
+impl<T> fmt::Debug for Came<T> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.text)
+    }
+}
+
+impl<T> Clone for Kept<T> {
+    fn clone(&self) -> Self {
+        Self {
+            namespace: self.namespace.clone(),
+            name: self.name.clone(),
             service: self.service.clone(),
             text: self.text.clone(),
             type_: PhantomData,
@@ -166,7 +197,7 @@ impl<T> fmt::Debug for Kept<T> {
     }
 }
 
-impl<T: Keep> Resource for Kept<T> {
+impl<T: Keep> Resource for Came<T> {
     type DynamicType = T::Kind;
     type Scope = T::Scope;
 
@@ -199,12 +230,53 @@ impl<T: Keep> Resource for Kept<T> {
     }
 }
 
+/// Name and namespace are all that a store asks for.
+impl<T: Keep> reflector::Lookup for Kept<T> {
+    type DynamicType = T::Kind;
+
+    fn kind(kind: &T::Kind) -> Cow<'_, str> {
+        <Came<T> as Resource>::kind(kind)
+    }
+
+    fn group(kind: &T::Kind) -> Cow<'_, str> {
+        <Came<T> as Resource>::group(kind)
+    }
+
+    fn version(kind: &T::Kind) -> Cow<'_, str> {
+        <Came<T> as Resource>::version(kind)
+    }
+
+    fn plural(kind: &T::Kind) -> Cow<'_, str> {
+        <Came<T> as Resource>::plural(kind)
+    }
+
+    fn name(&self) -> Option<Cow<'_, str>> {
+        Some(Cow::Borrowed(&self.name))
+    }
+
+    fn namespace(&self) -> Option<Cow<'_, str>> {
+        self.namespace.as_deref().map(Cow::Borrowed)
+    }
+
+    fn resource_version(&self) -> Option<Cow<'_, str>> {
+        None
+    }
+
+    fn uid(&self) -> Option<Cow<'_, str>> {
+        None
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use kube::ResourceExt;
     use serde_json::json;
 
     use super::*;
+    use crate::memory::key_of;
+
+    fn kept<T: Keep>(sent: Value) -> Kept<T> {
+        Kept::new(serde_json::from_value(sent).unwrap(), &mut None)
+    }
 
     #[test]
     fn what_is_kept_is_what_there_was_but_for_what_nobody_reads() {
@@ -230,9 +302,9 @@ mod tests {
             }
             let mut sent = json!({"metadata": metadata, "spec": {"a": [1]}, "status": {"phase": "Running"}});
             sent["metadata"]["managedFields"] = json!([{"manager": "m"}]);
-            let child: Kept<AnyChild> = serde_json::from_value(sent.clone()).unwrap();
+            let child: Kept<AnyChild> = kept(sent.clone());
             assert_eq!(child.service(), service, "{what}");
-            assert_eq!(child.name_any(), "a");
+            assert_eq!(key_of(&child), ("ml".to_owned(), "a".to_owned()));
             let object = child.object().unwrap();
             assert_eq!(
                 serde_json::to_value(&object.metadata).unwrap(),
@@ -241,7 +313,7 @@ mod tests {
             );
             assert_eq!(object.data["spec"], sent["spec"]);
 
-            let pod: Kept<Pod> = serde_json::from_value(sent).unwrap();
+            let pod: Kept<Pod> = kept(sent);
             let pod = pod.pod().unwrap();
             assert_eq!(serde_json::to_value(&pod.metadata).unwrap(), metadata, "{what}");
             assert!(pod.spec.is_none());

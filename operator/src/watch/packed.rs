@@ -8,17 +8,12 @@ use lz4_flex::block::{DecompressError, compress_with_dict, decompress_with_dict}
 /// A text that others are packed against.
 pub(super) type Template = Arc<str>;
 
-/// A text. Copies share it.
+/// A text, as its differences from a template. Copies share it.
 #[derive(Clone)]
-pub(super) enum Text {
-    /// As it came.
-    Plain(Arc<str>),
-    /// As its differences from a template.
-    Packed {
-        template: Template,
-        differences: Arc<[u8]>,
-        length: usize,
-    },
+pub(super) struct Packed {
+    template: Template,
+    differences: Arc<[u8]>,
+    length: usize,
 }
 
 /// Why a text can't be had back; never in practice, it was packed here.
@@ -30,36 +25,25 @@ pub(super) enum UnpackError {
     Unicode(#[from] std::string::FromUtf8Error),
 }
 
-impl Text {
-    /// The text.
-    pub(super) fn unpacked(&self) -> Result<Arc<str>, UnpackError> {
-        match self {
-            Self::Plain(text) => Ok(text.clone()),
-            Self::Packed {
-                template,
-                differences,
-                length,
-            } => {
-                let bytes = decompress_with_dict(differences, *length, template.as_bytes())?;
-                Ok(String::from_utf8(bytes)?.into())
-            }
+impl Packed {
+    /// Packs a text against a template; the first one becomes it.
+    pub(super) fn new(text: &str, template: &mut Option<Template>) -> Self {
+        let template = template.get_or_insert_with(|| text.into());
+        Self {
+            differences: compress_with_dict(text.as_bytes(), template.as_bytes()).into(),
+            template: template.clone(),
+            length: text.len(),
         }
     }
 
-    /// Packs it against a template; the first one becomes it.
-    pub(super) fn pack(&mut self, template: &mut Option<Template>) {
-        let Self::Plain(text) = self else { return };
-        let template = template.get_or_insert_with(|| text.clone());
-        let differences = compress_with_dict(text.as_bytes(), template.as_bytes());
-        *self = Self::Packed {
-            template: template.clone(),
-            differences: differences.into(),
-            length: text.len(),
-        };
+    /// The text.
+    pub(super) fn unpacked(&self) -> Result<String, UnpackError> {
+        let bytes = decompress_with_dict(&self.differences, self.length, self.template.as_bytes())?;
+        Ok(String::from_utf8(bytes)?)
     }
 }
 
-impl fmt::Debug for Text {
+impl fmt::Debug for Packed {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.unpacked() {
             Ok(text) => formatter.write_str(&text),
@@ -87,14 +71,11 @@ mod tests {
             ("nothing in common", "{}".to_owned(), 8),
             ("nothing", String::new(), 8),
         ] {
-            let mut packed = Text::Plain(text.as_str().into());
-            packed.pack(&mut template);
-            assert_eq!(*packed.unpacked().unwrap(), *text, "{what}");
+            let packed = Packed::new(&text, &mut template);
+            assert_eq!(packed.unpacked().unwrap(), text, "{what}");
             assert_eq!(format!("{packed:?}"), text, "{what}");
-            let Text::Packed { differences, .. } = packed else {
-                panic!("{what} is not packed");
-            };
-            assert!(differences.len() <= most, "{what}: {}", differences.len());
+            let length = packed.differences.len();
+            assert!(length <= most, "{what}: {length}");
         }
     }
 }
