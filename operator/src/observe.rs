@@ -13,7 +13,6 @@ mod remembered;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use futures::future::try_join_all;
 use http::StatusCode;
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::Client;
@@ -91,9 +90,9 @@ pub async fn observe(place: Place<'_>, plan: &Plan) -> Result<Observed, kube::Er
     let certificate = certificate::certificate(place, plan).await?;
     let mut children = Children::new();
     let mut unserved = BTreeSet::new();
-    let found = try_join_all(plan.children.iter().map(|child| place.child(child))).await?;
-    for (child, found) in plan.children.iter().zip(found) {
-        match found {
+    // One after the other: where many are new, each look at a time takes a connection, and its buffers, of its own.
+    for child in &plan.children {
+        match place.child(child).await? {
             Found::Live(live) => drop(children.insert(child.kind, live)),
             Found::Nothing => {}
             Found::NoSuchKind => drop(unserved.insert(child.kind)),
