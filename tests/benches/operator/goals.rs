@@ -2,19 +2,12 @@
 
 use std::time::Duration;
 
+use corral_measure::goal::Goal;
 use corral_measure::table::megabytes;
 
 use crate::reactions::Repair;
 use crate::scale::Scale;
 use crate::{Measured, Reactions};
-
-/// A goal beside what was measured.
-pub(crate) struct Goal {
-    pub(crate) what: String,
-    pub(crate) goal: String,
-    pub(crate) figure: String,
-    pub(crate) met: bool,
-}
 
 /// The goals for what was measured.
 pub(crate) fn goals(corral: &[Measured]) -> Vec<Goal> {
@@ -86,16 +79,22 @@ fn of_scale(scale: &Scale) -> Vec<Goal> {
             goals.push(longest(what, bound, &[scale.made.processor_time]));
         }
         let resident = megabytes(scale.memory.now);
-        goals.push(at_most(format!("RSS at {count}"), memory, resident, "MB", 1));
+        goals.push(Goal::at_most(
+            format!("RSS at {count}"),
+            memory,
+            resident,
+            "MB",
+            1,
+        ));
     }
     let creates = scale
         .children
         .iter()
         .map(|children| scale.writes_of_each(children));
     let what = format!("writes of each child, at {count}");
-    goals.push(at_most(what, 1.0, creates.fold(0.0, f64::max), "", 2));
+    goals.push(Goal::at_most(what, 1.0, creates.fold(0.0, f64::max), "", 2));
     let status = scale.each(scale.made.requests.writes_of("ollamaservices/status"));
-    goals.push(at_most(
+    goals.push(Goal::at_most(
         format!("writes of each status, at {count}"),
         2.0,
         status,
@@ -103,7 +102,7 @@ fn of_scale(scale: &Scale) -> Vec<Goal> {
         2,
     ));
     let idle = scale.idle.requests.writes() + scale.idle.requests.reads();
-    goals.push(at_most(
+    goals.push(Goal::at_most(
         format!("requests with nothing to do, at {count}"),
         0.0,
         idle as f64,
@@ -116,7 +115,7 @@ fn of_scale(scale: &Scale) -> Vec<Goal> {
 fn restart(scale: &Scale) -> Vec<Goal> {
     let count = scale.count;
     let writes = scale.restart.requests.writes() as f64;
-    let mut goals = vec![at_most(
+    let mut goals = vec![Goal::at_most(
         format!("writes after a restart at {count}"),
         0.0,
         writes,
@@ -155,15 +154,5 @@ pub(crate) fn percentile(values: &[Duration], share: f64) -> Duration {
 
 fn longest(what: String, bound: f64, times: &[Duration]) -> Goal {
     let longest = times.iter().max().copied().unwrap_or_default();
-    at_most(what, bound, longest.as_secs_f64(), "s", 2)
-}
-
-fn at_most(what: String, bound: f64, figure: f64, unit: &str, digits: usize) -> Goal {
-    let shown = |value: String| format!("{value} {unit}").trim_end().to_owned();
-    Goal {
-        what,
-        goal: shown(format!("≤ {bound}")),
-        figure: shown(format!("{figure:.digits$}")),
-        met: figure <= bound,
-    }
+    Goal::at_most(what, bound, longest.as_secs_f64(), "s", 2)
 }

@@ -4,10 +4,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
-use corral_measure::plot;
 use corral_measure::table::{megabytes, rows};
+use corral_measure::{goal, plot};
 
-use crate::goals::{Goal, goals, percentile};
+use crate::goals::{goals, percentile};
 use crate::reactions::{Harm, Repair};
 use crate::scale::Scale;
 use crate::spent::Spent;
@@ -59,8 +59,6 @@ fn draw(folder: &Path, figures: &Figures) -> Result<()> {
 }
 
 fn render(figures: &Figures) -> String {
-    let goals = goals(&figures.corral);
-    let met = goals.iter().filter(|goal| goal.met).count();
     format!(
         "# Benchmarks of the operator
 Written by `make bench-operator`; run it again rather than compare with these figures from another machine.
@@ -83,10 +81,6 @@ mounted the Pod's ConfigMap and Secrets; it mounts what is new 100 ms after the 
 addresses are loopback ones, so the controllers of endpoints, which refuse those, don't run.
 
 ## Goals
-{met} of {all} are met.
-
-| what | goal | figure | met |
-|---|---|---|---|
 {goals}
 ## Many at once
 Made by 16 clients at a time; from the first request to the last child, and to the last one that its status calls ready.
@@ -149,8 +143,7 @@ to the OllamaService's status. The change of a spec is one of its access rules; 
 {reactions}",
         machine = figures.corral.first().map(|one| one.machine.as_str()).unwrap_or_default(),
         children = figures.corral.first().map(|one| children_of(&one.scale)).unwrap_or_default(),
-        all = goals.len(),
-        goals = rows(goals.iter().map(goal_row)),
+        goals = goal::table(&goals(&figures.corral)),
         many = rows(all(figures).into_iter().map(many_row)),
         rival = match &figures.rival {
             Rival::Measured(_) => "ollama-operator makes no credentials, no NetworkPolicy and no proxy: it has less to do for each.".to_owned(),
@@ -167,16 +160,6 @@ to the OllamaService's status. The change of a spec is one of its access rules; 
         alone = rows(all(figures).into_iter().filter_map(alone_row)),
         reactions = figures.corral.iter().filter_map(reactions).collect::<Vec<_>>().join("\n"),
     )
-}
-
-fn goal_row(goal: &Goal) -> [String; 4] {
-    let met = if goal.met { "yes" } else { "**no**" };
-    [
-        goal.what.clone(),
-        goal.goal.clone(),
-        goal.figure.clone(),
-        met.to_owned(),
-    ]
 }
 
 /// As in `1 Deployment, 2 Secret`.
