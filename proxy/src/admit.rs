@@ -2,6 +2,7 @@
 //! however it does; while it lasts, the request can be cut.
 
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
@@ -232,6 +233,18 @@ impl Admission {
     /// Waits until the request is cut, perhaps for ever.
     pub async fn cut(&self) -> NoLonger {
         poll_fn(|context| self.poll_cut(context)).await
+    }
+
+    /// What comes of some work, unless the request is cut before.
+    ///
+    /// # Errors
+    /// It is cut.
+    pub async fn unless_cut<T>(&self, work: Pin<&mut impl Future<Output = T>>) -> Result<T, NoLonger> {
+        tokio::select! {
+            biased;
+            reason = self.cut() => Err(reason),
+            done = work => Ok(done),
+        }
     }
 }
 

@@ -1,7 +1,6 @@
 //! Bodies on their way through: each frame is passed on as it comes.
 
 use std::convert::Infallible;
-use std::error::Error;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -10,16 +9,15 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use thiserror::Error;
 
 use crate::account::{Outcome, Record};
-use crate::admit::{Admission, InFlight};
-use crate::in_force::NoLonger;
-use crate::inspect::{Payload, Place};
+use crate::admit::InFlight;
 use crate::patience::{PatienceError, Patient};
+use crate::payload::{Payload, Place};
 use crate::stream::events::EventStream;
 use crate::stream::reading::Reading;
-use crate::upstream::{Content, ExchangeError};
+use crate::upstream::UploadError;
+use crate::upstream_body::{BodyError, NextFrame, UpstreamBody};
 
 /// The body of a request to the upstream.
 #[derive(Debug)]
@@ -28,8 +26,6 @@ pub enum RequestBody {
     Client(Limited<Patient<Incoming>>, Arc<InFlight>, Option<Box<Reading>>),
     /// What a client has sent, all of it, and its place in memory.
     Held(Full<Bytes>, Place),
-    /// The proxy's own.
-    Own(Full<Bytes>),
 }
 
 impl RequestBody {
@@ -50,15 +46,7 @@ impl RequestBody {
             }
         }
     }
-
-    /// A body of the proxy's own.
-    pub fn own(bytes: impl Into<Bytes>) -> Self {
-        Self::Own(Full::new(bytes.into()))
-    }
 }
-
-/// What ends an upload early.
-type UploadError = Box<dyn Error + Send + Sync>;
 
 impl Body for RequestBody {
     type Data = Bytes;
@@ -75,7 +63,7 @@ impl Body for RequestBody {
                     frame.map(|frame| frame.map(|frame| read(frame, reading.as_deref_mut(), in_flight))),
                 )
             }
-            Self::Held(full, _) | Self::Own(full) => Pin::new(full)
+            Self::Held(full, _) => Pin::new(full)
                 .poll_frame(context)
                 .map(|frame| frame.map(|frame| frame.map_err(|never: Infallible| match never {}))),
         }
@@ -84,7 +72,7 @@ impl Body for RequestBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Client(incoming, ..) => incoming.is_end_stream(),
-            Self::Held(full, _) | Self::Own(full) => full.is_end_stream(),
+            Self::Held(full, _) => full.is_end_stream(),
         }
     }
 
@@ -92,7 +80,7 @@ impl Body for RequestBody {
         match self {
             Self::Client(_, _, Some(reading)) if reading.may_add() => SizeHint::new(),
             Self::Client(incoming, ..) => incoming.size_hint(),
-            Self::Held(full, _) | Self::Own(full) => full.size_hint(),
+            Self::Held(full, _) => full.size_hint(),
         }
     }
 }
@@ -131,67 +119,6 @@ fn note_error(error: &UploadError, in_flight: &InFlight) {
         in_flight.note_upload_stalled();
     } else {
         in_flight.note_upload_broken();
-    }
-}
-
-/// Why a response stops in its middle. The client's connection is then closed without the end of the body, so that
-/// it can't take the part for the whole.
-#[derive(Debug, Error)]
-pub enum BodyError {
-    /// The client may no longer have it.
-    #[error(transparent)]
-    Cut(NoLonger),
-    /// The upstream left.
-    #[error("the upstream ended the response early: {0}")]
-    Upstream(ExchangeError),
-}
-
-/// What comes next of a response; none at its end.
-pub type NextFrame = Option<Result<Frame<Bytes>, BodyError>>;
-
-/// A response that comes from the upstream. It holds the admission.
-#[derive(Debug)]
-pub struct UpstreamBody {
-    content: Content,
-    /// Why there is no more of it.
-    broken: Option<ExchangeError>,
-    admission: Admission,
-}
-
-impl UpstreamBody {
-    /// The body of the upstream's response.
-    pub const fn new(content: Content, admission: Admission) -> Self {
-        Self {
-            content,
-            broken: None,
-            admission,
-        }
-    }
-
-    /// What comes next.
-    pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<NextFrame> {
-        if let Poll::Ready(reason) = self.admission.poll_cut(context) {
-            self.content.close();
-            return Poll::Ready(Some(Err(BodyError::Cut(reason))));
-        }
-        if let Some(error) = self.broken.take() {
-            return Poll::Ready(Some(Err(BodyError::Upstream(error))));
-        }
-        match ready!(Pin::new(&mut self.content).poll_frame(context)) {
-            Some(Err(error)) => {
-                // hyper ends the connection at an error, with what it still has to write: it may do that first.
-                self.broken = Some(error);
-                context.waker().wake_by_ref();
-                Poll::Pending
-            }
-            Some(Ok(frame)) => Poll::Ready(Some(Ok(frame))),
-            None => Poll::Ready(None),
-        }
-    }
-
-    /// The part that the request's body reports to.
-    pub fn in_flight(&self) -> Arc<InFlight> {
-        self.admission.in_flight()
     }
 }
 
@@ -261,7 +188,7 @@ impl Body for ResponseBody {
     fn is_end_stream(&self) -> bool {
         match &self.source {
             Source::Own(bytes) => bytes.is_none(),
-            Source::Upstream(Answer::Plain(body)) => body.content.is_end_stream(),
+            Source::Upstream(Answer::Plain(body)) => body.is_end_stream(),
             Source::Upstream(Answer::Events(events)) => events.is_end_stream(),
         }
     }
@@ -269,7 +196,7 @@ impl Body for ResponseBody {
     fn size_hint(&self) -> SizeHint {
         match &self.source {
             Source::Own(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
-            Source::Upstream(Answer::Plain(body)) => body.content.size_hint(),
+            Source::Upstream(Answer::Plain(body)) => body.size_hint(),
             Source::Upstream(Answer::Events(_)) => SizeHint::new(),
         }
     }
@@ -292,7 +219,7 @@ impl Drop for ResponseBody {
         }
         match &self.source {
             Source::Own(_) => {}
-            Source::Upstream(Answer::Plain(body)) => self.record.note_received(body.admission.received()),
+            Source::Upstream(Answer::Plain(body)) => self.record.note_received(body.received()),
             Source::Upstream(Answer::Events(events)) => self.record.note_received(events.received()),
         }
     }

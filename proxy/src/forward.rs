@@ -1,45 +1,23 @@
 //! The request goes to the upstream, rebuilt from its canonical form, and the answer comes back as it is made.
 
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Response};
-use thiserror::Error;
 
 use crate::admit::Admission;
-use crate::body::{Answer, RequestBody, UpstreamBody};
+use crate::body::{Answer, RequestBody};
 use crate::headers::{self, Forwarded};
-use crate::in_force::NoLonger;
-use crate::inspect::{InspectError, Payload};
-use crate::reject::{Rejection, Shape};
+use crate::payload::Payload;
+use crate::reject::Rejection;
+use crate::shape::Shape;
 use crate::stream::Plan;
 use crate::stream::events::EventStream;
 use crate::stream::late::Late;
 use crate::stream::reading::Reading;
-use crate::upstream::{Content, Upload, Upstream, UpstreamError};
-
-/// Why there is no answer. What the upstream's address is, the client isn't told.
-#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-pub enum ForwardError {
-    /// Nothing listens there.
-    #[error("the upstream can't be reached")]
-    Unreachable,
-    /// It doesn't take connections in time.
-    #[error("the upstream doesn't answer")]
-    ConnectTimeout,
-    /// It left before an answer began, or answered with what isn't HTTP.
-    #[error("the upstream gave no valid response")]
-    NoResponse,
-    /// The client's body breaks HTTP's rules.
-    #[error("the request's body is malformed")]
-    BadBody,
-}
-
-/// What comes of a request that is sent.
-type Outcome = Result<Response<Content>, UpstreamError>;
-/// A request that is sent, wherever one waits for its response.
-pub type Sent = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+use crate::upstream::{Outcome, Sent, Upload, Upstream};
+use crate::upstream_body::UpstreamBody;
 
 /// Sends an admitted request to its upstream. It may wait for the model as long as the client does. Holds on to nothing
 /// of what was received.
@@ -69,7 +47,7 @@ pub fn forward(
             let sending: Sent = Box::pin(async move { upstream.send(request).await });
             return Box::pin(with_heartbeat(admission, sending, limit, plan, interval)).await;
         }
-        let sent = unless_cut(&admission, pin!(upstream.send(request))).await?;
+        let sent = admission.unless_cut(pin!(upstream.send(request))).await?;
         answer(admission, limit, plan, sent)
     }
 }
@@ -84,7 +62,7 @@ async fn with_heartbeat(
 ) -> Result<Response<Answer>, Rejection> {
     loop {
         let silence = tokio::time::timeout(interval, &mut sending);
-        match unless_cut(&admission, pin!(silence)).await? {
+        match admission.unless_cut(pin!(silence)).await? {
             Ok(sent) => return answer(admission, limit, plan, sent),
             Err(_) if admission.in_flight().asks_for_stream() => {
                 return Ok(begin_without_upstream(sending, admission, limit, interval));
@@ -94,28 +72,13 @@ async fn with_heartbeat(
     }
 }
 
-/// What comes of some work, unless the request is cut before.
-///
-/// # Errors
-/// It is cut.
-pub async fn unless_cut<T>(
-    admission: &Admission,
-    work: Pin<&mut impl Future<Output = T>>,
-) -> Result<T, NoLonger> {
-    tokio::select! {
-        biased;
-        reason = admission.cut() => Err(reason),
-        done = work => Ok(done),
-    }
-}
-
 fn answer(
     admission: Admission,
     limit: u64,
     plan: Plan,
     sent: Outcome,
 ) -> Result<Response<Answer>, Rejection> {
-    let response = sent.map_err(|error| failure(&admission, limit, &error))?;
+    let response = sent.map_err(|error| Rejection::of_upstream(&admission, limit, &error))?;
     let (mut head, content) = response.into_parts();
     headers::for_client(&mut head.headers);
     let needs_care = EventStream::is_needed(head.status, &head.headers, &admission, plan);
@@ -156,24 +119,4 @@ fn rebuild(
     let body = RequestBody::client(payload, admission.in_flight(), Reading::of(plan));
     let fields = headers::for_upstream(received, host, forwarded);
     Upload::new(target.method(), target.path_and_query(), fields, body)
-}
-
-/// What an error of the upstream's is to the client.
-pub fn failure(admission: &Admission, limit: u64, error: &UpstreamError) -> Rejection {
-    if admission.upload_is_too_large() {
-        return InspectError::TooLarge(limit).into();
-    }
-    if admission.upload_is_stalled() {
-        return InspectError::Stalled.into();
-    }
-    if admission.upload_is_broken() {
-        return ForwardError::BadBody.into();
-    }
-    tracing::warn!(%error, route = admission.target().route(), "the upstream failed");
-    let error = match error {
-        UpstreamError::Connect(_) => ForwardError::Unreachable,
-        UpstreamError::ConnectTimeout => ForwardError::ConnectTimeout,
-        UpstreamError::Exchange(_) => ForwardError::NoResponse,
-    };
-    error.into()
 }

@@ -2,18 +2,19 @@
 
 use bytes::Bytes;
 use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
-use serde_json::{Value, json};
+use http::{HeaderValue, Response, StatusCode};
 use thiserror::Error;
 
 use crate::address::AddressRefused;
+use crate::admit::Admission;
 use crate::authorize::Forbidden;
-use crate::forward::ForwardError;
 use crate::identify::Unauthenticated;
 use crate::in_force::NoLonger;
-use crate::inspect::InspectError;
-use crate::limit::{Excess, Standing};
+use crate::limit::Excess;
+use crate::payload::PayloadError;
+use crate::shape::Shape;
 use crate::target::TargetError;
+use crate::upstream::UpstreamError;
 
 /// Why a request isn't forwarded, by the step that says so.
 #[derive(Debug, Error)]
@@ -35,7 +36,7 @@ pub enum Rejection {
     Limited(#[from] Excess),
     /// The body isn't one that can be judged.
     #[error(transparent)]
-    Inspect(#[from] InspectError),
+    Payload(#[from] PayloadError),
     /// The client might when it asked, and may not any more.
     #[error(transparent)]
     NoLonger(#[from] NoLonger),
@@ -44,74 +45,21 @@ pub enum Rejection {
     Forward(#[from] ForwardError),
 }
 
-/// The API whose errors a caller understands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shape {
-    /// `{"error":"…"}`
-    Ollama,
-    /// `{"error":{"message":"…",…}}`
-    OpenAi,
-    /// `{"type":"error","error":{"type":"…","message":"…"}}`
-    Anthropic,
-}
-
-impl Shape {
-    /// By the path as it was sent.
-    pub fn of(path: &str) -> Self {
-        if path == "/v1/messages" || path.starts_with("/v1/messages/") {
-            Self::Anthropic
-        } else if path.starts_with("/v1/") {
-            Self::OpenAi
-        } else {
-            Self::Ollama
-        }
-    }
-
-    /// An error in the middle of a stream of events.
-    pub fn event(self, status: StatusCode, message: &str) -> Bytes {
-        let body = self.body(status, message);
-        match self {
-            Self::Anthropic => format!("event: error\ndata: {body}\n\n").into(),
-            Self::OpenAi | Self::Ollama => format!("data: {body}\n\n").into(),
-        }
-    }
-
-    /// Tells how a client stands, where its API has headers for that.
-    pub fn tell(self, standing: &Standing, headers: &mut HeaderMap) {
-        if self != Self::Ollama {
-            standing.write(headers);
-        }
-    }
-
-    fn body(self, status: StatusCode, message: &str) -> Value {
-        match self {
-            Self::Ollama => json!({ "error": message }),
-            Self::OpenAi => json!({
-                "error": { "message": message, "type": openai_type(status), "param": null, "code": null }
-            }),
-            Self::Anthropic => json!({
-                "type": "error", "error": { "type": anthropic_type(status), "message": message }
-            }),
-        }
-    }
-}
-
-fn openai_type(status: StatusCode) -> &'static str {
-    match status {
-        StatusCode::UNAUTHORIZED => "authentication_error",
-        StatusCode::FORBIDDEN => "permission_error",
-        StatusCode::NOT_FOUND => "not_found_error",
-        StatusCode::TOO_MANY_REQUESTS => "rate_limit_error",
-        status if status.is_server_error() => "api_error",
-        _ => "invalid_request_error",
-    }
-}
-
-fn anthropic_type(status: StatusCode) -> &'static str {
-    match status {
-        StatusCode::SERVICE_UNAVAILABLE => "overloaded_error",
-        status => openai_type(status),
-    }
+/// Why there is no answer. What the upstream's address is, the client isn't told.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum ForwardError {
+    /// Nothing listens there.
+    #[error("the upstream can't be reached")]
+    Unreachable,
+    /// It doesn't take connections in time.
+    #[error("the upstream doesn't answer")]
+    ConnectTimeout,
+    /// It left before an answer began, or answered with what isn't HTTP.
+    #[error("the upstream gave no valid response")]
+    NoResponse,
+    /// The client's body breaks HTTP's rules.
+    #[error("the request's body is malformed")]
+    BadBody,
 }
 
 /// What is said for every missing or wrong credential, whatever the cause.
@@ -125,6 +73,26 @@ const CHALLENGES: [&str; 2] = [
 const RETRY_SOON: HeaderValue = HeaderValue::from_static("1");
 
 impl Rejection {
+    /// What an error of the upstream's is to the client.
+    pub fn of_upstream(admission: &Admission, limit: u64, error: &UpstreamError) -> Self {
+        if admission.upload_is_too_large() {
+            return PayloadError::TooLarge(limit).into();
+        }
+        if admission.upload_is_stalled() {
+            return PayloadError::Stalled.into();
+        }
+        if admission.upload_is_broken() {
+            return ForwardError::BadBody.into();
+        }
+        tracing::warn!(%error, route = admission.target().route(), "the upstream failed");
+        let error = match error {
+            UpstreamError::Connect(_) => ForwardError::Unreachable,
+            UpstreamError::ConnectTimeout => ForwardError::ConnectTimeout,
+            UpstreamError::Exchange(_) => ForwardError::NoResponse,
+        };
+        error.into()
+    }
+
     /// The closed list of reasons, for log and metrics.
     pub fn reason(&self) -> &'static str {
         match self {
@@ -137,7 +105,7 @@ impl Rejection {
                 forbidden.cause.name()
             }
             Self::Limited(excess) => excess.name(),
-            Self::Inspect(error) => error.name(),
+            Self::Payload(error) => error.name(),
             Self::NoLonger(NoLonger::Identified) => "revoked",
             Self::Forward(ForwardError::Unreachable) => "upstream_unreachable",
             Self::Forward(ForwardError::ConnectTimeout) => "upstream_connect_timeout",
@@ -154,11 +122,11 @@ impl Rejection {
             Self::Unauthenticated(_) | Self::NoLonger(NoLonger::Identified) => StatusCode::UNAUTHORIZED,
             Self::Address(_) | Self::Forbidden(_) | Self::NoLonger(_) => StatusCode::FORBIDDEN,
             Self::Limited(Excess::Over { .. }) => StatusCode::TOO_MANY_REQUESTS,
-            Self::Inspect(InspectError::Ask(_) | InspectError::Broken) => StatusCode::BAD_REQUEST,
-            Self::Inspect(InspectError::Stalled) => StatusCode::REQUEST_TIMEOUT,
-            Self::Inspect(InspectError::TooLarge(_)) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Inspect(InspectError::Encoded) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::Limited(Excess::Crowded) | Self::Inspect(InspectError::Overloaded) => {
+            Self::Payload(PayloadError::Ask(_) | PayloadError::Broken) => StatusCode::BAD_REQUEST,
+            Self::Payload(PayloadError::Stalled) => StatusCode::REQUEST_TIMEOUT,
+            Self::Payload(PayloadError::TooLarge(_)) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Payload(PayloadError::Encoded) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Limited(Excess::Crowded) | Self::Payload(PayloadError::Overloaded) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Self::Target(TargetError::NotFound) => StatusCode::NOT_FOUND,
@@ -178,11 +146,11 @@ impl Rejection {
             self,
             Self::Target(TargetError::Malformed(_) | TargetError::MethodNotSupported)
                 | Self::Forward(ForwardError::BadBody)
-                | Self::Inspect(
-                    InspectError::TooLarge(_)
-                        | InspectError::Broken
-                        | InspectError::Stalled
-                        | InspectError::Overloaded
+                | Self::Payload(
+                    PayloadError::TooLarge(_)
+                        | PayloadError::Broken
+                        | PayloadError::Stalled
+                        | PayloadError::Overloaded
                 )
         )
     }
@@ -242,6 +210,8 @@ impl Rejection {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
     use crate::ask::AskError;
     use crate::authorize::Cause;
@@ -298,12 +268,12 @@ mod tests {
                 "upstream_connect_timeout",
             ),
             (ForwardError::BadBody.into(), 400, "malformed"),
-            (InspectError::Broken.into(), 400, "malformed"),
-            (InspectError::Stalled.into(), 408, "body_timeout"),
-            (InspectError::Ask(AskError::Differ).into(), 400, "bad_json"),
-            (InspectError::TooLarge(1).into(), 413, "too_large"),
-            (InspectError::Encoded.into(), 415, "encoded"),
-            (InspectError::Overloaded.into(), 503, "overloaded"),
+            (PayloadError::Broken.into(), 400, "malformed"),
+            (PayloadError::Stalled.into(), 408, "body_timeout"),
+            (PayloadError::Ask(AskError::Differ).into(), 400, "bad_json"),
+            (PayloadError::TooLarge(1).into(), 413, "too_large"),
+            (PayloadError::Encoded.into(), 415, "encoded"),
+            (PayloadError::Overloaded.into(), 503, "overloaded"),
             (Unauthenticated::Unverifiable.into(), 503, "unverifiable"),
             (Excess::Crowded.into(), 503, "overloaded"),
         ];

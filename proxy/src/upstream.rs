@@ -14,7 +14,7 @@ mod content;
 pub mod head;
 mod upload;
 
-use std::error;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use std::{io, net::IpAddr};
@@ -25,7 +25,7 @@ use tokio::net::TcpStream;
 use url::{Host, Url};
 
 pub use self::content::Content;
-pub use self::upload::Upload;
+pub use self::upload::{Upload, UploadError};
 
 use self::chunked::ChunkError;
 use self::connection::Connection;
@@ -84,11 +84,16 @@ pub enum ExchangeError {
     Chunk(#[from] ChunkError),
     /// The request's body broke.
     #[error("the request's body: {0}")]
-    Upload(Box<dyn error::Error + Send + Sync>),
+    Upload(UploadError),
     /// The request's body isn't as long as it said.
     #[error("the request's body isn't as long as it said")]
     UploadLength,
 }
+
+/// What comes of a request that is sent.
+pub type Outcome = Result<Response<Content>, UpstreamError>;
+/// A request that is sent, wherever one waits for its response.
+pub type Sent = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 
 impl ExchangeError {
     /// Whether the connection is at fault, not what was said on it.

@@ -1,6 +1,7 @@
 //! The part of Ollama's API that looks after models (ollama/api/types.go).
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use http::header::{CONTENT_TYPE, HOST};
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, StatusCode};
-use http_body_util::{BodyExt, Limited};
+use http_body_util::{BodyExt, Full, Limited};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -16,7 +17,6 @@ use thiserror::Error;
 use tokio::time::timeout;
 
 use super::board::Progress;
-use crate::body::RequestBody;
 use crate::upstream::{Content, Upload, Upstream, UpstreamError};
 
 /// How long a question may take.
@@ -208,7 +208,8 @@ impl Ollama {
         let json = HeaderValue::from_static("application/json");
         let fields = [(&HOST, self.upstream.host_header()), (&CONTENT_TYPE, &json)];
         let target = PathAndQuery::from_static(path);
-        let request = Upload::new(&method, &target, fields, RequestBody::own(body));
+        let body = Full::new(Bytes::from(body)).map_err(|never: Infallible| match never {});
+        let request = Upload::new(&method, &target, fields, body);
         let sent = timeout(limit, self.upstream.send(request))
             .await
             .map_err(|_| OllamaError::Timeout)?;

@@ -15,8 +15,8 @@ use super::usage::UsageFilter;
 use super::{Plan, is_events};
 use crate::account::Record;
 use crate::admit::{Admission, InFlight};
-use crate::body::{BodyError, NextFrame, UpstreamBody};
-use crate::reject::Shape;
+use crate::shape::Shape;
+use crate::upstream_body::{BodyError, NextFrame, UpstreamBody};
 
 /// A stream with heartbeats, and without what only the proxy has asked for.
 #[derive(Debug)]

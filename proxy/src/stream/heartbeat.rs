@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::reject::Shape;
+use crate::shape::Shape;
 
 /// A comment, which readers of event streams ignore (HTML, section 9.2.6).
 const COMMENT: &[u8] = b": heartbeat\n\n";

@@ -12,12 +12,12 @@ use serde_json::Value;
 
 use super::is_events;
 use crate::admit::{Admission, InFlight};
-use crate::body::UpstreamBody;
-use crate::forward::{ForwardError, Sent, failure, unless_cut};
 use crate::headers;
 use crate::in_force::NoLonger;
-use crate::reject::{Rejection, Shape};
-use crate::upstream::Content;
+use crate::reject::{ForwardError, Rejection};
+use crate::shape::Shape;
+use crate::upstream::{Content, Sent};
+use crate::upstream_body::UpstreamBody;
 
 /// Bytes of the longest error that is read.
 const LONGEST_ERROR: usize = 64 << 10;
@@ -78,17 +78,17 @@ impl Late {
 }
 
 async fn answer(sent: Sent, admission: Admission, limit: u64, shape: Shape) -> Result<Answer, NoLonger> {
-    let response = match unless_cut(&admission, pin!(sent)).await? {
+    let response = match admission.unless_cut(pin!(sent)).await? {
         Ok(answered) => answered,
         Err(error) => {
-            let rejection = failure(&admission, limit, &error);
+            let rejection = Rejection::of_upstream(&admission, limit, &error);
             return Ok(Answer::Error(rejected(&rejection, shape)));
         }
     };
     if response.status() == StatusCode::OK && is_events(response.headers()) {
         return Ok(Answer::Stream(UpstreamBody::new(response.into_body(), admission)));
     }
-    let failure = unless_cut(&admission, pin!(read_error(response, shape))).await?;
+    let failure = admission.unless_cut(pin!(read_error(response, shape))).await?;
     Ok(Answer::Error(failure))
 }
 

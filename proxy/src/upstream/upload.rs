@@ -1,5 +1,7 @@
 //! A request on its way out (RFC 9112, sections 3 to 7): its head, and its body as it comes.
 
+use std::error::Error;
+use std::fmt;
 use std::io::{self, ErrorKind, IoSlice, Write};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -13,7 +15,6 @@ use tokio::io::AsyncWrite;
 use tokio::net::TcpStream;
 
 use super::ExchangeError;
-use crate::body::RequestBody;
 
 /// Bytes of most heads.
 const MOST_HEADS: usize = 512;
@@ -24,9 +25,13 @@ const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 /// What follows a chunk's data after which there is no other.
 const LAST_CHUNK_END: &[u8] = b"\r\n0\r\n\r\n";
 
+/// What ends an upload early.
+pub type UploadError = Box<dyn Error + Send + Sync>;
+/// Any body of a request.
+pub(super) type AnyBody = dyn Body<Data = Bytes, Error = UploadError> + Send + Unpin;
+
 /// A request, and how much of it is written.
-#[derive(Debug)]
-pub struct Upload {
+pub struct Upload<B: ?Sized = AnyBody> {
     method: Method,
     /// The head, and what frames the body's pieces.
     text: Vec<u8>,
@@ -36,12 +41,13 @@ pub struct Upload {
     piece: Bytes,
     /// What comes after the piece.
     tail: &'static [u8],
-    /// What is still to come; none after its end.
-    body: Option<RequestBody>,
     framing: Framing,
     has_begun: bool,
     has_waited: bool,
     may_repeat: bool,
+    /// Whether nothing more comes of the body.
+    is_read: bool,
+    body: B,
 }
 
 #[derive(Debug)]
@@ -51,17 +57,28 @@ enum Framing {
     Chunked,
 }
 
-impl Upload {
+/// Without what is sent.
+impl<B: ?Sized> fmt::Debug for Upload<B> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Upload")
+            .field("method", &self.method)
+            .field("framing", &self.framing)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<B: Body> Upload<B> {
     /// A request of HTTP/1.1, boxed, since it goes from hand to hand. The fields say nothing of how its body is framed: that
     /// follows from the body.
     pub fn new<'fields>(
         method: &Method,
         target: &PathAndQuery,
         fields: impl IntoIterator<Item = (&'fields HeaderName, &'fields HeaderValue)>,
-        body: RequestBody,
+        body: B,
     ) -> Box<Self> {
         let framing = body.size_hint().exact().map_or(Framing::Chunked, Framing::Length);
-        let body = Some(body).filter(|_| !matches!(framing, Framing::Length(0)));
+        let is_read = matches!(framing, Framing::Length(0));
         let mut text = Vec::with_capacity(MOST_HEADS);
         for part in [method.as_str(), " ", target.as_str(), " HTTP/1.1\r\n"] {
             text.extend_from_slice(part.as_bytes());
@@ -80,15 +97,18 @@ impl Upload {
             written: 0,
             piece: Bytes::new(),
             tail: &[],
-            may_repeat: body.is_none() && method.is_safe(),
-            body,
+            may_repeat: is_read && method.is_safe(),
             framing,
             has_begun: false,
             has_waited: false,
             method: method.clone(),
+            is_read,
+            body,
         })
     }
+}
 
+impl Upload {
     /// What is asked for decides whether the response has a body.
     pub(super) const fn method(&self) -> &Method {
         &self.method
@@ -107,7 +127,7 @@ impl Upload {
 
     /// Whether all of it is written.
     pub(super) fn is_complete(&self) -> bool {
-        self.body.is_none() && !self.has_more_to_write()
+        self.is_read && !self.has_more_to_write()
     }
 
     const fn has_more_to_write(&self) -> bool {
@@ -134,7 +154,7 @@ impl Upload {
             while self.has_more_to_write() {
                 ready!(self.poll_write(stream, context)).map_err(ExchangeError::Io)?;
             }
-            if self.body.is_none() {
+            if self.is_read {
                 return Poll::Ready(Ok(()));
             }
             if waits {
@@ -145,9 +165,9 @@ impl Upload {
 
     /// Makes the next piece of the body the one to write.
     fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Result<(), ExchangeError>> {
-        while let Some(body) = &mut self.body {
-            let frame = ready!(Pin::new(&mut *body).poll_frame(context));
-            let is_last = body.is_end_stream();
+        while !self.is_read {
+            let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+            let is_last = self.body.is_end_stream();
             let Some(frame) = frame.transpose().map_err(ExchangeError::Upload)? else {
                 self.end()?;
                 break;
@@ -169,7 +189,7 @@ impl Upload {
                     .checked_sub(piece.len() as u64)
                     .ok_or(ExchangeError::UploadLength)?;
                 if *left == 0 {
-                    self.body = None;
+                    self.is_read = true;
                 }
             }
             Framing::Chunked => {
@@ -177,7 +197,7 @@ impl Upload {
                 write!(self.text, "{:x}\r\n", piece.len()).map_err(ExchangeError::Io)?;
                 self.tail = if is_last { LAST_CHUNK_END } else { CHUNK_END };
                 if is_last {
-                    self.body = None;
+                    self.is_read = true;
                 }
             }
         }
@@ -186,7 +206,7 @@ impl Upload {
     }
 
     fn end(&mut self) -> Result<(), ExchangeError> {
-        self.body = None;
+        self.is_read = true;
         match self.framing {
             Framing::Length(0) => {}
             Framing::Length(_) => return Err(ExchangeError::UploadLength),
