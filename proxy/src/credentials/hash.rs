@@ -3,12 +3,12 @@
 use std::fmt;
 use std::str::FromStr;
 
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha_crypt::{PasswordVerifier, ShaCrypt};
 use sha1::{Digest, Sha1};
 use sha2::Sha256;
-use subtle::ConstantTimeEq;
 
 use super::{Problem, apr1};
 
@@ -59,14 +59,19 @@ impl StoredHash {
                     && bcrypt::verify(password, hash).unwrap_or(false)
             }
             Self::ShaCrypt(hash) => ShaCrypt::default().verify_password(password, &**hash).is_ok(),
-            Self::Apr1 { salt, encoded } => apr1::hash(password, salt).ct_eq(encoded).into(),
+            Self::Apr1 { salt, encoded } => are_equal(&apr1::hash(password, salt), encoded),
             Self::Sha1 { digest, salt } => {
                 let computed = Sha1::new().chain_update(password).chain_update(salt).finalize();
-                computed.as_slice().ct_eq(digest).into()
+                are_equal(&computed, digest)
             }
-            Self::Sha256(digest) => Sha256::digest(password).as_slice().ct_eq(digest).into(),
+            Self::Sha256(digest) => are_equal(&Sha256::digest(password), digest),
         }
     }
+}
+
+/// Takes the same time whatever differs.
+fn are_equal(computed: &[u8], stored: &[u8]) -> bool {
+    verify_slices_are_equal(computed, stored).is_ok()
 }
 
 impl fmt::Debug for StoredHash {

@@ -9,10 +9,10 @@
 
 use std::sync::Arc;
 
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
-use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use super::signature::Signature;
@@ -91,7 +91,9 @@ impl<'headers> Presented<'headers> {
             }
         };
         match place {
-            Some(found) if !bool::from(found.ct_eq(credential)) => Err(Unauthenticated::Ambiguous),
+            Some(found) if verify_slices_are_equal(found, credential).is_err() => {
+                Err(Unauthenticated::Ambiguous)
+            }
             _ => {
                 *place = Some(credential);
                 Ok(())

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
-use subtle::ConstantTimeEq;
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 
 use crate::credentials::hash::StoredHash;
 use crate::credentials::htpasswd::ParsedUser;
@@ -37,7 +37,7 @@ impl User {
     pub(crate) fn has_verified(&self, tag: &[u8; 32]) -> bool {
         self.verified
             .get()
-            .is_some_and(|verified| verified.ct_eq(tag).into())
+            .is_some_and(|verified| verify_slices_are_equal(verified, tag).is_ok())
     }
 
     /// Remembers the credential, by its tag, that the hash was found to be of. There is but one password to a hash,
