@@ -3,7 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 
-use super::patience::rotated;
+use super::patience::{of_type, rotated};
 use super::verdict::{Truth, Verdict, Verdicts};
 use super::{credentials, models};
 use crate::crd::{OllamaService, OllamaServiceStatus};
@@ -130,10 +130,7 @@ pub fn changed(before: &OllamaServiceStatus, after: &OllamaServiceStatus) -> Vec
 fn of_conditions(before: &OllamaServiceStatus, after: &OllamaServiceStatus) -> Vec<Changed> {
     let rotated = rotated(before, after);
     let worth = |after: &&Condition| {
-        let before = before
-            .conditions
-            .iter()
-            .find(|before| before.type_ == after.type_);
+        let before = of_type(&before.conditions, &after.type_);
         let other_status = before.is_none_or(|before| before.status != after.status);
         let other_reason = before.is_none_or(|before| before.reason != after.reason);
         match (after.type_.as_str(), after.status.as_str()) {

@@ -70,7 +70,7 @@ fn say_the_same(before: &[Condition], after: &[Condition]) -> bool {
         })
 }
 
-fn of_type<'a>(conditions: &'a [Condition], type_: &str) -> Option<&'a Condition> {
+pub(super) fn of_type<'a>(conditions: &'a [Condition], type_: &str) -> Option<&'a Condition> {
     conditions.iter().find(|condition| condition.type_ == type_)
 }
 
@@ -80,13 +80,14 @@ mod tests {
 
     use super::*;
 
+    fn condition(type_: &str, status: &str, reason: &str) -> Value {
+        json!({"type": type_, "status": status, "reason": reason, "message": "",
+            "lastTransitionTime": "2026-01-01T00:00:00Z"})
+    }
+
     fn status(ready: &str, available: &str, degraded: &str, more: &Value) -> OllamaServiceStatus {
-        let condition = |type_: &str, status: &str| {
-            json!({"type": type_, "status": status, "reason": "R", "message": "",
-                "lastTransitionTime": "2026-01-01T00:00:00Z"})
-        };
-        let mut all = json!({"observedGeneration": 1, "conditions": [condition("Ready", ready),
-            condition("Available", available), condition("Degraded", degraded)]});
+        let mut all = json!({"observedGeneration": 1, "conditions": [condition("Ready", ready, "R"),
+            condition("Available", available, "R"), condition("Degraded", degraded, "R")]});
         for (field, value) in more.as_object().unwrap() {
             all[field] = value.clone();
         }
@@ -113,9 +114,8 @@ mod tests {
             let more = json!({"replicas": replicas, "credentials": {"clients": 1, "syncedReplicas": 0,
                 "secrets": [{"name": "keys", "resourceVersion": version}]}});
             let mut status = status("True", "True", "False", &more);
-            let synced = json!({"type": SYNCED, "status": truth, "reason": reason, "message": "",
-                "lastTransitionTime": "2026-01-01T00:00:00Z"});
-            status.conditions.push(serde_json::from_value(synced).unwrap());
+            let synced = serde_json::from_value(condition(SYNCED, truth, reason));
+            status.conditions.push(synced.unwrap());
             status
         };
         let in_force = synced("True", "InForce", 1, "1");

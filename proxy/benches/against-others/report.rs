@@ -261,12 +261,7 @@ fn stream_rows(
         let values = || rounds.of(place).map(value);
         let p50 = Spread::of(values().map(|one| one.p50)).median;
         let p99 = Spread::of(values().map(|one| one.p99)).median;
-        let direct = rounds.of(0).map(value);
-        let added = Spread::of(
-            values()
-                .zip(direct)
-                .map(|(one, direct)| compared(one) - compared(direct)),
-        );
+        let added = rounds.difference(place, 0, |one| compared(value(one)));
         let added = (place > 0).then(|| {
             format!(
                 "{} ({} to {})",

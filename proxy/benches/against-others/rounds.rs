@@ -85,11 +85,17 @@ impl<T> Rounds<T> {
 
     /// Of a value of one front and another's, within each round.
     pub(crate) fn ratio(&self, place: usize, other: usize, value: impl Fn(&T) -> f64) -> Spread {
-        let shares = self
-            .of(place)
-            .zip(self.of(other))
-            .map(|(one, other)| value(one) / value(other));
-        Spread::of(shares)
+        self.compared(place, other, |one, other| value(one) / value(other))
+    }
+
+    /// Of how much a value of one front is above another's, within each round.
+    pub(crate) fn difference(&self, place: usize, other: usize, value: impl Fn(&T) -> f64) -> Spread {
+        self.compared(place, other, |one, other| value(one) - value(other))
+    }
+
+    fn compared(&self, place: usize, other: usize, compare: impl Fn(&T, &T) -> f64) -> Spread {
+        let pairs = self.of(place).zip(self.of(other));
+        Spread::of(pairs.map(|(one, other)| compare(one, other)))
     }
 
     /// Each front's name and median.
