@@ -28,7 +28,7 @@ deny: ## Check licences, known vulnerabilities and origins of the dependencies
 
 bench: bench-proxy bench-operator ## Measure everything and write docs/benchmarks.md and docs/benchmarks-operator.md
 
-bench-proxy: ## Measure the proxy against nginx, HAProxy, Caddy and a bare forwarder (about 10 min)
+bench-proxy: ## Measure the proxy against nginx, HAProxy, Caddy and a bare forwarder (about 15 min)
 	@$(LAB) benchmark-tools
 	cargo bench --profile image --package corral-proxy --bench against-others
 

@@ -17,7 +17,6 @@ mod verifier;
 
 pub use certificate::ClientCertificate;
 pub use identity::{Identity, Unauthenticated};
-pub use kubernetes::keep_reviewed;
 pub use pool::HashingLoad;
 pub use recall::Recall;
 pub use verifier::Verifier;

@@ -12,7 +12,6 @@ mod fetch;
 mod issuers;
 mod json;
 mod jwk;
-mod keep;
 mod key;
 mod keys;
 mod pem;
@@ -20,7 +19,6 @@ mod problem;
 mod published;
 
 pub use fetch::Fetcher;
-pub use keep::keep_published;
 pub use problem::KeyProblem;
 
 pub(crate) use claims::{ClaimError, Unverified};

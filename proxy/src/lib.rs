@@ -23,6 +23,7 @@ pub mod identify;
 pub mod in_force;
 pub mod inspect;
 pub mod jwt;
+pub mod keep;
 pub mod limit;
 pub mod metrics;
 pub mod models;

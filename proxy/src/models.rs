@@ -16,8 +16,9 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 
 use crate::config::Model;
-use crate::proxy::Proxy;
+use crate::readiness::Readiness;
 use crate::status::LoadedModel;
+use crate::upstream::Upstream;
 use board::{Board, Made, Wanted};
 use modelfile::Modelfile;
 use name::CanonicalName;
@@ -33,21 +34,21 @@ const FIRST_PRUNE: Duration = Duration::from_secs(20);
 /// How often they go from then on.
 const PRUNE: Duration = Duration::from_secs(300);
 
-/// Keeps `/readyz` and the models of `/status` true, for ever.
-pub async fn keep_ready(proxy: Arc<Proxy>) -> Infallible {
-    let ollama = Ollama::new(Arc::clone(proxy.upstream()));
+/// Keeps the models of `board` ready and tells `readiness` how that goes, for ever.
+pub async fn keep_ready(upstream: Arc<Upstream>, board: &Board, readiness: &Readiness) -> Infallible {
+    let ollama = Ollama::new(upstream);
     tokio::select! {
-        never = probe(&proxy, &ollama) => never,
-        never = keep_models(&proxy, &ollama) => never,
-        never = watch_memory(proxy.models(), &ollama) => never,
+        never = probe(readiness, &ollama) => never,
+        never = keep_models(board, readiness, &ollama) => never,
+        never = watch_memory(board, &ollama) => never,
     }
 }
 
-async fn probe(proxy: &Proxy, ollama: &Ollama) -> Infallible {
+async fn probe(readiness: &Readiness, ollama: &Ollama) -> Infallible {
     let mut pause = FIRST_PROBE;
     loop {
         let answers = ollama.version().await.is_ok();
-        proxy.readiness().note_upstream(answers);
+        readiness.note_upstream(answers);
         if answers {
             pause = PROBE;
         }
@@ -76,23 +77,21 @@ impl From<Installed> for LoadedModel {
 }
 
 /// A change of the configuration stops a pull; Ollama goes on from there when it is asked again.
-async fn keep_models(proxy: &Proxy, ollama: &Ollama) -> Infallible {
-    let board = proxy.models();
+async fn keep_models(board: &Board, readiness: &Readiness, ollama: &Ollama) -> Infallible {
     loop {
         let wanted = board.wanted();
         if wanted.models.is_empty() {
-            proxy.readiness().note_models_ready();
+            readiness.note_models_ready();
         }
         tokio::select! {
             () = board.changed() => {}
-            never = look_after(&wanted, proxy, ollama) => match never {},
+            never = look_after(&wanted, board, readiness, ollama) => match never {},
         }
     }
 }
 
 /// Looks after the models, several at a time, each when it is its turn.
-async fn look_after(wanted: &Wanted, proxy: &Proxy, ollama: &Ollama) -> Infallible {
-    let board = proxy.models();
+async fn look_after(wanted: &Wanted, board: &Board, readiness: &Readiness, ollama: &Ollama) -> Infallible {
     let mut turns = Turns::new(wanted.models.len(), Instant::now());
     let mut under_way = FuturesUnordered::new();
     let mut prune_at = Instant::now() + FIRST_PRUNE;
@@ -107,7 +106,7 @@ async fn look_after(wanted: &Wanted, proxy: &Proxy, ollama: &Ollama) -> Infallib
             Some((index, end)) = under_way.next() => {
                 end_turn(&mut turns, index, &end);
                 if board.all_ready() {
-                    proxy.readiness().note_models_ready();
+                    readiness.note_models_ready();
                 }
             }
             () = tokio::time::sleep(turns.until_next(Instant::now())), if under_way.len() < at_a_time => {}

@@ -1,13 +1,11 @@
 //! The life of a process: start, serve, drain, end.
 
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use jiff::Timestamp;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::runtime::{self, Runtime};
@@ -17,21 +15,11 @@ use crate::accept::{Acceptor, Limits};
 use crate::config::flags::Flags;
 use crate::config::load::Loaded;
 use crate::config::{Config, Shutdown, State};
-use crate::identify::keep_reviewed;
 use crate::in_force::InForce;
-use crate::jwt::{Fetcher, keep_published};
+use crate::jwt::Fetcher;
 use crate::limit::{Keeper, Moment, SavedFile};
 use crate::proxy::{Proxy, SetupError};
-use crate::{admin, models, reload};
-
-/// How often is looked whether a client's access has ended.
-const EXPIRY_LOOK: Duration = Duration::from_secs(1);
-
-/// How often is looked for what is no longer needed: the numbers of clients that are gone, connections that nobody uses.
-const TIDY_LOOK: Duration = Duration::from_secs(60);
-
-/// How much of the day's use a process that is killed takes with it.
-const SAVE_PAUSE: Duration = Duration::from_secs(10);
+use crate::{admin, keep, reload};
 
 /// Why the process can't do its work.
 #[derive(Debug, Error)]
@@ -87,7 +75,6 @@ async fn serve(flags: Flags, loaded: Loaded) -> Result<(), RunError> {
     let proxy = Arc::new(Proxy::new(InForce::first(loaded), io::stdout())?);
     if let Some(keeper) = &keeper {
         keeper.restore(proxy.limiter(), Moment::now());
-        tokio::spawn(keep_saved(Arc::clone(keeper), Arc::clone(&proxy)));
     }
     announce(&proxy, &listener, admin_listener.as_ref());
     if let Some(listener) = admin_listener {
@@ -95,11 +82,7 @@ async fn serve(flags: Flags, loaded: Loaded) -> Result<(), RunError> {
     }
     tokio::spawn(reload::keep_in_force(flags, Arc::clone(&proxy)));
     let fetcher = Fetcher::new().map_err(SetupError::Tls)?;
-    tokio::spawn(keep_published(fetcher, Arc::clone(&proxy)));
-    tokio::spawn(keep_reviewed(Arc::clone(&proxy)));
-    tokio::spawn(models::keep_ready(Arc::clone(&proxy)));
-    tokio::spawn(end_expired(Arc::clone(&proxy)));
-    tokio::spawn(tidy(Arc::clone(&proxy)));
+    keep::start(&proxy, fetcher, keeper.as_ref());
     serve_until_end(&proxy, listener, &mut end).await;
     if let Some(keeper) = keeper {
         keeper.save(proxy.limiter(), Moment::now());
@@ -110,38 +93,6 @@ async fn serve(flags: Flags, loaded: Loaded) -> Result<(), RunError> {
 
 fn keeper(state: &State) -> Arc<Keeper> {
     Arc::new(Keeper::new(SavedFile::in_directory(&state.directory)))
-}
-
-/// Saves what clients have used of the day, now and then, for ever.
-async fn keep_saved(keeper: Arc<Keeper>, proxy: Arc<Proxy>) -> Infallible {
-    loop {
-        tokio::time::sleep(SAVE_PAUSE).await;
-        let (keeper, proxy) = (Arc::clone(&keeper), Arc::clone(&proxy));
-        let saved = tokio::task::spawn_blocking(move || keeper.save(proxy.limiter(), Moment::now()));
-        if let Err(error) = saved.await {
-            tracing::error!(%error, "can't save the tokens of the day");
-        }
-    }
-}
-
-/// Looks once a second whether a client's access has ended, for ever.
-async fn end_expired(proxy: Arc<Proxy>) -> Infallible {
-    let mut looked = Timestamp::now();
-    loop {
-        tokio::time::sleep(EXPIRY_LOOK).await;
-        let now = Timestamp::now();
-        proxy.end_expired(looked, now);
-        looked = now;
-    }
-}
-
-/// Gives back what is no longer needed, for ever.
-async fn tidy(proxy: Arc<Proxy>) -> Infallible {
-    loop {
-        tokio::time::sleep(TIDY_LOOK).await;
-        proxy.forget_gone(Instant::now());
-        proxy.upstream().close_unused();
-    }
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, RunError> {

@@ -14,12 +14,11 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use corral_proxy::config::Model;
-use corral_proxy::config::flags::Flags;
-use corral_proxy::in_force::InForce;
-use corral_proxy::models::board::Wanted;
+use corral_proxy::models::board::{Board, Wanted};
 use corral_proxy::models::keep_ready;
-use corral_proxy::proxy::Proxy;
+use corral_proxy::readiness::Readiness;
 use corral_proxy::status::{ModelState, ModelStatus};
+use corral_proxy::upstream::Upstream;
 use corral_tests::http_client::HttpClient;
 use corral_tests::model;
 use corral_tests::ollama::Ollama;
@@ -29,9 +28,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
+/// How long Ollama may take to answer a connection.
+const CONNECTING: Duration = Duration::from_secs(10);
+
 /// What a proxy does for models, without its doors.
 struct Keeper {
-    proxy: Arc<Proxy>,
+    board: Arc<Board>,
+    readiness: Arc<Readiness>,
     task: JoinHandle<Infallible>,
 }
 
@@ -43,26 +46,25 @@ impl Drop for Keeper {
 
 impl Keeper {
     fn start(ollama: &Ollama, wanted: Wanted) -> Self {
-        let flags = Flags {
-            upstream: Some(ollama.url().parse().unwrap()),
-            // Nobody comes in.
-            api_keys: Some(ollama.home().join("no-keys")),
-            ..Flags::default()
-        };
-        let mut loaded = flags.load().unwrap();
-        loaded.config.models = wanted.models.clone();
-        let proxy = Arc::new(Proxy::new(InForce::first(loaded), io::sink()).unwrap());
-        proxy.models().list(wanted);
-        let task = tokio::spawn(keep_ready(Arc::clone(&proxy)));
-        Self { proxy, task }
+        let upstream = Arc::new(Upstream::new(&ollama.url().parse().unwrap(), CONNECTING));
+        let (board, readiness) = (Arc::new(Board::new(wanted)), Arc::<Readiness>::default());
+        let task = tokio::spawn({
+            let (board, readiness) = (Arc::clone(&board), Arc::clone(&readiness));
+            async move { keep_ready(upstream, &board, &readiness).await }
+        });
+        Self {
+            board,
+            readiness,
+            task,
+        }
     }
 
     fn want(&self, wanted: Wanted) {
-        self.proxy.models().list(wanted);
+        self.board.list(wanted);
     }
 
     fn first(&self) -> ModelStatus {
-        self.proxy.models().statuses().remove(0)
+        self.board.statuses().remove(0)
     }
 
     /// Waits until the first model is like that, and sees all that it has been before.
@@ -176,10 +178,7 @@ async fn a_model_is_what_its_modelfile_says() {
         .await;
     let shown = show(&ollama, "team/kind").await;
     assert_eq!(shown["system"], "You are brief.");
-    assert!(
-        keeper.proxy.readiness().check().is_ok(),
-        "it was ready and stays so"
-    );
+    assert!(keeper.readiness.check().is_ok(), "it was ready and stays so");
     let question =
         json!({"model": "team/kind", "prompt": "Hi", "stream": false, "options": {"num_predict": 2}});
     let client = HttpClient::new(&ollama.url());
@@ -321,7 +320,7 @@ async fn a_pull_that_breaks_off_goes_on_where_it_was() {
         })
         .await;
     assert!(part.total.unwrap() > 200 << 20, "{part:?}");
-    assert!(keeper.proxy.readiness().check().is_err(), "not ready without it");
+    assert!(keeper.readiness.check().is_err(), "not ready without it");
     // What stops a pull, beside the registry: the configuration.
     keeper.want(Wanted::default());
     tokio::time::sleep(Duration::from_millis(500)).await;

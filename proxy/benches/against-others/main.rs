@@ -41,7 +41,8 @@ struct Arguments {
     /// Where the figures go; pictures go into a folder of that name beside it.
     #[arg(long, value_name = "FILE", default_value = REPORT)]
     output: PathBuf,
-    /// Turns of each front with small requests (a turn takes 3 s). Streams have half as many.
+    /// Turns of each front, of which streams have twice as many: whatever takes a processor from them for some
+    /// milliseconds once in a while decides their 99th percentile.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..=8))]
     rounds: u8,
     /// Measure this part alone, and say what came out instead of writing it.
@@ -97,7 +98,7 @@ fn measure(runtime: &Runtime, rounds: usize) -> Result<Figures> {
     let machine = corral_measure::machine::describe()?;
     let ground = Ground::prepare()?;
     let place = ground.one_processor();
-    let streams = streams_of(runtime, &ground, rounds.div_ceil(2))?;
+    let streams = streams_of(runtime, &ground, 2 * rounds)?;
     Ok(Figures {
         machine,
         requests: requests_of(runtime, &place, rounds)?,

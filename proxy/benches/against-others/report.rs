@@ -131,7 +131,8 @@ the system each request wants two reads and two writes, as of the bare forwarder
 ## Tokens in a stream
 {AT_ONCE} streams at once that begin within a second, each of {TOKENS} tokens at 20 tokens/s; from the fake Ollama to the
 client, for each token. Here and for the time to the first byte the two are one thread, so that neither waits until the
-other's turn is over.
+other's turn is over. What is slowest comes in bursts of some ms, in which something else has a processor, on every way
+and on the direct one; more turns than elsewhere make a median of that.
 
 ![Delay of a token](benchmarks/tokens.svg)
 

@@ -182,7 +182,7 @@ impl Published {
     }
 
     /// Keeps the keys fresh, for ever; `changed` is called when others count. `fetcher` trusts Mozilla's authorities.
-    pub(super) async fn keep_fresh(&self, fetcher: &Fetcher, changed: impl Fn()) {
+    pub(crate) async fn keep_fresh(&self, fetcher: &Fetcher, changed: impl Fn()) {
         loop {
             let due = self.lock().due;
             tokio::select! {

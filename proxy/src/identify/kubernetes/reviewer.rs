@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures::future::join_all;
 use jiff::Timestamp;
 use moka::Expiry;
 use moka::future::Cache;
@@ -264,12 +265,24 @@ impl Reviewer {
     }
 
     /// Waits until a token is taken back.
-    pub(super) async fn taken_back(&self) {
+    pub(crate) async fn taken_back(&self) {
         self.taken_back.notified().await;
     }
 
-    /// Asks again about a token on a request that outlasts the API server's word. Without an answer the word counts on.
-    pub(super) async fn renew(self: &Arc<Self>, shown: &Shown) {
+    /// Asks again about the tokens of these requests that outlast the API server's word. While it doesn't answer, its last
+    /// word counts for them: an outage of the control plane must not cut every stream.
+    pub(crate) async fn renew_due(self: &Arc<Self>, shown: &[Shown]) {
+        if !self.is_answered() {
+            return;
+        }
+        let now = Timestamp::now();
+        let due = shown
+            .iter()
+            .filter(|shown| !shown.account.counts(now) && !shown.account.is_over(now));
+        join_all(due.map(|shown| self.renew(shown))).await;
+    }
+
+    async fn renew(self: &Arc<Self>, shown: &Shown) {
         let account = &shown.account;
         let asked = Asked {
             tag: account.tag,
@@ -293,7 +306,7 @@ impl Reviewer {
 
     /// Looks whether the API server can be asked, if nobody has for a while: `/status` is to say so before a client is
     /// refused.
-    pub(super) async fn try_out(&self) {
+    pub(crate) async fn try_out(&self) {
         if self.lock().is_due() {
             let outcome = self.server.try_out().await;
             self.note(outcome.as_ref().err());
@@ -306,7 +319,7 @@ impl Reviewer {
     }
 
     /// Whether the last question had an answer.
-    pub(super) fn is_answered(&self) -> bool {
+    fn is_answered(&self) -> bool {
         self.lock().error.is_none()
     }
 

@@ -5,11 +5,10 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::{join, join_all};
+use futures::future::join;
 use jiff::Timestamp;
 
-use super::account::Shown;
-use super::reviewer::Reviewer;
+use crate::identify::Reviewer;
 use crate::proxy::Proxy;
 
 /// How often is looked whether the API server's word of a running request counts no longer.
@@ -17,7 +16,7 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// Has running requests judged by the newest word of the API server, for ever: those are cut whose token has ended or was
 /// taken back.
-pub async fn keep_reviewed(proxy: Arc<Proxy>) -> Infallible {
+pub(super) async fn keep_reviewed(proxy: Arc<Proxy>) -> Infallible {
     let mut swaps = proxy.swaps();
     loop {
         let reviewer = proxy.in_force().credentials.reviewer().cloned();
@@ -37,7 +36,7 @@ pub async fn keep_reviewed(proxy: Arc<Proxy>) -> Infallible {
 async fn keep(reviewer: &Arc<Reviewer>, proxy: &Proxy) -> Infallible {
     loop {
         let shown = proxy.requests().service_accounts();
-        join(reviewer.try_out(), renew(reviewer, &shown)).await;
+        join(reviewer.try_out(), reviewer.renew_due(&shown)).await;
         let now = Timestamp::now();
         if !shown.iter().all(|shown| reviewer.holds(shown, now)) {
             proxy.judge_again_all();
@@ -47,17 +46,4 @@ async fn keep(reviewer: &Arc<Reviewer>, proxy: &Proxy) -> Infallible {
             () = reviewer.taken_back() => proxy.judge_again_all(),
         }
     }
-}
-
-/// While the API server doesn't answer, its last word counts for running requests: an outage of the control plane must not
-/// cut every stream.
-async fn renew(reviewer: &Arc<Reviewer>, shown: &[Shown]) {
-    if !reviewer.is_answered() {
-        return;
-    }
-    let now = Timestamp::now();
-    let due = shown
-        .iter()
-        .filter(|shown| !shown.account.counts(now) && !shown.account.is_over(now));
-    join_all(due.map(|shown| reviewer.renew(shown))).await;
 }

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use futures::future::join_all;
 
-use super::fetch::Fetcher;
+use crate::jwt::Fetcher;
 use crate::proxy::Proxy;
 
 /// Fetches the keys of every issuer in force that publishes them, again and again, for ever. Requests under way are judged
 /// again when keys change.
-pub async fn keep_published(fetcher: Fetcher, proxy: Arc<Proxy>) -> Infallible {
+pub(super) async fn keep_published(fetcher: Fetcher, proxy: Arc<Proxy>) -> Infallible {
     let mut swaps = proxy.swaps();
     loop {
         let issuers = proxy.in_force().credentials.published();
