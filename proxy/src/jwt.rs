@@ -13,6 +13,7 @@ mod issuers;
 mod json;
 mod jwk;
 mod key;
+mod key_list;
 mod keys;
 mod pem;
 mod problem;
@@ -24,7 +25,8 @@ pub use problem::KeyProblem;
 pub(crate) use claims::{ClaimError, Unverified};
 pub(crate) use compact::has_shape_of_token;
 pub(crate) use issuers::{Issuers, TokenRefused, Verified};
-pub(crate) use keys::{KeyList, KeySet};
+pub(crate) use key_list::KeyList;
+pub(crate) use keys::KeySet;
 pub(crate) use published::{Published, Trusted};
 
 /// What a token says of itself, with nothing of it verified.

@@ -4,8 +4,8 @@ use corral_measure::goal::Goal;
 use corral_measure::statistics::Spread;
 use corral_measure::table::megabytes;
 
+use crate::figures::Figures;
 use crate::instructions::Instructions;
-use crate::report::Figures;
 use crate::rounds::{Requested, Rounds, Streamed};
 
 /// What the names of fronts begin with.

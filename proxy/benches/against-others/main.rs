@@ -5,6 +5,7 @@
 
 mod backend;
 mod clock;
+mod figures;
 mod flood;
 mod footprint;
 mod fronts;
@@ -26,10 +27,10 @@ use http::StatusCode;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
+use crate::figures::Figures;
 use crate::fronts::{Corral, Front, Place, Start, forwarder, haproxy, nginx};
 use crate::instructions::Instructions;
 use crate::load::{requests, streams};
-use crate::report::Figures;
 use crate::rounds::{REQUEST_SECONDS, Rounds};
 
 /// Where the figures go.

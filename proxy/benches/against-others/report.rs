@@ -7,6 +7,7 @@ use corral_measure::statistics::Spread;
 use corral_measure::table::{megabytes, or_dash, rows};
 use corral_measure::{goal, plot};
 
+use crate::figures::Figures;
 use crate::flood::{self, Flood};
 use crate::footprint::Footprint;
 use crate::goals::{NGINX, goals};
@@ -17,20 +18,6 @@ use crate::load::streams::{AT_ONCE, SINGLE, TOKENS};
 use crate::machine::wrk_version;
 use crate::rounds::{REQUEST_SECONDS, Requested, Rounds, Streamed};
 use crate::{idle, reload};
-
-/// Everything that was measured.
-pub(crate) struct Figures {
-    pub(crate) machine: String,
-    pub(crate) requests: Rounds<Requested>,
-    pub(crate) streams: Rounds<Streamed>,
-    /// Bytes of memory for an idle stream.
-    pub(crate) idle: Vec<(String, f64)>,
-    pub(crate) instructions: Vec<Instructions>,
-    pub(crate) footprints: Vec<Footprint>,
-    pub(crate) program_size: u64,
-    pub(crate) flood: Flood,
-    pub(crate) reload: Spread,
-}
 
 /// Writes the report, and its pictures into the folder `benchmarks` beside it.
 pub(crate) fn write(output: &Path, figures: &Figures) -> Result<String> {

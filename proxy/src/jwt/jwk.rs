@@ -9,7 +9,7 @@ use super::algorithm::Curve;
 use super::compact::LONGEST_KEY_NAME;
 use super::json::{Object, parse_object};
 use super::key::{Key, Material};
-use super::keys::{KeyList, Refused};
+use super::key_list::{KeyList, Refused};
 use super::problem::KeyProblem;
 use crate::config::JwtAlgorithm;
 

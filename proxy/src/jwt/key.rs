@@ -6,14 +6,10 @@ use aws_lc_rs::{hmac, rsa};
 use zeroize::Zeroizing;
 
 use super::algorithm::{Curve, Scheme};
-use super::problem::KeyProblem;
+use super::problem::{FEWEST_RSA_BITS, KeyProblem, MOST_RSA_BITS};
 use crate::config::JwtAlgorithm;
 use crate::credentials::CredentialId;
 
-/// Fewest bits of an RSA modulus (RFC 7518, section 3.3).
-pub(super) const FEWEST_RSA_BITS: usize = 2048;
-/// Most bits, so that no key makes its signatures slow to check.
-pub(super) const MOST_RSA_BITS: usize = 8192;
 /// Fewest bytes of the secret of an HMAC: what the shortest hash has (RFC 7518, section 3.2).
 pub(super) const SHORTEST_SECRET: usize = 32;
 

@@ -7,30 +7,14 @@ use thiserror::Error;
 
 use super::compact::Compact;
 use super::key::{Key, Material};
-use super::problem::KeyProblem;
+use super::key_list::{KeyList, Refused};
+use super::problem::{KeyProblem, MOST_KEYS};
 use super::{jwk, pem};
 use crate::config::JwtAlgorithm;
 use crate::credentials::CredentialId;
 
-/// Most keys of an issuer. Those that rotate daily publish a handful.
-pub(super) const MOST_KEYS: usize = 64;
-
 /// Most keys that a token is tried against, so that one without a key's name costs a few signatures and not all.
 const MOST_TRIED: usize = 8;
-
-/// Keys that were read, before they are looked at together.
-#[derive(Default)]
-pub(crate) struct KeyList {
-    pub(super) keys: Vec<Key>,
-    pub(super) refused: Vec<Refused>,
-}
-
-/// A key that doesn't count, for what is wrong with it.
-pub(super) struct Refused {
-    /// What tokens would call it.
-    pub(super) name: Option<String>,
-    pub(super) problem: KeyProblem,
-}
 
 /// The keys of an issuer.
 #[derive(Default)]

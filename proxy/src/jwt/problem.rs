@@ -3,8 +3,13 @@
 use thiserror::Error;
 
 use super::compact::LONGEST_KEY_NAME;
-use super::key::{FEWEST_RSA_BITS, MOST_RSA_BITS};
-use super::keys::MOST_KEYS;
+
+/// Most keys of an issuer. Those that rotate daily publish a handful.
+pub(super) const MOST_KEYS: usize = 64;
+/// Fewest bits of an RSA modulus (RFC 7518, section 3.3).
+pub(super) const FEWEST_RSA_BITS: usize = 2048;
+/// Most bits, so that no key makes its signatures slow to check.
+pub(super) const MOST_RSA_BITS: usize = 8192;
 
 /// Why something isn't a key by which tokens are checked, and what would be right.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]

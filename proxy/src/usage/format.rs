@@ -1,6 +1,7 @@
 //! Where the answers of each route hold their numbers.
 
-use super::json::ELEMENT;
+/// Stands in a path for any element of an array.
+pub(super) const ELEMENT: &str = "[]";
 
 /// What stands at a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

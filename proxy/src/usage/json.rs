@@ -6,11 +6,9 @@ mod whereabouts;
 
 use memchr::memchr2;
 
-use super::format::{Field, Place};
+use super::format::{ELEMENT, Field, Place};
 use whereabouts::Whereabouts;
 
-/// Stands in a path for any element of an array.
-pub(super) const ELEMENT: &str = "[]";
 /// Bytes of the longest key or value that is told: a model's name is shorter.
 const LONGEST: usize = 512;
 
