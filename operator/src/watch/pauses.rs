@@ -7,7 +7,7 @@ use kube::runtime::watcher::DefaultBackoff;
 
 /// Pauses after failures.
 pub(super) enum Pauses {
-    /// As is usual.
+    /// As is usual, but never as long.
     Usual(Box<DefaultBackoff>),
     /// Of a kind that the cluster may be without: the next is so long, and never short again. Every try begins with an event,
     /// which the usual one takes for a success.
@@ -15,7 +15,10 @@ pub(super) enum Pauses {
 }
 
 impl Pauses {
-    const LONGEST: Duration = Duration::from_secs(30);
+    /// What was edited while the API server was away is to be in force soon after it is back, and a try of each watch in
+    /// that time is nothing to it.
+    const LONGEST: Duration = Duration::from_secs(5);
+    const LONGEST_RARE: Duration = Duration::from_secs(30);
 
     pub(super) fn usual() -> Self {
         Self::Usual(Box::default())
@@ -31,10 +34,10 @@ impl Iterator for Pauses {
 
     fn next(&mut self) -> Option<Duration> {
         match self {
-            Self::Usual(backoff) => backoff.next(),
+            Self::Usual(backoff) => backoff.next().map(|pause| pause.min(Self::LONGEST)),
             Self::Rare(pause) => {
                 let now = *pause;
-                *pause = pause.saturating_mul(2).min(Self::LONGEST);
+                *pause = pause.saturating_mul(2).min(Self::LONGEST_RARE);
                 Some(now)
             }
         }

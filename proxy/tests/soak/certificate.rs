@@ -26,7 +26,7 @@ pub(crate) fn authority(credential: Credential) -> Authority {
 
 /// What the client shows, and the key to it.
 pub(crate) fn shown(credential: Credential) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
-    let mut parameters = named(&credential.name());
+    let mut parameters = named(&credential.client());
     parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
     let key = key(credential);
     let certificate = parameters.signed_by(&key, &authority(credential).issuer);

@@ -16,6 +16,9 @@ use crate::certificate;
 pub(crate) const ISSUER: &str = "https://idp.example";
 /// For whom its tokens are.
 pub(crate) const AUDIENCE: &str = "ollama";
+/// How many clients there are by each means: the numbers of clients that are only named stay for a day, and are to be as
+/// many early on as at the end.
+const CLIENTS: u64 = 40;
 /// From here on no credential was ever in force.
 pub(crate) const MADE_UP: u64 = 1 << 40;
 
@@ -99,9 +102,14 @@ pub(crate) const NONE: Credential = Credential {
 };
 
 impl Credential {
-    /// The client's name.
+    /// Its own name, which is also that of the client who has it from a file.
     pub(crate) fn name(self) -> String {
         format!("{:?}-{}", self.means, self.number).to_ascii_lowercase()
+    }
+
+    /// The client who is named by it, as others are that come later.
+    pub(crate) fn client(self) -> String {
+        format!("{:?}-{}", self.means, self.number % CLIENTS).to_ascii_lowercase()
     }
 
     fn secret(self) -> String {
@@ -123,7 +131,8 @@ impl Credential {
     fn token(self) -> String {
         let header = json!({"alg": "EdDSA", "kid": self.name()});
         let (issued, ends) = (now(), now() + 600);
-        let claims = json!({"iss": ISSUER, "aud": AUDIENCE, "sub": self.name(), "iat": issued, "exp": ends});
+        let claims =
+            json!({"iss": ISSUER, "aud": AUDIENCE, "sub": self.client(), "iat": issued, "exp": ends});
         let part = |part: &serde_json::Value| URL_SAFE_NO_PAD.encode(part.to_string());
         let message = format!("{}.{}", part(&header), part(&claims));
         let signature = self.pair().sign(message.as_bytes());
