@@ -8,6 +8,7 @@ pub mod cluster;
 pub mod command;
 pub mod demo;
 pub mod fault_proxy;
+pub mod foreign;
 pub mod forward;
 pub mod http_client;
 pub mod image;

@@ -41,7 +41,7 @@ pub(super) fn build(recipe: &Recipe, target: &Path, log: &Path) -> Result<()> {
         .arg(package(recipe))
         .env("CGO_ENABLED", if recipe.cgo { "1" } else { "0" });
     if recipe.cgo {
-        go.env("CGO_CPPFLAGS", format!("-I{}", headers(recipe)?.display()));
+        go.env("CGO_CPPFLAGS", format!("-I{}", headers()?.display()));
     }
     command::run_logged(&mut go, log)
 }
@@ -74,7 +74,7 @@ fn check_go(recipe: &Recipe) -> Result<()> {
 
 /// A module's zip leaves out folders named vendor/, so three of Ollama's headers come from elsewhere: miniaudio.h from
 /// a module that carries it, nlohmann/json.hpp and stb/stb_image.h from Debian.
-fn headers(recipe: &Recipe) -> Result<PathBuf> {
+fn headers() -> Result<PathBuf> {
     if !command::exists("g++") {
         super::debian::install(&["g++"])?;
     }
@@ -86,18 +86,25 @@ fn headers(recipe: &Recipe) -> Result<PathBuf> {
             super::debian::install(&[package])?;
         }
     }
-    let module = "github.com/gen2brain/malgo@v0.11.24";
-    let mut download = Command::new("go");
-    download
-        .current_dir(folder(recipe))
-        .args(["mod", "download", "-json", module]);
-    let answer: serde_json::Value = serde_json::from_str(&command::output(&mut download)?)?;
-    let source = answer["Dir"]
-        .as_str()
-        .context("go mod download does not say where")?;
+    let source = source("github.com/gen2brain/malgo@v0.11.24")?;
     let include = cache::folder("tools/include")?;
     let target = include.join("miniaudio/miniaudio.h");
     fs::create_dir_all(include.join("miniaudio"))?;
-    fs::write(&target, fs::read(Path::new(source).join("miniaudio.h"))?)?;
+    fs::write(&target, fs::read(source.join("miniaudio.h"))?)?;
     Ok(include)
+}
+
+/// The folder with the source of a module, `PATH@VERSION`; Go fetches what is missing, and checks it against the public
+/// database of checksums.
+pub(crate) fn source(module: &str) -> Result<PathBuf> {
+    let mut download = Command::new("go");
+    // Outside of any module: this one's own requirements have no say.
+    download
+        .current_dir(std::env::temp_dir())
+        .args(["mod", "download", "-json", module]);
+    let answer: serde_json::Value = serde_json::from_str(&command::output(&mut download)?)?;
+    let folder = answer["Dir"].as_str();
+    folder
+        .map(PathBuf::from)
+        .with_context(|| format!("go mod download {module}: {}", answer["Error"]))
 }

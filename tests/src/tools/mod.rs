@@ -3,7 +3,7 @@
 //! Each has a module of its own under `tests/tools`, whose go.sum fixes every source it is built from.
 
 pub(crate) mod debian;
-mod go;
+pub(crate) mod go;
 
 use std::fs;
 use std::path::PathBuf;

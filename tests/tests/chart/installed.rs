@@ -1,17 +1,21 @@
 //! What a real API server says to the chart and to the examples.
 
+use std::collections::BTreeSet;
 use std::fs;
 
+use anyhow::Context;
 use corral_tests::cluster::ControlPlane;
+use corral_tests::foreign::Foreign;
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
 use kube::core::{DynamicObject, GroupVersionKind};
-use kube::{Api, Client, ResourceExt, discovery};
+use kube::discovery::{self, Scope};
+use kube::{Api, Client, ResourceExt};
 use serde::Deserialize;
 
-use crate::helm::{MODES, Mode, NAMESPACE, helm_in, install, repository};
+use crate::helm::{MODES, Mode, NAMESPACE, helm_in, install, repository, template};
 
 #[tokio::test]
 async fn a_real_api_server_takes_every_mode_and_grants_what_it_promises() {
@@ -42,34 +46,82 @@ async fn a_real_api_server_takes_every_mode_and_grants_what_it_promises() {
 async fn the_examples_are_valid() {
     let cluster = ControlPlane::start().await.unwrap();
     let client = cluster.client().await.unwrap();
+    define(&client, &corral_operator::crd::definition()).await;
+    let kinds = try_files(&client, "docs/examples").await;
+    assert!(kinds.contains("OllamaService"), "{kinds:?}");
+}
+
+/// Among them are kinds that other projects have defined, whose definitions are the real ones.
+#[tokio::test]
+async fn what_the_operator_and_the_chart_make_is_valid() {
+    let cluster = ControlPlane::start().await.unwrap();
+    let client = cluster.client().await.unwrap();
+    for namespace in ["ml", NAMESPACE] {
+        create_namespace(&client, namespace).await;
+    }
+    for kind in Foreign::ALL {
+        define(&client, &kind.definition().unwrap()).await;
+    }
+    let mut kinds = try_files(&client, "operator/tests/golden").await;
+    let chart = template(&[
+        "crds.install=false",
+        "metrics.service.enabled=true",
+        "metrics.serviceMonitor.enabled=true",
+        "metrics.podMonitor.enabled=true",
+        "metrics.podMonitor.interval=30s",
+    ]);
+    kinds.extend(try_all(&client, "the chart", &chart.unwrap()).await);
+    for kind in Foreign::ALL {
+        let name = kind.definition().unwrap().spec.names.kind;
+        assert!(kinds.contains(&name), "no {name} among {kinds:?}");
+    }
+}
+
+/// Has the API server serve a kind.
+async fn define(client: &Client, definition: &CustomResourceDefinition) {
     let definitions = Api::<CustomResourceDefinition>::all(client.clone());
-    definitions
-        .create(&PostParams::default(), &corral_operator::crd::definition())
+    let made = definitions
+        .create(&PostParams::default(), definition)
         .await
         .unwrap();
     let established = kube::runtime::conditions::is_crd_established();
-    kube::runtime::wait::await_condition(definitions, "ollamaservices.corral.dev", established)
+    kube::runtime::wait::await_condition(definitions, &made.name_any(), established)
         .await
         .unwrap();
-    let mut count = 0;
-    for entry in fs::read_dir(repository().join("docs/examples")).unwrap() {
+}
+
+/// Tries all objects of a folder's files, and says of which kinds they are.
+async fn try_files(client: &Client, folder: &str) -> BTreeSet<String> {
+    let mut kinds = BTreeSet::new();
+    for entry in fs::read_dir(repository().join(folder)).unwrap() {
         let path = entry.unwrap().path();
-        for document in serde_yaml::Deserializer::from_str(&fs::read_to_string(&path).unwrap()) {
-            let object = DynamicObject::deserialize(document).unwrap();
-            try_apply(&client, &object)
-                .await
-                .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-            count += 1;
-        }
+        let text = fs::read_to_string(&path).unwrap();
+        kinds.extend(try_all(client, &path.display().to_string(), &text).await);
     }
-    assert!(count >= 5, "only {count} objects in docs/examples");
+    kinds
+}
+
+async fn try_all(client: &Client, origin: &str, text: &str) -> BTreeSet<String> {
+    let mut kinds = BTreeSet::new();
+    for document in serde_yaml::Deserializer::from_str(text) {
+        let object = DynamicObject::deserialize(document).unwrap();
+        let what = || format!("{origin}: {:?} {}", object.types, object.name_any());
+        try_apply(client, &object).await.with_context(what).unwrap();
+        kinds.extend(object.types.map(|types| types.kind));
+    }
+    kinds
 }
 
 /// Server-side apply as a dry run; unknown and duplicate fields are errors.
 async fn try_apply(client: &Client, object: &DynamicObject) -> anyhow::Result<()> {
     let types = object.types.as_ref().expect("apiVersion and kind");
-    let (resource, _) = discovery::pinned_kind(client, &GroupVersionKind::try_from(types)?).await?;
-    let api = Api::<DynamicObject>::namespaced_with(client.clone(), "default", &resource);
+    let (resource, capabilities) =
+        discovery::pinned_kind(client, &GroupVersionKind::try_from(types)?).await?;
+    let namespace = object.metadata.namespace.as_deref().unwrap_or("default");
+    let api = match capabilities.scope {
+        Scope::Cluster => Api::<DynamicObject>::all_with(client.clone(), &resource),
+        Scope::Namespaced => Api::namespaced_with(client.clone(), namespace, &resource),
+    };
     let parameters = PatchParams {
         dry_run: true,
         ..PatchParams::apply("test").validation_strict()

@@ -1,10 +1,11 @@
 //! How clients outside the cluster find a service, and what goes when it is no longer asked for.
 
 use corral_operator::plan::Kind;
+use corral_tests::foreign::Foreign;
 use k8s_openapi::api::core::v1::{Secret, Service};
 use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use kube::ResourceExt;
-use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams};
 use serde_json::json;
 
 use crate::lab::{Lab, eventually};
@@ -131,23 +132,20 @@ async fn an_http_route_waits_for_the_gateway_api() {
     assert!(message.contains("spec.network.httpRoute"), "{message}");
     lab.condition("x", "Available", "False", "Starting").await;
 
-    let resource = ApiResource {
-        group: "gateway.networking.k8s.io".to_owned(),
-        version: "v1".to_owned(),
-        api_version: "gateway.networking.k8s.io/v1".to_owned(),
-        kind: "HTTPRoute".to_owned(),
-        plural: "httproutes".to_owned(),
-    };
-    lab.define(&resource).await;
+    lab.define(Foreign::HttpRoute).await;
     lab.condition("x", "Degraded", "False", "AsExpected").await;
-    let routes: Api<DynamicObject> = Api::namespaced_with(lab.client.clone(), &lab.namespace, &resource);
+    let routes: Api<DynamicObject> =
+        Api::namespaced_with(lab.client.clone(), &lab.namespace, &Kind::HttpRoute.resource());
     let made = routes.get("x").await.unwrap();
     let rule = &made.data["spec"]["rules"][0];
     assert_eq!(rule["timeouts"], json!({"request": "0s"}));
-    assert_eq!(rule["backendRefs"], json!([{"name": "x", "port": 11434}]));
+    let backend = &rule["backendRefs"][0];
+    assert_eq!((&backend["name"], &backend["port"]), (&json!("x"), &json!(11434)));
 
-    let refused = json!({"status": {"parents": [{"parentRef": {"name": "public"}, "conditions": [{"type": "Accepted",
-        "status": "False", "reason": "NoMatchingParent", "message": "no listener of that name"}]}]}});
+    // What a Gateway's controller says (a fake of it: there is none in the cluster).
+    let refused = json!({"status": {"parents": [{"parentRef": {"name": "public"}, "controllerName": "gateway.example/fake",
+        "conditions": [{"type": "Accepted", "status": "False", "lastTransitionTime": "2026-01-02T03:04:05Z",
+            "reason": "NoMatchingParent", "message": "no listener of that name"}]}]}});
     routes
         .patch_status("x", &PatchParams::default(), &Patch::Merge(refused))
         .await
@@ -209,13 +207,12 @@ async fn a_certificate_waits_for_cert_manager() {
     assert!(message.contains("spec.network.tls.certificate"), "{message}");
     lab.condition("x", "Ready", "False", "CertManagerMissing").await;
 
-    let resource = Kind::Certificate.resource();
-    lab.define(&resource).await;
+    lab.define(Foreign::Certificate).await;
     let message = lab.condition("x", "Ready", "False", "CertificatePending").await;
     assert!(message.contains("kubectl describe certificate x"), "{message}");
     lab.condition("x", "Degraded", "False", "AsExpected").await;
     let certificates: Api<DynamicObject> =
-        Api::namespaced_with(lab.client.clone(), &lab.namespace, &resource);
+        Api::namespaced_with(lab.client.clone(), &lab.namespace, &Kind::Certificate.resource());
     let made = certificates.get("x").await.unwrap();
     let service = format!("x.{}.svc", lab.namespace);
     assert_eq!(made.data["spec"]["dnsNames"][2], service);

@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 
 use corral_operator::crd::{self, OllamaService, OllamaServiceStatus};
 use corral_tests::cluster::ControlPlane;
+use corral_tests::foreign::Foreign;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::api::{Api, ApiResource, Patch, PatchParams, PostParams};
+use kube::api::{Api, Patch, PatchParams, PostParams};
 use kube::{Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -120,26 +121,9 @@ impl Lab {
         .await
     }
 
-    /// Has the cluster serve a kind that is no part of Kubernetes: its name and no more of it.
-    pub(crate) async fn define(&self, resource: &ApiResource) {
-        let ApiResource {
-            group,
-            version,
-            kind,
-            plural,
-            ..
-        } = resource;
-        let version = json!({"name": version, "served": true, "storage": true, "subresources": {"status": {}},
-            "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}}});
-        let name = format!("{plural}.{group}");
-        let definition = json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-            "metadata": {"name": name, "annotations": {"api-approved.kubernetes.io": "unapproved, for a test"}},
-            "spec": {"group": group, "scope": "Namespaced", "versions": [version],
-                "names": {"kind": kind, "plural": plural, "singular": kind.to_lowercase()}}});
-        Api::<CustomResourceDefinition>::all(self.client.clone())
-            .patch(&name, &PatchParams::apply("test"), &Patch::Apply(&definition))
-            .await
-            .unwrap();
+    /// Has the cluster serve a kind that is no part of Kubernetes.
+    pub(crate) async fn define(&self, kind: Foreign) {
+        define_as(&self.client, &kind.definition().unwrap()).await;
     }
 
     /// resourceVersions of everything that belongs to an OllamaService, and its own.

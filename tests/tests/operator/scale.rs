@@ -1,13 +1,15 @@
 //! How many replicas there are, and that nobody fights over it.
 
 use corral_operator::crd::OllamaService;
+use corral_operator::plan::Kind;
+use corral_tests::foreign::Foreign;
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::ResourceExt;
-use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams, WatchEvent, WatchParams};
+use kube::api::{Api, DynamicObject, Patch, PatchParams, WatchEvent, WatchParams};
 use serde_json::json;
 
 use crate::lab::{Lab, eventually};
@@ -256,16 +258,10 @@ async fn a_scaled_object_waits_for_keda() {
     let message = lab.condition("x", "Degraded", "True", "KEDAMissing").await;
     assert!(message.contains("spec.autoscaling.keda"), "{message}");
 
-    let resource = ApiResource {
-        group: "keda.sh".to_owned(),
-        version: "v1alpha1".to_owned(),
-        api_version: "keda.sh/v1alpha1".to_owned(),
-        kind: "ScaledObject".to_owned(),
-        plural: "scaledobjects".to_owned(),
-    };
-    lab.define(&resource).await;
+    lab.define(Foreign::ScaledObject).await;
     lab.condition("x", "Degraded", "False", "AsExpected").await;
-    let objects: Api<DynamicObject> = Api::namespaced_with(lab.client.clone(), &lab.namespace, &resource);
+    let objects: Api<DynamicObject> =
+        Api::namespaced_with(lab.client.clone(), &lab.namespace, &Kind::ScaledObject.resource());
     let made = objects.get("x").await.unwrap();
     assert_eq!(made.data["spec"]["minReplicaCount"], 0);
     assert_eq!(made.data["spec"]["triggers"][0]["type"], "cron");
