@@ -41,7 +41,7 @@ const MORE_TIME: Duration = Duration::from_secs(60);
 /// How long what is left may take to go.
 const QUIET_WITHIN: Duration = Duration::from_secs(30);
 /// How much more memory the last third may take than the first (medians): a tenth, and this for caches that fill.
-const MORE_MEMORY: u64 = 8 * 1024;
+const MORE_MEMORY: u64 = 3 * 1024;
 /// Open files beyond those of connections: a question to the admin port may just be ending.
 const MORE_FILES: usize = 4;
 
@@ -141,7 +141,7 @@ async fn sample_memory(process: &Process, end: Instant, tally: &Tally) -> io::Re
     let mut samples = Vec::new();
     while !is_over() {
         tokio::time::sleep(Duration::from_millis(100)).await;
-        samples.push(process.resident()?);
+        samples.push(process.memory()?);
     }
     Ok(samples)
 }
