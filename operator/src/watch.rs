@@ -10,6 +10,7 @@ mod kept;
 mod noted;
 mod packed;
 mod pauses;
+mod stored;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -386,5 +387,5 @@ fn ours() -> watcher::Config {
 /// Packs children and Pods against the first that comes.
 fn packing<T: Keep>() -> Keeping<Came<T>, Kept<T>> {
     let mut template = None;
-    Box::new(move |came| Kept::new(came, &mut template))
+    Box::new(move |came| Kept::pack(came, &mut template))
 }

@@ -3,10 +3,9 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 
-use super::patience::{of_type, rotated};
 use super::verdict::{Truth, Verdict, Verdicts};
 use super::{credentials, models};
-use crate::crd::{OllamaService, OllamaServiceStatus};
+use crate::crd::{OllamaService, OllamaServiceStatus, SecretStatus};
 use crate::plan::endpoint;
 
 /// The condition that says whether the newest credentials are in force on every replica.
@@ -149,4 +148,19 @@ fn of_conditions(before: &OllamaServiceStatus, after: &OllamaServiceStatus) -> V
             || condition.status == "False",
     };
     after.conditions.iter().filter(worth).map(event).collect()
+}
+
+/// Whether other versions are in force than were.
+pub(super) fn rotated(before: &OllamaServiceStatus, after: &OllamaServiceStatus) -> bool {
+    !versions(before).is_empty() && versions(before) != versions(after)
+}
+
+/// The versions that are said to be in force.
+pub(super) fn versions(status: &OllamaServiceStatus) -> &[SecretStatus] {
+    let credentials = status.credentials.as_ref();
+    credentials.map_or(&[], |credentials| &credentials.secrets)
+}
+
+pub(super) fn of_type<'a>(conditions: &'a [Condition], type_: &str) -> Option<&'a Condition> {
+    conditions.iter().find(|condition| condition.type_ == type_)
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use super::conditions::SYNCED;
-use crate::crd::{OllamaServiceStatus, SecretStatus};
+use super::conditions::{SYNCED, of_type, rotated, versions};
+use crate::crd::OllamaServiceStatus;
 
 /// Where nothing has been said yet: what was just made is looked at first.
 const FIRST: Duration = Duration::from_secs(3);
@@ -39,11 +39,6 @@ pub fn patience(before: &OllamaServiceStatus, after: &OllamaServiceStatus) -> Du
     }
 }
 
-/// Whether other versions are in force than were.
-pub(super) fn rotated(before: &OllamaServiceStatus, after: &OllamaServiceStatus) -> bool {
-    !versions(before).is_empty() && versions(before) != versions(after)
-}
-
 /// Whether there is nothing new but replicas that lag, and what was said to be in force still is.
 fn only_rotates(before: &OllamaServiceStatus, after: &OllamaServiceStatus) -> bool {
     let rest = |status: &OllamaServiceStatus| {
@@ -57,21 +52,12 @@ fn only_rotates(before: &OllamaServiceStatus, after: &OllamaServiceStatus) -> bo
         && rest(before) == rest(after)
 }
 
-fn versions(status: &OllamaServiceStatus) -> &[SecretStatus] {
-    let credentials = status.credentials.as_ref();
-    credentials.map_or(&[], |credentials| &credentials.secrets)
-}
-
 fn say_the_same(before: &[Condition], after: &[Condition]) -> bool {
     before.len() == after.len()
         && after.iter().all(|after| {
             let before = of_type(before, &after.type_);
             before.is_some_and(|before| before.status == after.status)
         })
-}
-
-pub(super) fn of_type<'a>(conditions: &'a [Condition], type_: &str) -> Option<&'a Condition> {
-    conditions.iter().find(|condition| condition.type_ == type_)
 }
 
 #[cfg(test)]

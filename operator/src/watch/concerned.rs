@@ -76,3 +76,42 @@ pub(super) fn by_reference<T: Resource<DynamicType = ()>>(naming: &Index, object
         urgency,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn pod(labels: &Value) -> Kept<Pod> {
+        let sent = json!({"metadata": {"name": "a-1", "namespace": "ml", "labels": labels}});
+        Kept::pack(serde_json::from_value(sent).unwrap(), &mut None)
+    }
+
+    #[test]
+    fn what_is_seen_of_pods_that_were_just_told_can_wait() {
+        let of = |service: &str| json!({"app.kubernetes.io/instance": service});
+        let key = |service: &str| ("ml".to_owned(), service.to_owned());
+        let cases = [
+            ("never told", of("a"), None, vec![key("a")], Urgency::Starting),
+            ("just told", of("a"), Some("a"), vec![key("a")], Urgency::Later),
+            (
+                "another was told",
+                of("a"),
+                Some("b"),
+                vec![key("a")],
+                Urgency::Starting,
+            ),
+            ("a Pod of none", json!({}), Some("a"), vec![], Urgency::Starting),
+        ];
+        for (what, labels, told, keys, urgency) in cases {
+            let memory = Memory::default();
+            if let Some(told) = told {
+                memory.tells(&key(told));
+            }
+            let concerned = by_pod(&pod(&labels), &memory);
+            assert_eq!(concerned.keys, keys, "{what}");
+            assert_eq!(concerned.urgency, urgency, "{what}");
+        }
+    }
+}

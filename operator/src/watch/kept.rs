@@ -9,13 +9,13 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::Resource;
 use kube::api::DynamicObject;
 use kube::core::{DynamicResourceScope, NamespaceResourceScope, ObjectMeta};
-use kube::runtime::reflector;
 use kube::runtime::watcher::Event;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::packed::{Packed, Template};
+use super::stored::Stored;
 use crate::plan::{Kind, instance_of, service_of};
 
 /// Objects of which some fields are kept.
@@ -62,44 +62,43 @@ impl Keep for Pod {
 }
 
 /// An object as a watch reads it, without the fields that nobody here reads.
-pub(super) struct Came<T> {
+pub struct Came<T> {
     metadata: ObjectMeta,
     text: String,
     type_: PhantomData<fn() -> T>,
 }
 
-/// What is kept of an object. Copies share its text.
-pub struct Kept<T> {
-    namespace: Option<Box<str>>,
-    name: Box<str>,
+/// An object of which this is kept. Copies share its text.
+pub type Kept<T> = Stored<Came<T>, Text>;
+
+/// What is kept of an object.
+#[derive(Clone, Debug)]
+pub struct Text {
     /// The OllamaService that it belongs to.
     service: Option<Box<str>>,
-    text: Packed,
-    type_: PhantomData<fn() -> T>,
+    packed: Packed,
 }
 
 impl<T> Kept<T> {
     /// Packs an object against the first of its kind.
-    pub(super) fn new(came: Came<T>, template: &mut Option<Template>) -> Self {
+    pub(super) fn pack(came: Came<T>, template: &mut Option<Template>) -> Self {
         let Came { metadata, text, .. } = came;
         let owner = service_of(&metadata).map(|(name, _)| name);
-        Self {
+        let text = Text {
             service: owner.or_else(|| instance_of(&metadata)).map(Box::from),
-            text: Packed::new(&text, template),
-            namespace: metadata.namespace.map(String::into_boxed_str),
-            name: metadata.name.unwrap_or_default().into_boxed_str(),
-            type_: PhantomData,
-        }
+            packed: Packed::new(&text, template),
+        };
+        Self::new(metadata, text)
     }
 
     /// The OllamaService that it belongs to: its owner, or whom its labels name, since a claim that is to be kept has no owner
     /// and a Pod belongs to a ReplicaSet.
     pub fn service(&self) -> Option<&str> {
-        self.service.as_deref()
+        self.held.service.as_deref()
     }
 
     fn text(&self) -> Result<String, serde_json::Error> {
-        self.text.unpacked().map_err(serde_json::Error::custom)
+        self.held.packed.unpacked().map_err(serde_json::Error::custom)
     }
 }
 
@@ -179,24 +178,6 @@ impl<T> fmt::Debug for Came<T> {
     }
 }
 
-impl<T> Clone for Kept<T> {
-    fn clone(&self) -> Self {
-        Self {
-            namespace: self.namespace.clone(),
-            name: self.name.clone(),
-            service: self.service.clone(),
-            text: self.text.clone(),
-            type_: PhantomData,
-        }
-    }
-}
-
-impl<T> fmt::Debug for Kept<T> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.text.fmt(formatter)
-    }
-}
-
 impl<T: Keep> Resource for Came<T> {
     type DynamicType = T::Kind;
     type Scope = T::Scope;
@@ -230,43 +211,6 @@ impl<T: Keep> Resource for Came<T> {
     }
 }
 
-/// Name and namespace are all that a store asks for.
-impl<T: Keep> reflector::Lookup for Kept<T> {
-    type DynamicType = T::Kind;
-
-    fn kind(kind: &T::Kind) -> Cow<'_, str> {
-        <Came<T> as Resource>::kind(kind)
-    }
-
-    fn group(kind: &T::Kind) -> Cow<'_, str> {
-        <Came<T> as Resource>::group(kind)
-    }
-
-    fn version(kind: &T::Kind) -> Cow<'_, str> {
-        <Came<T> as Resource>::version(kind)
-    }
-
-    fn plural(kind: &T::Kind) -> Cow<'_, str> {
-        <Came<T> as Resource>::plural(kind)
-    }
-
-    fn name(&self) -> Option<Cow<'_, str>> {
-        Some(Cow::Borrowed(&self.name))
-    }
-
-    fn namespace(&self) -> Option<Cow<'_, str>> {
-        self.namespace.as_deref().map(Cow::Borrowed)
-    }
-
-    fn resource_version(&self) -> Option<Cow<'_, str>> {
-        None
-    }
-
-    fn uid(&self) -> Option<Cow<'_, str>> {
-        None
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -275,7 +219,7 @@ mod tests {
     use crate::memory::key_of;
 
     fn kept<T: Keep>(sent: Value) -> Kept<T> {
-        Kept::new(serde_json::from_value(sent).unwrap(), &mut None)
+        Kept::pack(serde_json::from_value(sent).unwrap(), &mut None)
     }
 
     #[test]

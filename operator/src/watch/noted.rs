@@ -1,104 +1,94 @@
 //! What is kept of Secrets and ConfigMaps: which version there is, and whose it is. There may be tens of thousands of them.
 
-use std::borrow::Cow;
-use std::marker::PhantomData;
-
 use kube::api::PartialObjectMeta;
-use kube::runtime::reflector;
-use kube::{Resource, ResourceExt};
 
+use super::stored::Stored;
 use crate::plan::service_of;
 
 /// An object of which only this is known.
-#[derive(Debug)]
-pub struct Noted<T> {
-    namespace: Option<Box<str>>,
-    name: Box<str>,
+pub type Noted<T> = Stored<T, Note>;
+
+/// What is known of an object.
+#[derive(Clone, Debug)]
+pub struct Note {
     version: Option<Box<str>>,
     owner: Option<Box<str>>,
     deleting: bool,
-    type_: PhantomData<fn() -> T>,
 }
 
 impl<T> Noted<T> {
     /// Its resourceVersion.
     pub fn version(&self) -> Option<&str> {
-        self.version.as_deref()
+        self.held.version.as_deref()
     }
 
     /// The uid of the OllamaService that owns it.
     pub fn owner(&self) -> Option<&str> {
-        self.owner.as_deref()
+        self.held.owner.as_deref()
     }
 
     /// Whether it is about to go.
     pub fn is_deleting(&self) -> bool {
-        self.deleting
+        self.held.deleting
     }
 }
 
-impl<T> From<PartialObjectMeta<T>> for Noted<T>
-where
-    PartialObjectMeta<T>: Resource,
-{
+impl<T> From<PartialObjectMeta<T>> for Noted<T> {
     fn from(object: PartialObjectMeta<T>) -> Self {
-        Self {
-            namespace: object.namespace().map(String::into_boxed_str),
-            name: object.name_any().into_boxed_str(),
-            version: object.resource_version().map(String::into_boxed_str),
-            owner: service_of(object.meta()).map(|(_, uid)| uid.into()),
-            deleting: object.meta().deletion_timestamp.is_some(),
-            type_: PhantomData,
-        }
+        let mut metadata = object.metadata;
+        let note = Note {
+            version: metadata.resource_version.take().map(String::into_boxed_str),
+            owner: service_of(&metadata).map(|(_, uid)| uid.into()),
+            deleting: metadata.deletion_timestamp.is_some(),
+        };
+        Self::new(metadata, note)
     }
 }
 
-impl<T> Clone for Noted<T> {
-    fn clone(&self) -> Self {
-        Self {
-            namespace: self.namespace.clone(),
-            name: self.name.clone(),
-            version: self.version.clone(),
-            owner: self.owner.clone(),
-            deleting: self.deleting,
-            type_: PhantomData,
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::Secret;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::memory::key_of;
+
+    #[test]
+    fn version_owner_and_end_are_what_is_kept() {
+        let owner = |kind: &str| {
+            json!({"ownerReferences": [
+                {"apiVersion": "corral.dev/v1alpha1", "kind": kind, "name": "x", "uid": "u"}]})
+        };
+        type Case<'a> = (&'a str, Value, Option<&'a str>, Option<&'a str>, bool);
+        let cases: [Case<'_>; 5] = [
+            ("a name alone", json!({}), None, None, false),
+            (
+                "a version",
+                json!({"resourceVersion": "7"}),
+                Some("7"),
+                None,
+                false,
+            ),
+            ("an owner", owner("OllamaService"), None, Some("u"), false),
+            ("another kind of owner", owner("Deployment"), None, None, false),
+            (
+                "about to go",
+                json!({"deletionTimestamp": "2026-01-01T00:00:00Z"}),
+                None,
+                None,
+                true,
+            ),
+        ];
+        for (what, mut metadata, version, owner, deleting) in cases {
+            metadata["name"] = "keys".into();
+            metadata["namespace"] = "ml".into();
+            let sent: PartialObjectMeta<Secret> =
+                serde_json::from_value(json!({"metadata": metadata})).unwrap();
+            let noted = Noted::from(sent);
+            assert_eq!(key_of(&noted), ("ml".to_owned(), "keys".to_owned()), "{what}");
+            assert_eq!(noted.version(), version, "{what}");
+            assert_eq!(noted.owner(), owner, "{what}");
+            assert_eq!(noted.is_deleting(), deleting, "{what}");
         }
-    }
-}
-
-/// Name and namespace are all that a store asks for.
-impl<T: Resource<DynamicType = ()>> reflector::Lookup for Noted<T> {
-    type DynamicType = ();
-
-    fn kind((): &()) -> Cow<'_, str> {
-        T::kind(&())
-    }
-
-    fn group((): &()) -> Cow<'_, str> {
-        T::group(&())
-    }
-
-    fn version((): &()) -> Cow<'_, str> {
-        T::version(&())
-    }
-
-    fn plural((): &()) -> Cow<'_, str> {
-        T::plural(&())
-    }
-
-    fn name(&self) -> Option<Cow<'_, str>> {
-        Some(Cow::Borrowed(&self.name))
-    }
-
-    fn namespace(&self) -> Option<Cow<'_, str>> {
-        self.namespace.as_deref().map(Cow::Borrowed)
-    }
-
-    fn resource_version(&self) -> Option<Cow<'_, str>> {
-        None
-    }
-
-    fn uid(&self) -> Option<Cow<'_, str>> {
-        None
     }
 }
