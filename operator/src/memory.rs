@@ -301,6 +301,25 @@ mod tests {
         );
     }
 
+    #[test]
+    fn kubelets_have_just_been_told_for_a_moment() {
+        let ago = |time| Some(Instant::now().checked_sub(time).unwrap());
+        let cases = [
+            ("never", None, false),
+            ("now", ago(Duration::ZERO), true),
+            ("a while ago", ago(TOLD), false),
+        ];
+        for (what, told, expected) in cases {
+            let memory = Memory::default();
+            memory.with(&key("a"), |remembered| remembered.told = told);
+            assert_eq!(memory.has_just_told(&key("a")), expected, "{what}");
+        }
+        let memory = Memory::default();
+        memory.tells(&key("a"));
+        assert!(memory.has_just_told(&key("a")), "it is noted");
+        assert!(!memory.has_just_told(&key("b")), "of another nothing is");
+    }
+
     fn service(uid: &str, generation: i64, version: &str, endpoint: &str) -> OllamaService {
         serde_json::from_value(json!({
             "apiVersion": "corral.dev/v1alpha1",

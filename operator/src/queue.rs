@@ -350,6 +350,24 @@ mod tests {
     }
 
     #[test]
+    fn what_follows_from_a_nudge_waits_behind_those_who_are_to_be_told() {
+        let cases = [
+            ("the next look", None, ["b", "c", "a"]),
+            ("what its Pods show of it", Some(Later), ["b", "c", "a"]),
+            ("something else with it", Some(Soon), ["a", "b", "c"]),
+        ];
+        for (what, seen, expected) in cases {
+            let now = Instant::now();
+            let mut state = state(&[("a", Later), ("b", Later), ("c", Later)]);
+            let (told, _) = state.take(now).unwrap();
+            state.ended(&told, Some(Duration::ZERO), now);
+            seen.into_iter()
+                .for_each(|urgency| state.add(told.clone(), urgency, now));
+            assert_eq!(taken(&mut state, now), expected, "{what}");
+        }
+    }
+
+    #[test]
     fn one_is_looked_at_when_it_is_time_or_before() {
         let now = Instant::now();
         let minute = Duration::from_secs(60);

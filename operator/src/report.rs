@@ -24,32 +24,26 @@ const EVENTS_OF_A_RECORDER: usize = 128;
 /// Speaks of OllamaServices.
 pub struct Reporter {
     client: Client,
-    speaker: Speaker,
-    /// Makes events, and has made so many.
-    recorder: Mutex<(Recorder, usize)>,
+    recorder: Mutex<Renewed<Recorder>>,
 }
 
 impl Reporter {
     /// One that makes events in the speaker's name.
     pub fn new(client: Client, speaker: Speaker) -> Self {
-        let recorder = Recorder::new(client.clone(), speaker.clone());
+        let of_recorder = client.clone();
+        let make = move || Recorder::new(of_recorder.clone(), speaker.clone());
         Self {
             client,
-            speaker,
-            recorder: Mutex::new((recorder, 0)),
+            recorder: Mutex::new(Renewed::new(EVENTS_OF_A_RECORDER, make)),
         }
     }
 
     /// The recorder of the next event: a new one now and then, which counts anew.
     fn recorder(&self) -> Recorder {
-        let mut current = self.recorder.lock().unwrap_or_else(PoisonError::into_inner);
-        let (recorder, made) = &mut *current;
-        if *made == EVENTS_OF_A_RECORDER {
-            *recorder = Recorder::new(self.client.clone(), self.speaker.clone());
-            *made = 0;
-        }
-        *made += 1;
-        recorder.clone()
+        self.recorder
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .next()
     }
 
     /// Writes the status.
@@ -102,6 +96,51 @@ impl Reporter {
                 Err(error) => tracing::warn!(%error, "an event could not be made"),
                 Ok(()) => {}
             }
+        }
+    }
+}
+
+/// Something that is made anew after so many uses.
+struct Renewed<T> {
+    uses: usize,
+    make: Box<dyn Fn() -> T + Send>,
+    current: T,
+    used: usize,
+}
+
+impl<T: Clone> Renewed<T> {
+    fn new(uses: usize, make: impl Fn() -> T + Send + 'static) -> Self {
+        Self {
+            uses,
+            current: make(),
+            make: Box::new(make),
+            used: 0,
+        }
+    }
+
+    /// For one use.
+    fn next(&mut self) -> T {
+        if self.used == self.uses {
+            self.current = (self.make)();
+            self.used = 0;
+        }
+        self.used += 1;
+        self.current.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn a_recorder_is_made_anew_after_so_many_events() {
+        let made = AtomicUsize::new(0);
+        let mut recorder = Renewed::new(EVENTS_OF_A_RECORDER, move || made.fetch_add(1, Ordering::Relaxed));
+        for event in 0..4 * EVENTS_OF_A_RECORDER {
+            assert_eq!(recorder.next(), event / EVENTS_OF_A_RECORDER, "event {event}");
         }
     }
 }
