@@ -49,7 +49,7 @@ pub(crate) fn goals(corral: &[Measured]) -> Vec<Goal> {
         ));
         if let Some(shared) = shared {
             let told = format!("a Secret of {} edited: all nudged", shared.count);
-            goals.push(longest(told, 10.0, &[shared.told]));
+            goals.push(longest(told, 10.0, &[shared.told.time]));
             let others = "changes of others meanwhile".to_owned();
             goals.push(longest(others, 1.0, &shared.others));
         }

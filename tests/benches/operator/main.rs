@@ -188,7 +188,7 @@ async fn measure_scale(subject: &Subject, arguments: &Arguments, count: u32) -> 
 async fn measure_corral(subject: &Subject, arguments: &Arguments, count: u32) -> Result<Measured> {
     let sharing = if count == arguments.sharing { count } else { 0 };
     let ground = Ground::prepare(subject, count + sharing + SPARE_PODS).await?;
-    let (mut measured, _running) = all_of_scale(&ground, arguments, count)
+    let (mut measured, running) = all_of_scale(&ground, arguments, count)
         .await
         .with_context(|| ground.log())?;
     if arguments.without_reactions {
@@ -200,7 +200,7 @@ async fn measure_corral(subject: &Subject, arguments: &Arguments, count: u32) ->
         changes: reactions::changes(&ground, count, 200).await?,
         shared: match sharing {
             0 => None,
-            sharing => Some(shared::measure(&ground, sharing, limit(sharing)).await?),
+            sharing => Some(shared::measure(&ground, &running, sharing, limit(sharing)).await?),
         },
     });
     Ok(measured)

@@ -200,31 +200,37 @@ fn processors() -> usize {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "few processors")]
-fn spent_rows(measured: &Measured) -> [[String; 7]; 2] {
+fn spent_rows(measured: &Measured) -> Vec<[String; 7]> {
     let Measured { subject, scale, .. } = measured;
-    let row = |until: &str, spent: &Spent| {
+    let shared = measured
+        .reactions
+        .as_ref()
+        .and_then(|reactions| reactions.shared.as_ref());
+    let row = |until: &str, count: u32, spent: &Spent| {
         let all = spent.time.as_secs_f64() * processors() as f64;
         let share = |time: Duration| 100.0 * time.as_secs_f64() / all;
         let programs = spent.programs().into_iter();
         let programs = programs.map(|(program, time)| format!("{program} {:.0} %", share(time)));
         [
             subject.clone(),
-            scale.count.to_string(),
+            count.to_string(),
             until.to_owned(),
             seconds(spent.time),
             format!("{:.0} %", share(spent.all())),
             format!(
                 "{}, {}",
-                seconds(spent.all() / scale.count),
-                seconds(spent.operator() / scale.count)
+                seconds(spent.all() / count),
+                seconds(spent.operator() / count)
             ),
             programs.collect::<Vec<_>>().join(", "),
         ]
     };
-    [
-        row("children there", &scale.made.children),
-        row("all ready", &scale.made.ready),
-    ]
+    let mut rows = vec![
+        row("children there", scale.count, &scale.made.children),
+        row("all ready", scale.count, &scale.made.ready),
+    ];
+    rows.extend(shared.map(|shared| row("an edited Secret is told of", shared.count, &shared.told)));
+    rows
 }
 
 fn floor_row(measured: &Measured) -> Option<[String; 4]> {
@@ -321,7 +327,7 @@ fn reactions(measured: &Measured) -> Option<String> {
             "| one Secret of {count} more is edited | every Pod's kubelet is told | {} |\n\
              | | the status of all says that it is in force | {} |\n\
              | others are changed meanwhile, {} times | their child has changed | {} |\n",
-            seconds(shared.told),
+            seconds(shared.told.time),
             seconds(shared.in_force),
             shared.others.len(),
             spread(&shared.others),

@@ -15,6 +15,8 @@ use tokio::time::Instant;
 
 use crate::ground::{self, Ground};
 use crate::reactions::change;
+use crate::running::Running;
+use crate::spent::{Meter, Spent};
 
 /// Where they are, apart from the others.
 const NAMESPACE: &str = "shared";
@@ -27,7 +29,7 @@ const CHANGES: u32 = 20;
 pub(crate) struct Shared {
     pub(crate) count: u32,
     /// Until every Pod's kubelet was told.
-    pub(crate) told: Duration,
+    pub(crate) told: Spent,
     /// Until the status of all said that it is in force.
     pub(crate) in_force: Duration,
     /// What changes of others took meanwhile.
@@ -35,14 +37,19 @@ pub(crate) struct Shared {
 }
 
 /// Makes that many and edits their Secret.
-pub(crate) async fn measure(ground: &Ground<'_>, count: u32, limit: Duration) -> Result<Shared> {
+pub(crate) async fn measure(
+    ground: &Ground<'_>,
+    running: &Running<'_>,
+    count: u32,
+    limit: Duration,
+) -> Result<Shared> {
     let step = progress::step(format!("{count} custom resources that share a Secret"));
     ground.namespace(NAMESPACE).await?;
     write(ground, "the-first-key-of-them-all").await?;
     make(ground, count, limit).await?;
     // What was still on its way is not to be counted.
     tokio::time::sleep(Duration::from_secs(10)).await;
-    let shared = edit(ground, count, limit).await?;
+    let shared = edit(ground, running, count, limit).await?;
     step.done();
     Ok(shared)
 }
@@ -64,13 +71,14 @@ async fn make(ground: &Ground<'_>, count: u32, limit: Duration) -> Result<()> {
     Ok(())
 }
 
-async fn edit(ground: &Ground<'_>, count: u32, limit: Duration) -> Result<Shared> {
+async fn edit(ground: &Ground<'_>, running: &Running<'_>, count: u32, limit: Duration) -> Result<Shared> {
     let before = nudges(ground).await?;
     let mut listener = ground.journal.listen();
     let start = Instant::now();
+    let meter = Meter::start(ground, running)?;
     let version = write(ground, "the-second-key-of-them-all").await?;
     let (mut told, mut in_force) = (HashSet::new(), HashSet::new());
-    let (mut told_at, mut in_force_at) = (None, None);
+    let (mut told_until, mut in_force_at) = (None, None);
     let all = listener.until("the edit is in force everywhere", limit, |seen| {
         let object = seen.object.as_ref().filter(|_| seen.key.0 == NAMESPACE)?;
         if *seen.kind == *"Pod" && before.get(&seen.key.1) != Some(&nudge(object)) {
@@ -79,9 +87,11 @@ async fn edit(ground: &Ground<'_>, count: u32, limit: Duration) -> Result<Shared
         if *seen.kind == *ground.subject.resource.kind && has(object, &version) {
             in_force.insert(seen.key.1.clone());
         }
-        told_at = told_at.or((told.len() >= before.len()).then_some(seen.at));
+        if told_until.is_none() && told.len() >= before.len() {
+            told_until = Some(meter.spent());
+        }
         in_force_at = in_force_at.or((in_force.len() >= count as usize).then_some(seen.at));
-        Some((told_at?, in_force_at?))
+        in_force_at.and_then(|at| Some((told_until.take()?, at)))
     });
     let others = async {
         let mut took = Vec::new();
@@ -93,7 +103,7 @@ async fn edit(ground: &Ground<'_>, count: u32, limit: Duration) -> Result<Shared
     let ((told, in_force), others) = tokio::try_join!(all, others)?;
     Ok(Shared {
         count,
-        told: told - start,
+        told: told?,
         in_force: in_force - start,
         others,
     })
