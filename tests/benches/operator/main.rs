@@ -1,4 +1,4 @@
-//! `make bench-operator`: the release operator with hundreds and thousands of OllamaServices, beside ollama-operator with as
+//! `make bench-operator`: the operator with hundreds and thousands of OllamaServices, beside ollama-operator with as
 //! many Models, each on a control plane of its own: a real etcd, kube-apiserver, kube-controller-manager and kube-scheduler.
 
 mod floor;
@@ -47,7 +47,7 @@ struct Arguments {
     /// same.
     #[arg(long, value_name = "N", value_delimiter = ' ', num_args = 1.., default_value = "100 1000 5000", value_parser = clap::value_parser!(u32).range(100..=10_000))]
     counts: Vec<u32>,
-    /// Measure this program in place of the operator's release build, which is made if need be.
+    /// Measure this program in place of the operator as its image has it, which is made if need be.
     #[arg(long, value_name = "PROGRAM")]
     program: Option<PathBuf>,
     /// With so many custom resources, as many more share a Secret.

@@ -71,7 +71,7 @@ follow a change among them?
 **Setup.** For each number a control plane of its own: etcd (without fsync), kube-apiserver with its audit log,
 kube-controller-manager, kube-scheduler and [kwok](https://kwok.sigs.k8s.io) on the same processors as the operator and
 the benchmark; no client of them is throttled, and the operator's requests pass the API server's queues freely. The
-operator is the release build with its defaults. An OllamaService is as short as it gets (`spec: {{}}`): {children},
+operator is the program that its image holds, with its defaults. An OllamaService is as short as it gets (`spec: {{}}`): {children},
 and one Pod.
 
 **What is real and what isn't.** API server, controllers and scheduler are real, and so is every object. No Pod runs:

@@ -43,7 +43,7 @@ impl Subject {
     pub(crate) fn corral(program: Option<PathBuf>) -> Result<Self> {
         let name = format!("corral-operator {}", env!("CARGO_PKG_VERSION"));
         Ok(Self {
-            program: program.map_or_else(release_operator, Ok)?,
+            program: program.map_or_else(image_operator, Ok)?,
             name,
             arguments: |metrics| {
                 vec![
@@ -111,12 +111,12 @@ fn condition(object: &DynamicObject, type_: &str) -> bool {
 }
 
 /// Compiles the operator as its image has it, if need be.
-fn release_operator() -> Result<PathBuf> {
+fn image_operator() -> Result<PathBuf> {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args([
         "build",
         "--locked",
-        "--release",
+        "--profile=image",
         "--package",
         "corral-operator",
         "--bin",
