@@ -29,7 +29,8 @@ fn main() -> ExitCode {
     }
 }
 
-#[tokio::main(worker_threads = 2)]
+/// On one thread: it mostly waits, and each thread's share of the heap has gaps of its own.
+#[tokio::main(flavor = "current_thread")]
 async fn run(options: RunOptions) -> Outcome {
     log(options.log_format);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "starting");

@@ -238,7 +238,7 @@ async fn read_ahead(namespace: Option<&str>, context: &Arc<Context>) {
 async fn one(key: Key, queue: Queue, context: Arc<Context>) {
     let reference = ObjectRef::new(&key.1).within(&key.0);
     let look_after = match context.stores.services.get(&reference) {
-        Some(service) => reconcile(&service, &context).await,
+        Some(service) => reconcile(&service.guarded(), &context).await,
         None => {
             context.readings.forget(&key.0, &key.1);
             context.memory.forget(&key);

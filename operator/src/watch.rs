@@ -7,6 +7,7 @@ mod concerned;
 mod guarded;
 mod index;
 mod kept;
+mod kept_service;
 mod noted;
 mod packed;
 mod pauses;
@@ -30,17 +31,20 @@ use serde::de::DeserializeOwned;
 use tokio::task::JoinSet;
 
 use crate::cli::SecretsMode;
+use crate::crd::OllamaService;
 use crate::memory::{Key, Memory, key_of};
 use crate::plan::{Kind, MANAGED_BY_LABEL, MANAGER, child_selector, config_map_names, secret_names};
 use crate::queue::{Queue, Urgency};
 
 use concerned::Concerned;
 use kept::{Came, Keep};
+use kept_service::Templates;
 use pauses::Pauses;
 
 pub use guarded::Guarded;
 pub use index::Index;
 pub use kept::{AnyChild, Kept};
+pub use kept_service::KeptService;
 pub use noted::Noted;
 
 /// How many objects are asked for at a time when a list is read.
@@ -50,7 +54,7 @@ pub(crate) const PAGE: u32 = 100;
 #[derive(Debug)]
 pub struct Stores {
     /// The OllamaServices.
-    pub services: Store<Guarded>,
+    pub services: Store<KeptService>,
     /// Their children.
     pub children: BTreeMap<Kind, Store<Kept<AnyChild>>>,
     /// Their Pods, without the spec.
@@ -151,7 +155,7 @@ impl Watches {
 struct Starting<'a> {
     client: &'a Client,
     namespace: Option<&'a str>,
-    services: Store<Guarded>,
+    services: Store<KeptService>,
     /// The OllamaServices that name each Secret.
     naming: Arc<Index>,
     /// The OllamaServices that make models from each ConfigMap.
@@ -177,20 +181,27 @@ where
 }
 
 impl Starting<'_> {
-    fn services(&mut self, writer: Writer<Guarded>, memory: Arc<Memory>) {
+    fn services(&mut self, writer: Writer<KeptService>, memory: Arc<Memory>) {
+        let mut templates = Templates::default();
         let watched = Watched {
-            api: self.api::<Guarded>(),
+            api: self.api::<Came<OllamaService>>(),
             config: config(),
             writer,
-            keep: Box::new(|service| service),
+            keep: Box::new(move |service| KeptService::pack(service, &mut templates)),
             failed: complain,
             backoff: Pauses::usual(),
         };
         let (naming, making) = (self.naming.clone(), self.making.clone());
-        let note = move |event: &Event<Guarded>| {
-            naming.note(event, |service| service.0.iter().flat_map(secret_names).collect());
-            making.note(event, |service| {
-                let names = service.0.iter().flat_map(config_map_names);
+        let note = move |event: &Event<KeptService>| {
+            let service = match event {
+                Event::Apply(service) | Event::Delete(service) | Event::InitApply(service) => {
+                    service.guarded().0.ok()
+                }
+                Event::Init | Event::InitDone => None,
+            };
+            naming.note(event, |_| service.iter().flat_map(secret_names).collect());
+            making.note(event, |_| {
+                let names = service.iter().flat_map(config_map_names);
                 names.map(str::to_owned).collect()
             });
         };
@@ -331,7 +342,7 @@ impl Starting<'_> {
 
 /// The OllamaServices that an event concerns. A list that is read anew may hide any change, so then it is all of them.
 fn touched<K>(
-    services: &Store<Guarded>,
+    services: &Store<KeptService>,
     event: &Event<K>,
     concerned: impl Fn(&K) -> Concerned,
 ) -> (Vec<Key>, Urgency) {
@@ -350,18 +361,13 @@ fn touched<K>(
     }
 }
 
-fn is_ready(services: &Store<Guarded>, (namespace, name): &Key) -> bool {
+fn is_ready(services: &Store<KeptService>, (namespace, name): &Key) -> bool {
     let service = services.get(&ObjectRef::new(name).within(namespace));
-    service.is_some_and(|service| {
-        service
-            .0
-            .as_ref()
-            .is_ok_and(|service| service.status.as_ref().is_some_and(|status| status.says("Ready")))
-    })
+    service.is_some_and(|service| service.is_ready())
 }
 
 /// All OllamaServices that are known.
-pub fn all(services: &Store<Guarded>) -> Vec<Key> {
+pub fn all(services: &Store<KeptService>) -> Vec<Key> {
     let services = services.state();
     services.iter().map(|service| key_of(&**service)).collect()
 }

@@ -2,10 +2,10 @@
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::Resource;
-use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::reflector::{Lookup, Store};
 
 use super::kept::Keep;
-use super::{Guarded, Index, Kept, Noted};
+use super::{Index, Kept, KeptService, Noted};
 use crate::memory::{Key, Memory, key_of};
 use crate::queue::Urgency;
 
@@ -16,9 +16,9 @@ pub(super) struct Concerned {
 }
 
 /// An OllamaService concerns itself, but for the operator's own word on it.
-pub(super) fn itself(service: &Guarded, services: &Store<Guarded>, memory: &Memory) -> Concerned {
+pub(super) fn itself(service: &KeptService, services: &Store<KeptService>, memory: &Memory) -> Concerned {
     let key = key_of(service);
-    let Ok(readable) = &service.0 else {
+    let Ok(readable) = &service.guarded().0 else {
         return Concerned {
             keys: vec![key],
             urgency: Urgency::Asked,
@@ -33,7 +33,7 @@ pub(super) fn itself(service: &Guarded, services: &Store<Guarded>, memory: &Memo
     } else {
         Urgency::Asked
     };
-    let is_gone = services.get(&ObjectRef::from_obj(service)).is_none();
+    let is_gone = services.get(&service.to_object_ref(())).is_none();
     let echo = !is_gone && memory.is_echo(&key, readable);
     Concerned {
         keys: if echo { Vec::new() } else { vec![key] },

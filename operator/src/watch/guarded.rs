@@ -16,6 +16,14 @@ use crate::crd::OllamaService;
 #[derive(Clone, Debug)]
 pub struct Guarded(pub Result<OllamaService, InvalidObject>);
 
+impl Guarded {
+    /// Whether its status says that it is ready.
+    pub(super) fn is_ready(&self) -> bool {
+        let status = self.0.as_ref().ok().and_then(|service| service.status.as_ref());
+        status.is_some_and(|status| status.says("Ready"))
+    }
+}
+
 impl<'de> Deserialize<'de> for Guarded {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let object = without_managed_fields(Value::deserialize(deserializer)?);

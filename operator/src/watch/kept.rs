@@ -16,6 +16,7 @@ use serde_json::Value;
 
 use super::packed::{Packed, Template};
 use super::stored::Stored;
+use crate::crd::OllamaService;
 use crate::plan::{Kind, instance_of, service_of};
 
 /// Objects of which some fields are kept.
@@ -52,13 +53,22 @@ impl Keep for Pod {
     const LEFT_OUT: &'static [&'static str] = &["spec"];
 
     fn place((): &()) -> [Cow<'_, str>; 4] {
-        [
-            Self::group(&()),
-            Self::version(&()),
-            Self::kind(&()),
-            Self::plural(&()),
-        ]
+        place_of::<Self>()
     }
+}
+
+impl Keep for OllamaService {
+    type Kind = ();
+    type Scope = NamespaceResourceScope;
+    const LEFT_OUT: &'static [&'static str] = &[];
+
+    fn place((): &()) -> [Cow<'_, str>; 4] {
+        place_of::<Self>()
+    }
+}
+
+fn place_of<R: Resource<DynamicType = ()>>() -> [Cow<'static, str>; 4] {
+    [R::group(&()), R::version(&()), R::kind(&()), R::plural(&())]
 }
 
 /// An object as a watch reads it, without the fields that nobody here reads.
@@ -66,6 +76,13 @@ pub struct Came<T> {
     metadata: ObjectMeta,
     text: String,
     type_: PhantomData<fn() -> T>,
+}
+
+impl<T> Came<T> {
+    /// Its metadata, and all of it.
+    pub(super) fn parts(self) -> (ObjectMeta, String) {
+        (self.metadata, self.text)
+    }
 }
 
 /// An object of which this is kept. Copies share its text.
@@ -82,7 +99,7 @@ pub struct Text {
 impl<T> Kept<T> {
     /// Packs an object against the first of its kind.
     pub(super) fn pack(came: Came<T>, template: &mut Option<Template>) -> Self {
-        let Came { metadata, text, .. } = came;
+        let (metadata, text) = came.parts();
         let owner = service_of(&metadata).map(|(name, _)| name);
         let text = Text {
             service: owner.or_else(|| instance_of(&metadata)).map(Box::from),
