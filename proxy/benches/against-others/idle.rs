@@ -17,6 +17,8 @@ pub(crate) const STREAMS: u32 = 5000;
 const WARM_UP: u32 = 100;
 /// Streams that are being opened at a time.
 const OPENING: usize = 50;
+/// In which the tasks of dropped connections close them: a front that is stopped would wait for its streams' end.
+const CLOSING: Duration = Duration::from_secs(1);
 /// Longer than this measurement.
 const SILENCE: Duration = Duration::from_secs(3600);
 
@@ -30,6 +32,7 @@ pub(crate) async fn measure(front: &Front) -> Result<Option<f64>> {
     let held = open(front, STREAMS).await?;
     let after = process::memory(process)?;
     drop(held);
+    tokio::time::sleep(CLOSING).await;
     #[expect(clippy::cast_precision_loss, reason = "a process has less than 2^52 bytes")]
     let grown = after.saturating_sub(before) as f64;
     Ok(Some(grown / f64::from(STREAMS)))
