@@ -20,8 +20,9 @@ const LONGEST_LOOK: Duration = Duration::from_secs(10);
 const FIRST_NUDGE: Duration = Duration::from_millis(600);
 /// How long a status that was written may take to come back by the watch.
 const ON_ITS_WAY: Duration = Duration::from_secs(5);
-/// For how long what a watch sees of Pods whose kubelets were told something is mostly that.
-const TOLD: Duration = Duration::from_secs(1);
+/// For how long what a watch sees of Pods whose kubelets were told something is mostly that: where a thousand are told, some of it
+/// comes back only seconds later.
+const TOLD: Duration = Duration::from_secs(5);
 
 /// Namespace and name of an OllamaService.
 pub type Key = (String, String);
