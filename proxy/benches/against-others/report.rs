@@ -126,6 +126,9 @@ and on the direct one; more turns than elsewhere make a median of that.
 | front | p50 | p99 | added to p99 | processor time of the front for a token |
 |---|---|---|---|---|
 {tokens}
+Of the system a token wants one wait, one read and one write, which is most of its processor time. The rest is mostly
+tokio's and hyper's, as in the bare forwarder; reading how many tokens there are is a fifth of corral-proxy's instructions.
+
 ## Idle streams
 {idle_streams} streams that have begun and wait; memory of the front for each, its connections to the client and to Ollama.
 
