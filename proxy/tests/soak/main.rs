@@ -40,8 +40,9 @@ const WORKERS: u64 = 16;
 const MORE_TIME: Duration = Duration::from_secs(60);
 /// How long what is left may take to go.
 const QUIET_WITHIN: Duration = Duration::from_secs(30);
-/// How much more memory the last third may take than the first (medians): a tenth, and this for caches that fill.
-const MORE_MEMORY: u64 = 3 * 1024;
+/// How much more memory the last third may take than the first (medians): a tenth, and this for what is remembered of passwords
+/// that were wrong and of clients that were there, which is bounded but takes half an hour to fill.
+const MORE_MEMORY: u64 = 6 * 1024;
 /// Open files beyond those of connections: a question to the admin port may just be ending.
 const MORE_FILES: usize = 4;
 

@@ -203,17 +203,28 @@ async fn straight(ground: &Ground, quiet: Duration, spec: &Value, walked: &Objec
 }
 
 /// Where two ways have led to something else. Pods that find no node let those before them live on, and then the status tells
-/// of them.
+/// of them; but of no other models than the spec's.
 fn different(expected: &Objects, found: &Objects) -> Vec<String> {
     let [mut expected, mut found] = [expected, found].map(without_kept);
     if has_unready(&expected) || has_unready(&found) {
         for objects in [&mut expected, &mut found] {
-            objects
-                .values_mut()
-                .for_each(|object| forget(object, &["status"]));
+            objects.values_mut().for_each(only_models_of_status);
         }
     }
     differences(&expected, &found)
+}
+
+/// Leaves of a status the names of models.
+fn only_models_of_status(object: &mut Value) {
+    let models = object.pointer("/status/models").and_then(Value::as_array);
+    let names: Vec<_> = models
+        .into_iter()
+        .flatten()
+        .map(|model| model["name"].clone())
+        .collect();
+    if let Some(status) = object.get_mut("status") {
+        *status = Value::Array(names);
+    }
 }
 
 /// Whether not all of the Pods are ready that there should be.
