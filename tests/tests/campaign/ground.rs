@@ -7,16 +7,15 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use anyhow::{Context, Result};
 use corral_operator::crd;
 use corral_operator::plan::Kind;
-use corral_tests::cluster::Simulated;
+use corral_tests::cluster::{Simulated, define};
 use corral_tests::tools::{self, Tool};
 use corral_tests::{command, progress};
 use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::api::node::v1::RuntimeClass;
 use k8s_openapi::api::scheduling::v1::PriorityClass;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::Client;
 use kube::api::{Api, Patch, PatchParams, PostParams};
-use kube::runtime::{conditions, wait};
-use kube::{Client, ResourceExt};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -112,12 +111,8 @@ async fn install(client: &Client) -> Result<()> {
     for kind in Kind::ALL.into_iter().filter(|kind| kind.may_be_unserved()) {
         definitions.push(anything(kind)?);
     }
-    let api: Api<CustomResourceDefinition> = Api::all(client.clone());
     for definition in definitions {
-        let name = definition.name_any();
-        let parameters = PatchParams::apply("campaign").force();
-        api.patch(&name, &parameters, &Patch::Apply(&definition)).await?;
-        wait::await_condition(api.clone(), &name, conditions::is_crd_established()).await?;
+        define(client, &definition).await?;
     }
     Ok(())
 }

@@ -139,8 +139,9 @@ async fn an_http_route_waits_for_the_gateway_api() {
     let made = routes.get("x").await.unwrap();
     let rule = &made.data["spec"]["rules"][0];
     assert_eq!(rule["timeouts"], json!({"request": "0s"}));
-    let backend = &rule["backendRefs"][0];
-    assert_eq!((&backend["name"], &backend["port"]), (&json!("x"), &json!(11434)));
+    // With what the definition adds.
+    let backend = json!({"group": "", "kind": "Service", "name": "x", "port": 11434, "weight": 1});
+    assert_eq!(rule["backendRefs"], json!([backend]));
 
     // What a Gateway's controller says (a fake of it: there is none in the cluster).
     let refused = json!({"status": {"parents": [{"parentRef": {"name": "public"}, "controllerName": "gateway.example/fake",

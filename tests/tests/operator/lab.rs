@@ -7,13 +7,12 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use corral_operator::crd::{self, OllamaService, OllamaServiceStatus};
-use corral_tests::cluster::ControlPlane;
+use corral_tests::cluster::{ControlPlane, define};
 use corral_tests::foreign::Foreign;
 use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{Api, Patch, PatchParams, PostParams};
-use kube::{Client, Resource, ResourceExt};
+use kube::{Client, Resource};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
@@ -123,7 +122,7 @@ impl Lab {
 
     /// Has the cluster serve a kind that is no part of Kubernetes.
     pub(crate) async fn define(&self, kind: Foreign) {
-        define_as(&self.client, &kind.definition().unwrap()).await;
+        define(&self.client, &kind.definition().unwrap()).await.unwrap();
     }
 
     /// resourceVersions of everything that belongs to an OllamaService, and its own.
@@ -216,36 +215,5 @@ pub(crate) async fn program(package: &'static str) -> PathBuf {
 }
 
 async fn install_definition(client: &Client) {
-    define_as(client, &crd::definition()).await;
-}
-
-/// Has a cluster serve OllamaServices by that definition.
-pub(crate) async fn define_as(client: &Client, definition: &CustomResourceDefinition) {
-    let api: Api<CustomResourceDefinition> = Api::all(client.clone());
-    let name = definition.name_any();
-    api.patch(
-        &name,
-        &PatchParams::apply("test").force(),
-        &Patch::Apply(definition),
-    )
-    .await
-    .unwrap();
-    eventually("the definition is established", || async {
-        let conditions = api
-            .get(&name)
-            .await
-            .unwrap()
-            .status
-            .and_then(|status| status.conditions)
-            .unwrap_or_default();
-        let established = conditions
-            .iter()
-            .any(|one| one.type_ == "Established" && one.status == "True");
-        if established {
-            Ok(())
-        } else {
-            Err("not yet".to_owned())
-        }
-    })
-    .await;
+    define(client, &crd::definition()).await.unwrap();
 }

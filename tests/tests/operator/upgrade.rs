@@ -5,7 +5,7 @@ use std::path::Path;
 
 use corral_operator::compare::covers;
 use corral_operator::crd::{self, OllamaService};
-use corral_tests::cluster::ControlPlane;
+use corral_tests::cluster::{ControlPlane, define};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
@@ -13,7 +13,7 @@ use kube::{Client, ResourceExt};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::lab::{Lab, define_as, eventually};
+use crate::lab::{Lab, eventually};
 
 async fn proxy_image(lab: &Lab) -> String {
     let deployment = lab.api::<Deployment>().get("x").await.unwrap();
@@ -129,7 +129,7 @@ async fn what_an_earlier_release_has_stored_is_read_and_can_be_edited() {
         let release = release.unwrap().path();
         let definition = documents(&release.join("definition.yaml"));
         let definition: CustomResourceDefinition = serde_json::from_value(definition).unwrap();
-        define_as(&client, &definition).await;
+        define(&client, &definition).await.unwrap();
         let files = fs::read_dir(&release).unwrap().map(|file| file.unwrap().path());
         let objects: Vec<_> = files
             .filter(|file| !file.ends_with("definition.yaml"))
@@ -146,7 +146,7 @@ async fn what_an_earlier_release_has_stored_is_read_and_can_be_edited() {
             let parameters = PatchParams::apply("test");
             old.patch(name, &parameters, &Patch::Apply(object)).await.unwrap();
         }
-        define_as(&client, &crd::definition()).await;
+        define(&client, &crd::definition()).await.unwrap();
         newest_in_force(&client).await;
         for object in &objects {
             let service = stored(&client, object).await;
