@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use futures::future;
 use kube::runtime::events::Reporter as Speaker;
-use kube::runtime::reflector::ObjectRef;
 use kube::{Client, Config};
 use kube_lease_manager::LeaseManagerError;
 use tokio::net::TcpListener;
@@ -27,7 +26,7 @@ use crate::queue::{Queue, Urgency};
 use crate::reconcile::{Context, reconcile};
 use crate::replicas::Asker;
 use crate::report::Reporter;
-use crate::watch::{Watches, all};
+use crate::watch::{Watches, all, kept_of};
 
 /// How long reconciles that run may take to end after SIGTERM.
 const SHUTDOWN: Duration = Duration::from_secs(15);
@@ -236,8 +235,7 @@ async fn read_ahead(namespace: Option<&str>, context: &Arc<Context>) {
 
 /// Reconciles one, or forgets one that is gone.
 async fn one(key: Key, queue: Queue, context: Arc<Context>) {
-    let reference = ObjectRef::new(&key.1).within(&key.0);
-    let look_after = match context.stores.services.get(&reference) {
+    let look_after = match kept_of(&context.stores.services, &key) {
         Some(service) => reconcile(&service.guarded(), &context).await,
         None => {
             context.readings.forget(&key.0, &key.1);

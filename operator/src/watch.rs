@@ -31,7 +31,6 @@ use serde::de::DeserializeOwned;
 use tokio::task::JoinSet;
 
 use crate::cli::SecretsMode;
-use crate::crd::OllamaService;
 use crate::memory::{Key, Memory, key_of};
 use crate::plan::{Kind, MANAGED_BY_LABEL, MANAGER, child_selector, config_map_names, secret_names};
 use crate::queue::{Queue, Urgency};
@@ -165,7 +164,7 @@ struct Starting<'a> {
 }
 
 /// From an object as it comes to what is kept of it.
-type Keeping<C, K> = Box<dyn FnMut(C) -> K + Send>;
+type Keeping<C, K> = Box<dyn FnMut(&C) -> K + Send>;
 
 /// A kind of objects to watch.
 struct Watched<C, K: Lookup + Clone + 'static>
@@ -184,7 +183,7 @@ impl Starting<'_> {
     fn services(&mut self, writer: Writer<KeptService>, memory: Arc<Memory>) {
         let mut templates = Templates::default();
         let watched = Watched {
-            api: self.api::<Came<OllamaService>>(),
+            api: self.api::<Guarded>(),
             config: config(),
             writer,
             keep: Box::new(move |service| KeptService::pack(service, &mut templates)),
@@ -192,16 +191,10 @@ impl Starting<'_> {
             backoff: Pauses::usual(),
         };
         let (naming, making) = (self.naming.clone(), self.making.clone());
-        let note = move |event: &Event<KeptService>| {
-            let service = match event {
-                Event::Apply(service) | Event::Delete(service) | Event::InitApply(service) => {
-                    service.guarded().0.ok()
-                }
-                Event::Init | Event::InitDone => None,
-            };
-            naming.note(event, |_| service.iter().flat_map(secret_names).collect());
-            making.note(event, |_| {
-                let names = service.iter().flat_map(config_map_names);
+        let note = move |event: &Event<Guarded>| {
+            naming.note(event, |service| service.0.iter().flat_map(secret_names).collect());
+            making.note(event, |service| {
+                let names = service.0.iter().flat_map(config_map_names);
                 names.map(str::to_owned).collect()
             });
         };
@@ -246,7 +239,7 @@ impl Starting<'_> {
             backoff: Pauses::usual(),
         };
         let pods_of = index.clone();
-        let note = move |event: &Event<Kept<Pod>>| {
+        let note = move |event: &Event<Came<Pod>>| {
             pods_of.note(event, |pod| {
                 pod.service().map(str::to_owned).into_iter().collect()
             });
@@ -264,7 +257,7 @@ impl Starting<'_> {
                 .labels(&format!("{MANAGED_BY_LABEL}!={MANAGER}"))
                 .fields("metadata.name!=kube-root-ca.crt"),
             writer,
-            keep: Box::new(Noted::from),
+            keep: Box::new(Noted::of),
             failed: complain,
             backoff: Pauses::usual(),
         };
@@ -284,7 +277,7 @@ impl Starting<'_> {
             // Helm's records are large in number and never credentials.
             config: config().fields("type!=helm.sh/release.v1"),
             writer,
-            keep: Box::new(Noted::from),
+            keep: Box::new(Noted::of),
             failed: complain,
             backoff: Pauses::usual(),
         };
@@ -308,8 +301,8 @@ impl Starting<'_> {
     fn follow<C, K>(
         &mut self,
         watched: Watched<C, K>,
-        note: impl Fn(&Event<K>) + Send + 'static,
-        concerned: impl Fn(&K) -> Concerned + Send + 'static,
+        note: impl Fn(&Event<C>) + Send + 'static,
+        concerned: impl Fn(&C) -> Concerned + Send + 'static,
     ) where
         C: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
         K: Lookup + Clone + Send + Sync + 'static,
@@ -318,7 +311,7 @@ impl Starting<'_> {
         let Watched {
             api,
             config,
-            writer,
+            mut writer,
             mut keep,
             failed,
             backoff,
@@ -326,10 +319,10 @@ impl Starting<'_> {
         let (services, queue) = (self.services.clone(), self.queue.clone());
         self.tasks.spawn(async move {
             let events = watcher(api, config).backoff(backoff);
-            let events = reflector(writer, events.map_ok(|event| kept::event(event, &mut keep)));
             let mut events = pin!(events.map_err(|error| failed(&error)));
             while let Some(event) = events.next().await {
                 let Ok(event) = event else { continue };
+                writer.apply_watcher_event(&kept::event(&event, &mut keep));
                 note(&event);
                 let (touched, urgency) = touched(&services, &event, &concerned);
                 for service in touched {
@@ -341,10 +334,10 @@ impl Starting<'_> {
 }
 
 /// The OllamaServices that an event concerns. A list that is read anew may hide any change, so then it is all of them.
-fn touched<K>(
+fn touched<C>(
     services: &Store<KeptService>,
-    event: &Event<K>,
-    concerned: impl Fn(&K) -> Concerned,
+    event: &Event<C>,
+    concerned: impl Fn(&C) -> Concerned,
 ) -> (Vec<Key>, Urgency) {
     match event {
         Event::Apply(object) | Event::Delete(object) => {
@@ -361,9 +354,13 @@ fn touched<K>(
     }
 }
 
-fn is_ready(services: &Store<KeptService>, (namespace, name): &Key) -> bool {
-    let service = services.get(&ObjectRef::new(name).within(namespace));
-    service.is_some_and(|service| service.is_ready())
+fn is_ready(services: &Store<KeptService>, key: &Key) -> bool {
+    kept_of(services, key).is_some_and(|service| service.is_ready())
+}
+
+/// What is kept of one OllamaService, if it is known.
+pub fn kept_of(services: &Store<KeptService>, (namespace, name): &Key) -> Option<Arc<KeptService>> {
+    services.get(&ObjectRef::new(name).within(namespace))
 }
 
 /// All OllamaServices that are known.

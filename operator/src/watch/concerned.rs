@@ -2,11 +2,13 @@
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::Resource;
-use kube::runtime::reflector::{Lookup, Store};
+use kube::api::PartialObjectMeta;
+use kube::runtime::reflector::Store;
 
-use super::kept::Keep;
-use super::{Index, Kept, KeptService, Noted};
+use super::kept::{Came, Keep};
+use super::{Guarded, Index, KeptService, kept_of};
 use crate::memory::{Key, Memory, key_of};
+use crate::plan::service_of;
 use crate::queue::Urgency;
 
 /// Whom a change concerns, and how urgently: one that is ready soon, unless it can wait.
@@ -16,9 +18,9 @@ pub(super) struct Concerned {
 }
 
 /// An OllamaService concerns itself, but for the operator's own word on it.
-pub(super) fn itself(service: &KeptService, services: &Store<KeptService>, memory: &Memory) -> Concerned {
+pub(super) fn itself(service: &Guarded, services: &Store<KeptService>, memory: &Memory) -> Concerned {
     let key = key_of(service);
-    let Ok(readable) = &service.guarded().0 else {
+    let Ok(readable) = &service.0 else {
         return Concerned {
             keys: vec![key],
             urgency: Urgency::Asked,
@@ -33,7 +35,7 @@ pub(super) fn itself(service: &KeptService, services: &Store<KeptService>, memor
     } else {
         Urgency::Asked
     };
-    let is_gone = services.get(&service.to_object_ref(())).is_none();
+    let is_gone = kept_of(services, &key).is_none();
     let echo = !is_gone && memory.is_echo(&key, readable);
     Concerned {
         keys: if echo { Vec::new() } else { vec![key] },
@@ -42,9 +44,9 @@ pub(super) fn itself(service: &KeptService, services: &Store<KeptService>, memor
 }
 
 /// A child or a Pod: the one that it belongs to.
-pub(super) fn by_service<T: Keep>(kept: &Kept<T>) -> Concerned {
-    let (namespace, _) = key_of(kept);
-    let keys = kept.service().map(|service| (namespace, service.to_owned()));
+pub(super) fn by_service<T: Keep>(object: &Came<T>) -> Concerned {
+    let (namespace, _) = key_of(object);
+    let keys = object.service().map(|service| (namespace, service.to_owned()));
     Concerned {
         keys: keys.into_iter().collect(),
         urgency: Urgency::Starting,
@@ -53,7 +55,7 @@ pub(super) fn by_service<T: Keep>(kept: &Kept<T>) -> Concerned {
 
 /// A Pod: the one that it belongs to. Just after kubelets were told to refresh mounts it is mostly the operator's own word to them
 /// that is seen, and others may have to be told yet.
-pub(super) fn by_pod(pod: &Kept<Pod>, memory: &Memory) -> Concerned {
+pub(super) fn by_pod(pod: &Came<Pod>, memory: &Memory) -> Concerned {
     let concerned = by_service(pod);
     let told = concerned.keys.iter().any(|key| memory.has_just_told(key));
     Concerned {
@@ -63,10 +65,13 @@ pub(super) fn by_pod(pod: &Kept<Pod>, memory: &Memory) -> Concerned {
 }
 
 /// A Secret or ConfigMap: every OllamaService in its namespace that names it, or for which it was made.
-pub(super) fn by_reference<T: Resource<DynamicType = ()>>(naming: &Index, object: &Noted<T>) -> Concerned {
+pub(super) fn by_reference<T: Resource<DynamicType = ()>>(
+    naming: &Index,
+    object: &PartialObjectMeta<T>,
+) -> Concerned {
     let (namespace, name) = key_of(object);
     let naming = naming.naming(&namespace, &name).into_iter();
-    let urgency = if object.owner().is_some() {
+    let urgency = if service_of(&object.metadata).is_some() {
         Urgency::Starting
     } else {
         Urgency::Asked
@@ -83,9 +88,9 @@ mod tests {
 
     use super::*;
 
-    fn pod(labels: &Value) -> Kept<Pod> {
+    fn pod(labels: &Value) -> Came<Pod> {
         let sent = json!({"metadata": {"name": "a-1", "namespace": "ml", "labels": labels}});
-        Kept::pack(serde_json::from_value(sent).unwrap(), &mut None)
+        serde_json::from_value(sent).unwrap()
     }
 
     #[test]

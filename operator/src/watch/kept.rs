@@ -16,7 +16,6 @@ use serde_json::Value;
 
 use super::packed::{Packed, Template};
 use super::stored::Stored;
-use crate::crd::OllamaService;
 use crate::plan::{Kind, instance_of, service_of};
 
 /// Objects of which some fields are kept.
@@ -53,22 +52,13 @@ impl Keep for Pod {
     const LEFT_OUT: &'static [&'static str] = &["spec"];
 
     fn place((): &()) -> [Cow<'_, str>; 4] {
-        place_of::<Self>()
+        [
+            Self::group(&()),
+            Self::version(&()),
+            Self::kind(&()),
+            Self::plural(&()),
+        ]
     }
-}
-
-impl Keep for OllamaService {
-    type Kind = ();
-    type Scope = NamespaceResourceScope;
-    const LEFT_OUT: &'static [&'static str] = &[];
-
-    fn place((): &()) -> [Cow<'_, str>; 4] {
-        place_of::<Self>()
-    }
-}
-
-fn place_of<R: Resource<DynamicType = ()>>() -> [Cow<'static, str>; 4] {
-    [R::group(&()), R::version(&()), R::kind(&()), R::plural(&())]
 }
 
 /// An object as a watch reads it, without the fields that nobody here reads.
@@ -79,43 +69,25 @@ pub struct Came<T> {
 }
 
 impl<T> Came<T> {
-    /// Its metadata, and all of it.
-    pub(super) fn parts(self) -> (ObjectMeta, String) {
-        (self.metadata, self.text)
+    /// The OllamaService that it belongs to: its owner, or whom its labels name, since a claim that is to be kept has no owner
+    /// and a Pod belongs to a ReplicaSet.
+    pub(super) fn service(&self) -> Option<&str> {
+        let owner = service_of(&self.metadata).map(|(name, _)| name);
+        owner.or_else(|| instance_of(&self.metadata))
     }
 }
 
 /// An object of which this is kept. Copies share its text.
-pub type Kept<T> = Stored<Came<T>, Text>;
-
-/// What is kept of an object.
-#[derive(Clone, Debug)]
-pub struct Text {
-    /// The OllamaService that it belongs to.
-    service: Option<Box<str>>,
-    packed: Packed,
-}
+pub type Kept<T> = Stored<Came<T>, Packed>;
 
 impl<T> Kept<T> {
     /// Packs an object against the first of its kind.
-    pub(super) fn pack(came: Came<T>, template: &mut Option<Template>) -> Self {
-        let (metadata, text) = came.parts();
-        let owner = service_of(&metadata).map(|(name, _)| name);
-        let text = Text {
-            service: owner.or_else(|| instance_of(&metadata)).map(Box::from),
-            packed: Packed::new(&text, template),
-        };
-        Self::new(metadata, text)
-    }
-
-    /// The OllamaService that it belongs to: its owner, or whom its labels name, since a claim that is to be kept has no owner
-    /// and a Pod belongs to a ReplicaSet.
-    pub fn service(&self) -> Option<&str> {
-        self.held.service.as_deref()
+    pub(super) fn pack(came: &Came<T>, template: &mut Option<Template>) -> Self {
+        Self::new(&came.metadata, Packed::new(&came.text, template))
     }
 
     fn text(&self) -> Result<String, serde_json::Error> {
-        self.held.packed.unpacked().map_err(serde_json::Error::custom)
+        self.held.unpacked().map_err(serde_json::Error::custom)
     }
 }
 
@@ -161,7 +133,7 @@ impl<'de, T: Keep> Deserialize<'de> for Came<T> {
 }
 
 /// The same event of what is kept.
-pub(super) fn event<C, K>(event: Event<C>, keep: impl FnOnce(C) -> K) -> Event<K> {
+pub(super) fn event<C, K>(event: &Event<C>, keep: impl FnOnce(&C) -> K) -> Event<K> {
     match event {
         Event::Apply(object) => Event::Apply(keep(object)),
         Event::Delete(object) => Event::Delete(keep(object)),
@@ -235,8 +207,8 @@ mod tests {
     use super::*;
     use crate::memory::key_of;
 
-    fn kept<T: Keep>(sent: Value) -> Kept<T> {
-        Kept::pack(serde_json::from_value(sent).unwrap(), &mut None)
+    fn came<T: Keep>(sent: Value) -> Came<T> {
+        serde_json::from_value(sent).unwrap()
     }
 
     #[test]
@@ -263,8 +235,9 @@ mod tests {
             }
             let mut sent = json!({"metadata": metadata, "spec": {"a": [1]}, "status": {"phase": "Running"}});
             sent["metadata"]["managedFields"] = json!([{"manager": "m"}]);
-            let child: Kept<AnyChild> = kept(sent.clone());
+            let child: Came<AnyChild> = came(sent.clone());
             assert_eq!(child.service(), service, "{what}");
+            let child = Kept::pack(&child, &mut None);
             assert_eq!(key_of(&child), ("ml".to_owned(), "a".to_owned()));
             let object = child.object().unwrap();
             assert_eq!(
@@ -274,8 +247,7 @@ mod tests {
             );
             assert_eq!(object.data["spec"], sent["spec"]);
 
-            let pod: Kept<Pod> = kept(sent);
-            let pod = pod.pod().unwrap();
+            let pod = Kept::<Pod>::pack(&came(sent), &mut None).pod().unwrap();
             assert_eq!(serde_json::to_value(&pod.metadata).unwrap(), metadata, "{what}");
             assert!(pod.spec.is_none());
             assert_eq!(pod.status.unwrap().phase.as_deref(), Some("Running"));

@@ -17,6 +17,17 @@ pub struct Note {
 }
 
 impl<T> Noted<T> {
+    /// Takes what is to be known.
+    pub(super) fn of(object: &PartialObjectMeta<T>) -> Self {
+        let metadata = &object.metadata;
+        let note = Note {
+            version: metadata.resource_version.as_deref().map(Box::from),
+            owner: service_of(metadata).map(|(_, uid)| uid.into()),
+            deleting: metadata.deletion_timestamp.is_some(),
+        };
+        Self::new(metadata, note)
+    }
+
     /// Its resourceVersion.
     pub fn version(&self) -> Option<&str> {
         self.held.version.as_deref()
@@ -30,18 +41,6 @@ impl<T> Noted<T> {
     /// Whether it is about to go.
     pub fn is_deleting(&self) -> bool {
         self.held.deleting
-    }
-}
-
-impl<T> From<PartialObjectMeta<T>> for Noted<T> {
-    fn from(object: PartialObjectMeta<T>) -> Self {
-        let mut metadata = object.metadata;
-        let note = Note {
-            version: metadata.resource_version.take().map(String::into_boxed_str),
-            owner: service_of(&metadata).map(|(_, uid)| uid.into()),
-            deleting: metadata.deletion_timestamp.is_some(),
-        };
-        Self::new(metadata, note)
     }
 }
 
@@ -84,7 +83,7 @@ mod tests {
             metadata["namespace"] = "ml".into();
             let sent: PartialObjectMeta<Secret> =
                 serde_json::from_value(json!({"metadata": metadata})).unwrap();
-            let noted = Noted::from(sent);
+            let noted = Noted::of(&sent);
             assert_eq!(key_of(&noted), ("ml".to_owned(), "keys".to_owned()), "{what}");
             assert_eq!(noted.version(), version, "{what}");
             assert_eq!(noted.owner(), owner, "{what}");

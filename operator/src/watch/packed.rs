@@ -10,7 +10,7 @@ pub(super) type Template = Arc<str>;
 
 /// A text, as its differences from a template. Copies share it.
 #[derive(Clone)]
-pub(super) struct Packed {
+pub struct Packed {
     template: Template,
     differences: Arc<[u8]>,
     length: usize,

@@ -17,10 +17,10 @@ pub struct Stored<R, H> {
 }
 
 impl<R, H> Stored<R, H> {
-    pub(super) fn new(metadata: ObjectMeta, held: H) -> Self {
+    pub(super) fn new(metadata: &ObjectMeta, held: H) -> Self {
         Self {
-            namespace: metadata.namespace.map(String::into_boxed_str),
-            name: metadata.name.unwrap_or_default().into_boxed_str(),
+            namespace: metadata.namespace.as_deref().map(Box::from),
+            name: metadata.name.as_deref().unwrap_or_default().into(),
             held,
             type_: PhantomData,
         }
