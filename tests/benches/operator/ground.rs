@@ -1,16 +1,14 @@
 //! A cluster of its own for each measurement.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use corral_measure::machine;
 use corral_operator::plan::Kind;
-use corral_tests::cluster::{AuditLog, Simulated};
-use corral_tests::process::{Launcher, Process, wait_until};
+use corral_tests::cluster::{AuditLog, Simulated, define};
+use corral_tests::process::{Launcher, Process};
 use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::core::v1::{Namespace, Node, PersistentVolume, Pod, Secret};
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{ApiResource, DynamicObject, PostParams};
 use kube::{Api, Client};
 use serde_json::json;
@@ -56,7 +54,7 @@ impl<'a> Ground<'a> {
         let kubeconfig = cluster.user(USER)?;
         add_nodes(&client, pods / PODS_OF_A_NODE).await?;
         add_volume(&client).await?;
-        define(&client, &subject.definition, &subject.resource).await?;
+        define(&client, &subject.definition).await?;
         let journal = Journal::new(client.clone());
         let replicas = Replicas::start(&journal, pods).await?;
         for (resource, content) in [
@@ -181,22 +179,4 @@ async fn add_volume(client: &Client) -> Result<()> {
         .create(&PostParams::default(), &volume)
         .await?;
     Ok(())
-}
-
-async fn define(
-    client: &Client,
-    definition: &CustomResourceDefinition,
-    resource: &ApiResource,
-) -> Result<()> {
-    Api::all(client.clone())
-        .create(&PostParams::default(), definition)
-        .await?;
-    let api: Api<DynamicObject> = Api::all_with(client.clone(), resource);
-    wait_until(
-        "the definition is served",
-        Duration::from_secs(60),
-        [],
-        async || Ok(api.list(&kube::api::ListParams::default()).await.map(drop)?),
-    )
-    .await
 }

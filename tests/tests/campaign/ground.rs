@@ -1,13 +1,14 @@
 //! What all trials share: a cluster without running Pods, what is installed in it, and who keeps the journal.
 
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use anyhow::{Context, Result};
 use corral_operator::crd;
-use corral_operator::plan::Kind;
 use corral_tests::cluster::{Simulated, define};
+use corral_tests::foreign::Foreign;
 use corral_tests::tools::{self, Tool};
 use corral_tests::{command, progress};
 use k8s_openapi::api::core::v1::Node;
@@ -51,11 +52,14 @@ impl Ground {
             None => tokio::task::spawn_blocking(|| command::build("corral-operator")).await??,
         };
         let permissions = tokio::task::spawn_blocking(permissions).await??;
+        let definitions = tokio::task::spawn_blocking(definitions).await??;
         let step = progress::step("a cluster without running Pods");
         let [.., high, low] = std::process::id().to_be_bytes();
         let cluster = Simulated::start_on(&format!("127.{}.{low}.1/16", high.clamp(1, 254))).await?;
         let client = cluster.client().await?;
-        install(&client).await?;
+        for definition in &definitions {
+            define(&client, definition).await?;
+        }
         name_classes(&client).await?;
         furnish_node(&client).await?;
         let ground = Self {
@@ -106,28 +110,11 @@ fn permissions() -> Result<Vec<Value>> {
     Ok(granted)
 }
 
-async fn install(client: &Client) -> Result<()> {
-    let mut definitions = vec![crd::definition()];
-    for kind in Kind::ALL.into_iter().filter(|kind| kind.may_be_unserved()) {
-        definitions.push(anything(kind)?);
-    }
-    for definition in definitions {
-        define(client, &definition).await?;
-    }
-    Ok(())
-}
-
-/// A kind that is no part of Kubernetes: its name and no more of it.
-fn anything(kind: Kind) -> Result<CustomResourceDefinition> {
-    let resource = kind.resource();
-    let version = json!({"name": resource.version, "served": true, "storage": true, "subresources": {"status": {}},
-        "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}}});
-    let definition = json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-        "metadata": {"name": format!("{}.{}", resource.plural, resource.group),
-            "annotations": {"api-approved.kubernetes.io": "unapproved, for a test"}},
-        "spec": {"group": resource.group, "scope": "Namespaced", "versions": [version],
-            "names": {"kind": resource.kind, "plural": resource.plural, "singular": resource.kind.to_lowercase()}}});
-    Ok(serde_json::from_value(definition)?)
+/// The operator's kind, and those of its children that other projects bring.
+fn definitions() -> Result<Vec<CustomResourceDefinition>> {
+    let foreign = [Foreign::Certificate, Foreign::HttpRoute, Foreign::ScaledObject].map(Foreign::definition);
+    let all = iter::once(Ok(crd::definition())).chain(foreign);
+    all.collect()
 }
 
 /// The classes that specs name: Pods of one that isn't there are refused.
