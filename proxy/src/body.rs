@@ -135,6 +135,8 @@ pub enum Answer {
 #[derive(Debug)]
 pub struct ResponseBody {
     source: Source,
+    /// Why it stops in its middle.
+    broken: Option<BodyError>,
     record: Box<Record>,
 }
 
@@ -149,6 +151,7 @@ impl ResponseBody {
     pub fn own(bytes: Bytes, record: Box<Record>) -> Self {
         Self {
             source: Source::Own(Some(bytes).filter(|bytes| !bytes.is_empty())),
+            broken: None,
             record,
         }
     }
@@ -157,6 +160,7 @@ impl ResponseBody {
     pub const fn upstream(answer: Answer, record: Box<Record>) -> Self {
         Self {
             source: Source::Upstream(answer),
+            broken: None,
             record,
         }
     }
@@ -170,16 +174,32 @@ impl Body for ResponseBody {
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let Self { source, record } = self.get_mut();
+        let Self {
+            source,
+            broken,
+            record,
+        } = self.get_mut();
+        if let Some(error) = broken.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
         let frame = match source {
             Source::Own(bytes) => noted(bytes.take().map(|bytes| Ok(Frame::data(bytes))), record),
             Source::Upstream(Answer::Plain(body)) => noted(ready!(body.poll(context)), record),
             Source::Upstream(Answer::Events(events)) => ready!(events.poll(context, record)),
         };
-        match &frame {
+        match frame {
+            Some(Err(error)) => {
+                record.end(match &error {
+                    BodyError::Cut(_) => Outcome::Cut,
+                    BodyError::Upstream(_) => Outcome::UpstreamLeft,
+                });
+                // hyper ends the connection at an error, with what it still has to write, the answer's head too: it may do
+                // that first.
+                *broken = Some(error);
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             Some(Ok(_)) => {}
-            Some(Err(BodyError::Cut(_))) => record.end(Outcome::Cut),
-            Some(Err(BodyError::Upstream(_))) => record.end(Outcome::UpstreamLeft),
             None => record.end(Outcome::Complete),
         }
         Poll::Ready(frame)

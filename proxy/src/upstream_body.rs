@@ -31,19 +31,13 @@ pub type NextFrame = Option<Result<Frame<Bytes>, BodyError>>;
 #[derive(Debug)]
 pub struct UpstreamBody {
     content: Content,
-    /// Why there is no more of it.
-    broken: Option<ExchangeError>,
     admission: Admission,
 }
 
 impl UpstreamBody {
     /// The body of the upstream's response.
     pub const fn new(content: Content, admission: Admission) -> Self {
-        Self {
-            content,
-            broken: None,
-            admission,
-        }
+        Self { content, admission }
     }
 
     /// What comes next.
@@ -52,19 +46,8 @@ impl UpstreamBody {
             self.content.close();
             return Poll::Ready(Some(Err(BodyError::Cut(reason))));
         }
-        if let Some(error) = self.broken.take() {
-            return Poll::Ready(Some(Err(BodyError::Upstream(error))));
-        }
-        match ready!(Pin::new(&mut self.content).poll_frame(context)) {
-            Some(Err(error)) => {
-                // hyper ends the connection at an error, with what it still has to write: it may do that first.
-                self.broken = Some(error);
-                context.waker().wake_by_ref();
-                Poll::Pending
-            }
-            Some(Ok(frame)) => Poll::Ready(Some(Ok(frame))),
-            None => Poll::Ready(None),
-        }
+        let frame = ready!(Pin::new(&mut self.content).poll_frame(context));
+        Poll::Ready(frame.map(|frame| frame.map_err(BodyError::Upstream)))
     }
 
     /// Whether nothing comes any more.

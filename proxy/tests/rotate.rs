@@ -10,7 +10,11 @@
 mod support;
 
 use std::fs;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::symlink;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use support::{Files, Ollama, Proxy, SOON, Stream, within};
 
@@ -167,6 +171,51 @@ fn s3_a_revoked_clients_stream_is_cut_and_anothers_goes_on() {
         200,
         "alice comes in again with the new key"
     );
+}
+
+/// The answer to a client with the old key on a connection of its own.
+fn asked(address: SocketAddr) -> io::Result<Vec<u8>> {
+    let mut connection = TcpStream::connect(address)?;
+    connection.set_read_timeout(Some(SOON))?;
+    let head = "GET /api/version HTTP/1.1\r\nhost: proxy\r\nconnection: close";
+    write!(connection, "{head}\r\nauthorization: Bearer {OLD}\r\n\r\n")?;
+    let mut answer = Vec::new();
+    connection.read_to_end(&mut answer)?;
+    Ok(answer)
+}
+
+#[test]
+fn a_client_whose_key_is_just_going_is_answered() {
+    const ROTATIONS: usize = 100;
+    let (files, ollama) = (Files::new(), Ollama::start());
+    let keys = files.write("keys", &format!("alice:{OLD}\n"));
+    let proxy = Proxy::start(&ollama, &["--api-keys", &keys]);
+    let over = AtomicBool::new(false);
+    let ask = || {
+        let mut answers = Vec::new();
+        while !over.load(Ordering::Relaxed) {
+            answers.push(asked(proxy.address).unwrap());
+        }
+        answers
+    };
+    thread::scope(|scope| {
+        let clients: Vec<_> = (0..4).map(|_| scope.spawn(ask)).collect();
+        for key in [NEW, OLD].into_iter().cycle().take(ROTATIONS) {
+            files.write("keys", &format!("alice:{key}\n"));
+            within(SOON, "the rotation", || proxy.code_of_key(key) == 200);
+        }
+        over.store(true, Ordering::Relaxed);
+        for answer in clients.into_iter().flat_map(|client| client.join().unwrap()) {
+            let head = answer.get(..12).unwrap_or_default();
+            let text = String::from_utf8_lossy(&answer);
+            assert!(
+                [b"HTTP/1.1 200", b"HTTP/1.1 401"]
+                    .iter()
+                    .any(|begin| head == *begin),
+                "{text:?}"
+            );
+        }
+    });
 }
 
 #[test]

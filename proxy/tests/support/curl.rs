@@ -14,7 +14,8 @@ pub(crate) struct Answer {
 /// curl with these arguments.
 pub(super) fn curl(address: SocketAddr, path: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new("curl");
-    command.args(["--silent", "--no-buffer", "--max-time", "30", "--noproxy", "*"]);
+    command.args(["--silent", "--show-error", "--no-buffer"]);
+    command.args(["--max-time", "30", "--noproxy", "*"]);
     command.args(arguments).arg(format!("http://{address}{path}"));
     command
 }
@@ -23,9 +24,10 @@ pub(super) fn curl(address: SocketAddr, path: &str, arguments: &[&str]) -> Comma
 pub(super) fn answer(mut command: Command) -> Answer {
     let output = command.arg("--include").output().expect("curl is installed");
     let text = String::from_utf8(output.stdout).unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
     let (head, body) = text
         .split_once("\r\n\r\n")
-        .unwrap_or_else(|| panic!("no answer to {command:?}: {text:?}"));
+        .unwrap_or_else(|| panic!("no answer to {command:?}: {text:?} {said}"));
     let status = head
         .split(' ')
         .nth(1)

@@ -14,7 +14,7 @@ use super::curl::{self, Answer};
 /// A proxy in front of the stand-in, ended when dropped.
 pub(crate) struct Proxy {
     child: Child,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     admin: SocketAddr,
     output: Arc<Mutex<String>>,
 }
