@@ -7,27 +7,32 @@ use thiserror::Error;
 const MOST_FRAMING: usize = 8 << 10;
 
 /// How far a chunked body is.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Chunked {
     state: State,
+    /// The size of a chunk, as its digits say so far; within its data, what is still to come.
+    left: u64,
     /// Bytes since the last data.
     framing: usize,
 }
 
-/// A size is what its digits say so far, if there were any. No more of them may follow white space.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What has come last. No digits may follow white space.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum State {
-    Size { size: Option<u64> },
-    SizeSpace { size: u64 },
-    Extension { size: u64 },
-    SizeEnd { size: u64 },
-    Data { left: u64 },
-    DataReturn,
+    #[default]
+    Begin,
+    Size,
+    SizeSpace,
+    Extension,
+    SizeReturn,
+    Data,
     DataEnd,
-    LineBegin,
+    DataReturn,
+    /// The last chunk's size, or a trailer's line.
+    LastLine,
     Trailer,
-    TrailerEnd,
-    LastEnd,
+    TrailerReturn,
+    LastReturn,
     Ended,
     Broken(ChunkError),
 }
@@ -46,17 +51,6 @@ pub enum ChunkError {
     TooLong,
 }
 
-const BEGIN: State = State::Size { size: None };
-
-impl Default for Chunked {
-    fn default() -> Self {
-        Self {
-            state: BEGIN,
-            framing: 0,
-        }
-    }
-}
-
 impl Chunked {
     /// Takes the next data out of what was read; none where more has to be read first.
     ///
@@ -64,18 +58,18 @@ impl Chunked {
     /// It isn't the chunked coding.
     pub fn next(&mut self, read: &mut Bytes) -> Result<Option<Bytes>, ChunkError> {
         self.skip_framing(read);
-        let left = match self.state {
-            State::Data { left } if !read.is_empty() => left,
+        match self.state {
+            State::Data if !read.is_empty() => {}
             State::Broken(error) => return Err(error),
             _ => return Ok(None),
-        };
-        let length = usize::try_from(left).unwrap_or(usize::MAX).min(read.len());
+        }
+        let length = usize::try_from(self.left).unwrap_or(usize::MAX).min(read.len());
         let data = read.split_to(length);
         self.framing = 0;
-        self.state = match left - length as u64 {
-            0 => State::DataReturn,
-            left => State::Data { left },
-        };
+        self.left -= length as u64;
+        if self.left == 0 {
+            self.state = State::DataEnd;
+        }
         // The end often comes with the last data, and whoever has it need not wait for more. What breaks there takes
         // nothing away from the data.
         self.skip_framing(read);
@@ -88,49 +82,46 @@ impl Chunked {
     }
 
     fn skip_framing(&mut self, read: &mut Bytes) {
-        let (mut state, mut skipped) = (self.state, 0);
+        let mut skipped = 0;
         for &byte in read.iter() {
-            if matches!(state, State::Data { .. } | State::Ended | State::Broken(_)) {
+            if matches!(self.state, State::Data | State::Ended | State::Broken(_)) {
                 break;
             }
-            state = after(state, byte).unwrap_or_else(State::Broken);
+            self.state = self.after(byte).unwrap_or_else(State::Broken);
             skipped += 1;
         }
-        self.state = state;
         read.advance(skipped);
         self.framing += skipped;
         if self.framing > MOST_FRAMING {
             self.state = State::Broken(ChunkError::TooLong);
         }
     }
-}
 
-fn after(state: State, byte: u8) -> Result<State, ChunkError> {
-    Ok(match (state, byte) {
-        (State::Size { size: Some(size) } | State::SizeSpace { size } | State::Extension { size }, b'\r') => {
-            State::SizeEnd { size }
-        }
-        (State::Size { size: Some(size) } | State::SizeSpace { size }, b';') => State::Extension { size },
-        (State::Size { size: Some(size) } | State::SizeSpace { size }, b' ' | b'\t') => {
-            State::SizeSpace { size }
-        }
-        (State::Size { size }, byte) => State::Size {
-            size: Some(with_digit(size.unwrap_or_default(), byte)?),
-        },
-        (State::Extension { .. } | State::LineBegin | State::Trailer, b'\n') => {
-            return Err(ChunkError::LineEnd);
-        }
-        (State::Extension { size }, _) => State::Extension { size },
-        (State::SizeEnd { size: 0 } | State::TrailerEnd, b'\n') => State::LineBegin,
-        (State::SizeEnd { size }, b'\n') => State::Data { left: size },
-        (State::DataReturn, b'\r') => State::DataEnd,
-        (State::DataEnd, b'\n') => BEGIN,
-        (State::LineBegin, b'\r') => State::LastEnd,
-        (State::Trailer, b'\r') => State::TrailerEnd,
-        (State::LineBegin | State::Trailer, _) => State::Trailer,
-        (State::LastEnd, b'\n') => State::Ended,
-        _ => return Err(ChunkError::LineEnd),
-    })
+    fn after(&mut self, byte: u8) -> Result<State, ChunkError> {
+        Ok(match (self.state, byte) {
+            (State::Size | State::SizeSpace | State::Extension, b'\r') => State::SizeReturn,
+            (State::Size | State::SizeSpace, b';') => State::Extension,
+            (State::Size | State::SizeSpace, b' ' | b'\t') => State::SizeSpace,
+            (State::Begin | State::Size, byte) => {
+                self.left = with_digit(self.left, byte)?;
+                State::Size
+            }
+            (State::Extension | State::LastLine | State::Trailer, b'\n') => {
+                return Err(ChunkError::LineEnd);
+            }
+            (State::Extension, _) => State::Extension,
+            (State::SizeReturn, b'\n') if self.left == 0 => State::LastLine,
+            (State::SizeReturn, b'\n') => State::Data,
+            (State::DataEnd, b'\r') => State::DataReturn,
+            (State::DataReturn, b'\n') => State::Begin,
+            (State::TrailerReturn, b'\n') => State::LastLine,
+            (State::LastLine, b'\r') => State::LastReturn,
+            (State::Trailer, b'\r') => State::TrailerReturn,
+            (State::LastLine | State::Trailer, _) => State::Trailer,
+            (State::LastReturn, b'\n') => State::Ended,
+            _ => return Err(ChunkError::LineEnd),
+        })
+    }
 }
 
 fn with_digit(size: u64, byte: u8) -> Result<u64, ChunkError> {
