@@ -3,6 +3,8 @@
 //! A client with an old password that tries again and again costs one hash, not one each time; the same attempt by
 //! several at once costs one hash as well.
 
+use std::time::Duration;
+
 use moka::future::Cache;
 
 use super::Unauthenticated;
@@ -10,6 +12,9 @@ use crate::credentials::CredentialId;
 
 /// How many attempts are remembered: around two MiB.
 const MOST_REMEMBERED: u64 = 10_000;
+/// How long a check counts, of a password here and of a token in [`super::verifier`], before another is made: memory holds
+/// only what came lately, and a check in ten minutes costs nobody anything.
+pub(super) const REMEMBERED_FOR: Duration = Duration::from_secs(10 * 60);
 
 /// A name and password, and the stored hash they were checked against. When that hash is replaced the attempt is
 /// another one, so a reload forgets exactly what it changes.
@@ -29,7 +34,10 @@ pub(super) struct Outcomes(Cache<Attempt, bool>);
 
 impl Outcomes {
     pub(super) fn new() -> Self {
-        Self(Cache::new(MOST_REMEMBERED))
+        let attempts = Cache::builder()
+            .max_capacity(MOST_REMEMBERED)
+            .time_to_live(REMEMBERED_FOR);
+        Self(attempts.build())
     }
 
     /// What the attempt came to, or comes to by `check`, which runs once however many ask at the same time. A check

@@ -11,7 +11,7 @@ use moka::future::Cache;
 use prometheus_client::metrics::counter::Counter;
 
 use super::asker::Asker;
-use super::outcomes::{Attempt, Outcomes};
+use super::outcomes::{Attempt, Outcomes, REMEMBERED_FOR};
 use super::pool::{Candidate, HashingLoad, Limits, Pool};
 use super::presented::{NameAndPassword, Presented, presented};
 use super::signature::Signature;
@@ -52,6 +52,7 @@ impl Verifier {
             outcomes: Outcomes::new(),
             tokens: Cache::builder()
                 .max_capacity(MOST_TOKENS)
+                .time_to_live(REMEMBERED_FOR)
                 .weigher(|_, token: &Arc<Verified>| 1 + token.kibibytes_of_groups())
                 .build(),
             pool: Pool::start(limits, hashed)?,
@@ -146,7 +147,7 @@ impl Verifier {
         Ok(Evidence::of_user(user))
     }
 
-    /// A token that was verified once costs a look-up from then on, until it ends or its issuer no longer stands for it.
+    /// A token that was verified costs a look-up for some minutes, unless it ends or its issuer no longer stands for it.
     async fn by_token(
         &self,
         issuers: &Issuers,
