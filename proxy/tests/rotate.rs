@@ -194,7 +194,7 @@ fn a_client_whose_key_is_just_going_is_answered() {
     let ask = || {
         let mut answers = Vec::new();
         while !over.load(Ordering::Relaxed) {
-            answers.push(asked(proxy.address).unwrap());
+            answers.push(asked(proxy.address()).unwrap());
         }
         answers
     };

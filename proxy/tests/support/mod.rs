@@ -9,6 +9,7 @@
 
 mod curl;
 mod ollama;
+mod process;
 mod proxy;
 mod stream;
 
@@ -20,7 +21,8 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 pub(crate) use ollama::Ollama;
-pub(crate) use proxy::{Proxy, corral_proxy};
+pub(crate) use process::corral_proxy;
+pub(crate) use proxy::Proxy;
 pub(crate) use stream::Stream;
 
 /// Far longer than what must come takes, on a busy machine too.

@@ -1,64 +1,35 @@
-//! The real binary, as a process.
+//! The proxy before the stand-in, asked by curl.
 
-use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
-use std::thread;
+use std::process::Command;
 
 use serde_json::Value;
 
 use super::Ollama;
 use super::curl::{self, Answer};
+use super::process::{Process, corral_proxy};
 
 /// A proxy in front of the stand-in, ended when dropped.
-pub(crate) struct Proxy {
-    child: Child,
-    pub(crate) address: SocketAddr,
-    admin: SocketAddr,
-    output: Arc<Mutex<String>>,
-}
-
-/// The binary with these arguments and nothing of this process' environment.
-pub(crate) fn corral_proxy(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_corral-proxy"));
-    command.env_clear().args(arguments).stdin(Stdio::null());
-    command
-}
+pub(crate) struct Proxy(Process);
 
 impl Proxy {
     /// Starts it on free ports and waits until it listens.
     pub(crate) fn start(ollama: &Ollama, arguments: &[&str]) -> Self {
-        let upstream = format!("http://{}", ollama.address);
-        let mut child = corral_proxy(arguments)
-            .args([
-                "--listen",
-                "127.0.0.1:0",
-                "--admin-listen",
-                "127.0.0.1:0",
-                "--upstream",
-                &upstream,
-            ])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let output = Arc::new(Mutex::new(String::new()));
-        let mut errors = BufReader::new(child.stderr.take().unwrap());
-        let (address, admin) = announced(&mut errors);
-        collect(errors, &output);
-        collect(BufReader::new(child.stdout.take().unwrap()), &output);
-        Self {
-            child,
-            address,
-            admin,
-            output,
-        }
+        let mut command = corral_proxy(arguments);
+        command
+            .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
+            .args(["--upstream", &format!("http://{}", ollama.address)]);
+        Self(Process::start(command))
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.0.address
     }
 
     /// curl to it with these arguments.
     pub(crate) fn command(&self, path: &str, arguments: &[&str]) -> Command {
-        curl::curl(self.address, path, arguments)
+        curl::curl(self.0.address, path, arguments)
     }
 
     /// One request to it with these arguments of curl.
@@ -89,7 +60,7 @@ impl Proxy {
 
     /// What a path of the admin port says.
     pub(crate) fn admin(&self, path: &str) -> String {
-        curl::answer(curl::curl(self.admin, path, &[])).body
+        curl::answer(curl::curl(self.0.admin, path, &[])).body
     }
 
     pub(crate) fn status(&self) -> Value {
@@ -98,45 +69,11 @@ impl Proxy {
 
     /// All that it has written so far: access log and messages.
     pub(crate) fn output(&self) -> String {
-        self.output.lock().unwrap().clone()
+        self.0.output()
     }
 
     /// Whether it is still the process that was started.
     pub(crate) fn runs(&mut self) -> bool {
-        self.child.try_wait().unwrap().is_none()
+        self.0.ended().is_none()
     }
-}
-
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// The addresses of the first line: `… listens on http://A and guards … , admin on http://B`.
-fn announced(errors: &mut impl BufRead) -> (SocketAddr, SocketAddr) {
-    let mut line = String::new();
-    errors.read_line(&mut line).unwrap();
-    let after = |words: &str| -> SocketAddr {
-        let rest = line
-            .split_once(words)
-            .unwrap_or_else(|| panic!("the proxy says: {line}"))
-            .1;
-        rest.split_whitespace().next().unwrap().parse().unwrap()
-    };
-    (after("listens on http://"), after("admin on http://"))
-}
-
-fn collect(mut reader: impl Read + Send + 'static, output: &Arc<Mutex<String>>) {
-    let output = Arc::clone(output);
-    thread::spawn(move || {
-        let mut buffer = [0; 4096];
-        while let Ok(length @ 1..) = reader.read(&mut buffer) {
-            output
-                .lock()
-                .unwrap()
-                .push_str(&String::from_utf8_lossy(&buffer[..length]));
-        }
-    });
 }

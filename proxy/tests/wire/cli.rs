@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Output;
 
-use crate::proxy::corral_proxy;
+use crate::process::corral_proxy;
 use crate::tls;
 
 struct Files(tempfile::TempDir);

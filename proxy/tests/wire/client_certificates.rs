@@ -15,7 +15,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::backend::Backend;
-use crate::proxy::{Proxy, SOON, corral_proxy, get, within};
+use crate::process::corral_proxy;
+use crate::proxy::{Proxy, SOON, get, within};
 use crate::tls::{Pair, Secure, client_of, connect, pair, status};
 
 pub(crate) const WITHOUT_KEY: &str = "GET /api/tags HTTP/1.1\r\nHost: ollama\r\n\r\n";

@@ -9,7 +9,8 @@ use std::fs;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::proxy::{ADMIN, SOON, USER, corral_proxy, get, request, within};
+use crate::process::corral_proxy;
+use crate::proxy::{ADMIN, SOON, USER, get, request, within};
 use crate::signature::Cli;
 use crate::tls;
 use talker::{Secured, Talker};

@@ -30,6 +30,8 @@ mod memory;
 mod models;
 mod patience;
 mod policy;
+#[path = "../support/process.rs"]
+mod process;
 mod proxy;
 mod proxy_protocol;
 mod recall;

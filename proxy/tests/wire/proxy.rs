@@ -1,11 +1,9 @@
-//! The real binary, as a process.
+//! The proxy before a backend, asked over raw sockets.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
+use std::process::{Command, ExitStatus};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,6 +12,7 @@ use tempfile::TempDir;
 
 use crate::backend::Backend;
 use crate::client::{Answer, Client};
+use crate::process::{Process, corral_proxy};
 
 /// A client that may use models.
 pub(crate) const USER: &str = "sk-user-0123456789abcdef";
@@ -22,18 +21,9 @@ pub(crate) const ADMIN: &str = "sk-admin-0123456789abcdef";
 
 /// A proxy before a backend, ended when dropped.
 pub(crate) struct Proxy {
-    child: Child,
+    process: Process,
     pub(crate) address: SocketAddr,
-    admin: SocketAddr,
-    output: Arc<Mutex<String>>,
     files: TempDir,
-}
-
-/// The binary with these arguments and nothing of this process' environment.
-pub(crate) fn corral_proxy(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_corral-proxy"));
-    command.env_clear().args(arguments).stdin(Stdio::null());
-    command
 }
 
 /// A request of [`USER`] without a body.
@@ -97,25 +87,16 @@ impl Proxy {
         fs::write(files.path().join("keys"), format!("user:{USER}\nadmin:{ADMIN}\n")).unwrap();
         fs::write(files.path().join("proxy.yaml"), with_keys(&files, config)).unwrap();
         let upstream = format!("http://{}", backend.address);
-        let mut child = corral_proxy(&["--listen", listen, "--admin-listen", "127.0.0.1:0"])
+        let mut command = corral_proxy(&["--listen", listen, "--admin-listen", "127.0.0.1:0"]);
+        command
             .env("CORRAL_LOG", level)
             .args(["--threads", "1", "--upstream", &upstream, "--config"])
             .arg(files.path().join("proxy.yaml"))
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut errors = BufReader::new(child.stderr.take().unwrap());
-        let (said, address, admin) = announced(&mut errors);
-        let output = Arc::new(Mutex::new(said));
-        collect(errors, &output);
-        collect(child.stdout.take().unwrap(), &output);
+            .args(arguments);
+        let process = Process::start(command);
         Self {
-            child,
-            address,
-            admin,
-            output,
+            address: process.address,
+            process,
             files,
         }
     }
@@ -133,7 +114,7 @@ impl Proxy {
     /// What a path of the admin port says.
     #[track_caller]
     pub(crate) fn admin(&self, path: &str) -> Answer {
-        Client::connect(self.admin).exchange(format!("GET {path} HTTP/1.1\r\nHost: admin\r\n\r\n"))
+        Client::connect(self.process.admin).exchange(format!("GET {path} HTTP/1.1\r\nHost: admin\r\n\r\n"))
     }
 
     #[track_caller]
@@ -152,36 +133,29 @@ impl Proxy {
 
     /// All that it has written so far: access log and messages.
     pub(crate) fn output(&self) -> String {
-        self.output.lock().unwrap().clone()
+        self.process.output()
     }
 
     pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill")
-            .args([&format!("-{name}"), &self.child.id().to_string()])
+            .args([&format!("-{name}"), &self.process.id().to_string()])
             .status();
         assert!(sent.unwrap().success());
     }
 
     /// How it ended, if it did.
     pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
-        self.child.try_wait().unwrap()
+        self.process.ended()
     }
 
     /// The most memory that it has had, in KiB.
     pub(crate) fn peak_memory(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
         let line = status
             .lines()
             .find_map(|line| line.strip_prefix("VmHWM:"))
             .unwrap();
         line.trim().trim_end_matches(" kB").parse().unwrap()
-    }
-}
-
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -191,39 +165,4 @@ fn with_keys(files: &TempDir, config: &str) -> String {
         "credentials:\n  apiKeys: {{path: {}}}\n{config}",
         files.path().join("keys").display()
     )
-}
-
-/// What it says until it listens, and the addresses in that: `… listens on http[s]://A and guards …, admin on http://B`.
-fn announced(errors: &mut impl BufRead) -> (String, SocketAddr, SocketAddr) {
-    let mut said = String::new();
-    while !said.contains("listens on") {
-        assert_ne!(errors.read_line(&mut said).unwrap(), 0, "the proxy ended: {said}");
-    }
-    let after = |words: &str| -> SocketAddr {
-        let rest = said
-            .split_once(words)
-            .unwrap_or_else(|| panic!("the proxy says: {said}"))
-            .1;
-        rest.split_whitespace().next().unwrap().parse().unwrap()
-    };
-    let listens = if said.contains("listens on https://") {
-        "listens on https://"
-    } else {
-        "listens on http://"
-    };
-    let (address, admin) = (after(listens), after("admin on http://"));
-    (said, address, admin)
-}
-
-fn collect(mut reader: impl Read + Send + 'static, output: &Arc<Mutex<String>>) {
-    let output = Arc::clone(output);
-    thread::spawn(move || {
-        let mut buffer = [0; 4096];
-        while let Ok(length @ 1..) = reader.read(&mut buffer) {
-            output
-                .lock()
-                .unwrap()
-                .push_str(&String::from_utf8_lossy(&buffer[..length]));
-        }
-    });
 }

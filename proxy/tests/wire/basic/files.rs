@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::{Guarded, authorized, line};
 use crate::backend::{Backend, Then};
-use crate::proxy::corral_proxy;
+use crate::process::corral_proxy;
 
 #[test]
 fn row_57_files_with_faults() {
