@@ -2,32 +2,40 @@
 
 use std::time::Duration;
 
+use k8s_openapi::api::coordination::v1::Lease as Object;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{Api, Patch, PatchParams};
 use kube::{Client, Config};
 use kube_lease_manager::{LeaseManager, LeaseManagerBuilder, LeaseManagerError};
-use tokio::time::{Instant, sleep};
+use serde_json::json;
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 /// Name of the Lease.
 pub const LEASE: &str = "corral-operator";
 /// How long the Lease holds without being renewed.
 const DURATION: Duration = Duration::from_secs(15);
-/// How long before its end it is renewed.
-const GRACE: Duration = Duration::from_secs(10);
+/// How long after it was renewed it is renewed again.
+const RENEWED_AFTER: Duration = Duration::from_secs(5);
+/// How long after it was renewed it counts as lost: another's clock may be ahead.
+const LOST_AFTER: Duration = Duration::from_secs(12);
 /// How long the API server may take to answer about the Lease.
 const TIMEOUT: Duration = Duration::from_secs(2);
 /// Pause after a failed look at the Lease.
 const PAUSE: Duration = Duration::from_secs(1);
-/// How long the Lease can't be renewed before it counts as lost: with the time between two renewals, and that of a last try, it is
-/// less than the Lease holds.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A Lease that is sought or held.
-pub struct Lease(LeaseManager);
+pub struct Lease {
+    manager: LeaseManager,
+    objects: Api<Object>,
+    identity: String,
+}
 
 impl Lease {
-    /// Prepares to seek the Lease.
+    /// Prepares to seek the Lease; waits for an API server that doesn't answer.
     ///
     /// # Errors
-    /// When the Lease can't be read or made.
+    /// When the API server refuses to have the Lease read or made.
     pub async fn new(mut config: Config, namespace: &str, identity: &str) -> Result<Self, LeaseManagerError> {
         // A client of its own: watches are silent for minutes, but an answer about the Lease that doesn't come in time must not
         // be waited for.
@@ -39,19 +47,23 @@ impl Lease {
             *timeout = Some(TIMEOUT);
         }
         let client = Client::try_from(config).map_err(LeaseManagerError::from)?;
-        let builder = LeaseManagerBuilder::new(client, LEASE)
-            .with_namespace(namespace)
-            .with_identity(identity)
-            .with_duration(DURATION.as_secs())
-            .with_grace(GRACE.as_secs());
-        builder.build().await.map(Self)
+        let manager = manager(&client, namespace, identity).await?;
+        Ok(Self {
+            manager,
+            objects: Api::namespaced(client, namespace),
+            identity: identity.to_owned(),
+        })
     }
 
-    /// Returns once the Lease is held.
-    pub async fn acquired(&self) {
+    /// Returns once the Lease is held, with the time from which on it holds.
+    pub async fn acquired(&self) -> Instant {
         loop {
-            match self.0.changed().await {
-                Ok(true) => return,
+            match self.manager.changed().await {
+                Ok(true) => {
+                    if let Some(renewed) = self.renewed().await {
+                        return renewed;
+                    }
+                }
                 Ok(false) => {}
                 Err(error) => {
                     tracing::warn!(%error, "the Lease can't be looked at");
@@ -61,30 +73,86 @@ impl Lease {
         }
     }
 
-    /// Renews the Lease, and returns once it is held no more: somebody else has it, or it could not be renewed in time.
-    pub async fn lost(&self) {
-        let mut failing_since: Option<Instant> = None;
+    /// Keeps the Lease renewed from the time on from which it holds, and returns once it is held no more: somebody else has it,
+    /// or it could not be renewed in time.
+    pub async fn lost(&self, mut held: Instant) {
         loop {
-            match self.0.changed().await {
-                Ok(true) => failing_since = None,
-                Ok(false) => return,
+            sleep_until(held + RENEWED_AFTER).await;
+            match timeout_at(held + LOST_AFTER, self.renewed()).await {
+                Ok(Some(renewed)) => held = renewed,
+                Ok(None) | Err(_) => return,
+            }
+        }
+    }
+
+    /// Renews the Lease, as many tries as that takes, and says from when on it holds; `None` where it is another's.
+    ///
+    /// The manager would renew it too, but says only when that fails: whether it has succeeded since, nobody would know.
+    async fn renewed(&self) -> Option<Instant> {
+        loop {
+            let began = Instant::now();
+            match self.renew().await {
+                Ok(true) => return Some(began),
+                Ok(false) => return None,
                 Err(error) => {
                     tracing::warn!(%error, "the Lease can't be renewed");
-                    if failing_since.get_or_insert_with(Instant::now).elapsed() >= PATIENCE {
-                        return;
-                    }
                     sleep(PAUSE).await;
                 }
             }
         }
     }
 
+    /// Whether it is held, and renewed.
+    async fn renew(&self) -> Result<bool, kube::Error> {
+        let lease = self.objects.get(LEASE).await?;
+        let holder = lease.spec.and_then(|spec| spec.holder_identity);
+        if holder.as_deref() != Some(&*self.identity) {
+            return Ok(false);
+        }
+        // Of that version: whoever took it meanwhile has it.
+        let renewal = json!({
+            "metadata": {"resourceVersion": lease.metadata.resource_version},
+            "spec": {"renewTime": MicroTime(Timestamp::now()), "leaseDurationSeconds": DURATION.as_secs()},
+        });
+        let parameters = PatchParams::default();
+        self.objects
+            .patch(LEASE, &parameters, &Patch::Merge(renewal))
+            .await?;
+        Ok(true)
+    }
+
     /// Gives the Lease back, so that the next operator need not wait for its end.
     pub async fn release(&self) {
-        if let Err(error) = self.0.release().await {
+        if let Err(error) = self.manager.release().await {
             tracing::warn!(%error, "the Lease could not be given back");
         }
     }
+}
+
+/// Reads the Lease, or makes it, as many tries as that takes.
+async fn manager(
+    client: &Client,
+    namespace: &str,
+    identity: &str,
+) -> Result<LeaseManager, LeaseManagerError> {
+    loop {
+        let builder = LeaseManagerBuilder::new(client.clone(), LEASE)
+            .with_namespace(namespace)
+            .with_identity(identity)
+            .with_duration(DURATION.as_secs());
+        match builder.build().await {
+            Err(LeaseManagerError::KubeError(error)) if !is_refusal(&error) => {
+                tracing::warn!(%error, "the Lease can't be looked at");
+                sleep(PAUSE).await;
+            }
+            sought => return sought,
+        }
+    }
+}
+
+/// Whether the API server has answered, and will answer the same once more.
+fn is_refusal(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if (400..500).contains(&status.code) && status.code != 429)
 }
 
 #[cfg(test)]
@@ -92,8 +160,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lease_counts_as_lost_before_another_can_have_it() {
-        let renewed_every = DURATION - GRACE;
-        assert!(renewed_every + TIMEOUT + PATIENCE + PAUSE + TIMEOUT <= DURATION);
+    fn a_lease_counts_as_lost_before_another_can_have_it_and_not_for_one_failure() {
+        assert!(LOST_AFTER < DURATION);
+        assert!(RENEWED_AFTER + 2 * (TIMEOUT + PAUSE) < LOST_AFTER);
     }
 }

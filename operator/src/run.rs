@@ -126,14 +126,17 @@ async fn work(
         .pod_namespace
         .as_deref()
         .ok_or(RunError::NoNamespace)?;
-    let lease = Lease::new(config, namespace, &options.pod_name).await?;
-    if stop.run_until_cancelled(lease.acquired()).await.is_none() {
+    let lease = Lease::new(config, namespace, &options.pod_name);
+    let Some(lease) = stop.run_until_cancelled(lease).await.transpose()? else {
         return Ok(());
-    }
+    };
+    let Some(held) = stop.run_until_cancelled(lease.acquired()).await else {
+        return Ok(());
+    };
     tracing::info!("acting: the Lease is held");
     let outcome = tokio::select! {
         outcome = act(options, &client, &admin.metrics, watches, stop) => outcome,
-        () = lease.lost() => return Err(RunError::LeaseLost),
+        () = lease.lost(held) => return Err(RunError::LeaseLost),
     };
     lease.release().await;
     outcome

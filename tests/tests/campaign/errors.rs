@@ -31,6 +31,8 @@ enum Trouble {
     Away(Duration),
     /// The leader is killed at a write, and another operator that waits takes over.
     Succession(Rule),
+    /// The Lease can't be renewed at times, and is renewed at the next try.
+    Renewals,
 }
 
 /// A workload in trouble.
@@ -123,6 +125,11 @@ pub(crate) fn all(whole: bool) -> Vec<Case> {
         let trouble = Trouble::Succession(rule("patch", resource, 1, Fault::Hold));
         add(workload, format!("killed at {resource}, another waits"), trouble);
     }
+    let late = Fault::Delay(Duration::from_secs(3));
+    let trouble = Trouble::Faults(rule("get", "leases", 1, late));
+    add("create", "get leases late".to_owned(), trouble);
+    let renewals = "some renewals of the Lease fail".to_owned();
+    add("create", renewals, Trouble::Renewals);
     cases
 }
 
@@ -197,6 +204,17 @@ impl Case {
                 trial.kill().await;
                 drop(armed);
                 trial.start_as("another", workload.options())?;
+                workload.settle(trial).await
+            }
+            Trouble::Renewals => {
+                workload.act(trial).await?;
+                // Who acts has the Lease.
+                trial.has_looked().await?;
+                let passes = Fault::Delay(Duration::ZERO);
+                for fault in [Fault::Cut, passes].repeat(2) {
+                    let armed = trial.faults.arm(rule("patch", "leases", 1, fault));
+                    armed.met(1, LIMIT).await?;
+                }
                 workload.settle(trial).await
             }
         }

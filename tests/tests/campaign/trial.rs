@@ -179,9 +179,12 @@ impl<'a> Trial<'a> {
     }
 
     /// Waits until the operator has looked at the OllamaService for the first time since it started.
-    pub(crate) async fn has_looked(&self) -> Result<()> {
-        self.until("an operator looks at the OllamaService", async || {
-            for operator in &self.operators {
+    pub(crate) async fn has_looked(&mut self) -> Result<()> {
+        let operators = &mut self.operators;
+        let what = "an operator looks at the OllamaService";
+        corral_tests::process::wait_until(what, LIMIT, [], async || {
+            for operator in operators.iter_mut() {
+                operator.check()?;
                 if operator.has_looked().await? {
                     return Ok(());
                 }

@@ -161,7 +161,7 @@ impl Workload {
     }
 
     /// Waits for what it comes to.
-    pub(crate) async fn settle(&self, trial: &Trial<'_>) -> Result<()> {
+    pub(crate) async fn settle(&self, trial: &mut Trial<'_>) -> Result<()> {
         if self.outcome != Outcome::Gone {
             trial.has_looked().await?;
         }
