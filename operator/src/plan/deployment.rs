@@ -70,12 +70,12 @@ fn requested(prepared: &Prepared<'_>) -> Result<String, serde_json::Error> {
         prune_models: false,
         access: Vec::new(),
         service: None,
-        // Of these the Pods have only the Secrets, by name.
+        // Of these the Pods have only the volumes with credentials.
         auth: None,
         network: None,
         ..prepared.spec.clone()
     };
-    digest(&(of_pods, pod::secret_volumes(prepared)))
+    digest(&(of_pods, pod::credential_volumes(prepared)))
 }
 
 fn digest(value: &impl Serialize) -> Result<String, serde_json::Error> {

@@ -76,10 +76,14 @@ fn pod(prepared: &Prepared<'_>) -> PodSpec {
     }
 }
 
-/// The Secrets that the Pods have as volumes, by their names.
-pub(super) fn secret_volumes(prepared: &Prepared<'_>) -> Vec<String> {
+/// The volumes by which the Pods have credentials: their names, and those of the Secrets in them. The other kind holds the proxy's
+/// own token.
+pub(super) fn credential_volumes(prepared: &Prepared<'_>) -> Vec<(String, Option<String>)> {
     let volumes = volumes::volumes(prepared).into_iter();
-    volumes.filter_map(|volume| volume.secret?.secret_name).collect()
+    volumes
+        .filter(|volume| volume.secret.is_some() || volume.projected.is_some())
+        .map(|volume| (volume.name, volume.secret.and_then(|secret| secret.secret_name)))
+        .collect()
 }
 
 fn pod_security() -> PodSecurityContext {
