@@ -51,6 +51,13 @@ pub enum Change<'a> {
     },
 }
 
+impl Change<'_> {
+    /// Whether there is an object more by it.
+    pub const fn makes_anew(&self) -> bool {
+        matches!(self, Self::Generate(_) | Self::Create(_))
+    }
+}
+
 /// A name that something else has already.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Collision {

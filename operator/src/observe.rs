@@ -16,9 +16,10 @@ use std::sync::Arc;
 use http::StatusCode;
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::Client;
-use kube::api::{Api, DynamicObject};
+use kube::api::{Api, DynamicObject, ListParams};
 use kube::runtime::reflector::ObjectRef;
 
+use crate::crd::OllamaService;
 use crate::plan::{Child, Kind, Plan, service_of};
 use crate::watch::{Noted, Stores};
 
@@ -113,6 +114,21 @@ pub async fn observe(place: Place<'_>, plan: &Plan) -> Result<Observed, kube::Er
         certificate,
         pods: place.pods()?,
     })
+}
+
+/// Whether the OllamaService is still there, as the API server has it now.
+///
+/// # Errors
+/// When the API server doesn't answer.
+pub async fn is_there(place: Place<'_>) -> Result<bool, kube::Error> {
+    let services: Api<OllamaService> = Api::namespaced(place.client.clone(), place.namespace);
+    // A list: who may watch may read one.
+    let parameters = ListParams::default().fields(&format!("metadata.name={}", place.name));
+    let found = services.list_metadata(&parameters).await?;
+    Ok(found
+        .items
+        .iter()
+        .any(|service| service.metadata.uid.as_deref() == Some(place.uid)))
 }
 
 /// What there is where a child should be.

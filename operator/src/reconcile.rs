@@ -16,7 +16,7 @@ use crate::cli::{PlanOptions, SecretsMode};
 use crate::crd::{OllamaService, OllamaServiceSpec, OllamaServiceStatus};
 use crate::memory::{Key, Lag, Memory, key_of};
 use crate::metrics::{Metrics, Outcome};
-use crate::observe::{Observed, Place, Readings, config_maps, observe};
+use crate::observe::{Observed, Place, Readings, config_maps, is_there, observe};
 use crate::plan::{Kind, Plan, PlanError, plan};
 use crate::replicas::{Asker, Replica};
 use crate::report::Reporter;
@@ -162,6 +162,9 @@ impl<'a> One<'a> {
             Ok(changes) => changes,
             Err(collisions) => return self.blocked(&Blocked::Taken(collisions)).await,
         };
+        if self.has_gone(&changes).await? {
+            return Ok((Outcome::Done, None));
+        }
         let applied = self.writer().apply(&changes).await;
         if applied.as_ref().is_err_and(ApplyError::namespace_goes) {
             self.context.memory.left(&self.key, &self.uid);
@@ -205,6 +208,17 @@ impl<'a> One<'a> {
         let next = self.next_look(&progress, &nudge, settled).await?;
         let next = kept_back.map_or(next, |left| next.min(left));
         Ok((Outcome::Done, Some(next)))
+    }
+
+    /// Whether it was deleted and only its watch doesn't know yet: those of its children may have seen already how they were
+    /// collected, and none is made again for what is no longer there.
+    async fn has_gone(&self, changes: &[Change<'_>]) -> Result<bool, ReconcileError> {
+        let were_there = self.before.observed_generation.is_some();
+        if !were_there || !changes.iter().any(Change::makes_anew) {
+            return Ok(false);
+        }
+        let is_there = is_there(self.place()).await.map_err(ReconcileError::Observe)?;
+        Ok(!is_there)
     }
 
     fn place(&self) -> Place<'_> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use corral_tests::fault_proxy::Nudge;
+use corral_tests::fault_proxy::{Nudge, Target};
 use serde_json::{Value, json};
 
 use crate::crash::Run;
@@ -41,6 +41,8 @@ pub(crate) enum View {
     },
     /// Watches bring bookmarks only, end, and go on from there.
     Bookmarks,
+    /// The OllamaService is deleted, and its children with it, before its watch says so.
+    Unseen,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +76,7 @@ pub(crate) fn all() -> Vec<View> {
             json!({"auth": {"apiKeys": {"secretRef": {"name": "keys"}}}}),
         ),
     ];
-    let mut views = vec![View::Bookmarks];
+    let mut views = vec![View::Bookmarks, View::Unseen];
     for resource in RESOURCES {
         for edit in &edits {
             views.extend([false, true].map(|gone| View::Held {
@@ -127,6 +129,7 @@ impl View {
                 how,
             } => format!("views/{how:?} {resource}/{workload}"),
             Self::Bookmarks => "views/bookmarks only".to_owned(),
+            Self::Unseen => "views/deleted unseen".to_owned(),
         }
     }
 
@@ -134,7 +137,7 @@ impl View {
     pub(crate) fn workload(&self) -> Option<&'static str> {
         match self {
             Self::Broken { workload, .. } => Some(workload),
-            Self::Held { .. } | Self::Old { .. } | Self::Bookmarks => None,
+            Self::Held { .. } | Self::Old { .. } | Self::Bookmarks | Self::Unseen => None,
         }
     }
 
@@ -161,6 +164,7 @@ impl View {
             }
             (Self::Broken { .. }, None) => anyhow::bail!("there is no reference run"),
             (Self::Bookmarks, _) => (bookmarks(&mut trial).await?, 0),
+            (Self::Unseen, _) => (unseen(&mut trial).await?, 0),
         };
         let evidence = trial.evidence(from).await?;
         wrong.extend(oracles::judge(&evidence, &self.expected()));
@@ -186,7 +190,7 @@ impl View {
     /// meanwhile is not what it was taken for.
     const fn expected(&self) -> [u16; 2] {
         match self {
-            Self::Old { .. } | Self::Held { .. } => [404, 409],
+            Self::Old { .. } | Self::Held { .. } | Self::Unseen => [404, 409],
             Self::Broken { .. } | Self::Bookmarks => [409, 410],
         }
     }
@@ -291,14 +295,37 @@ async fn broken(
     Ok((unsettled(workload.settle(trial).await), from))
 }
 
+/// What writes that took effect were about, but for the Lease.
+fn writes(trial: &Trial<'_>) -> Vec<Target> {
+    let exchanges = trial.faults.exchanges().into_iter();
+    exchanges
+        .filter(|exchange| exchange.took_effect() && exchange.target.resource != "leases")
+        .map(|exchange| exchange.target)
+        .collect()
+}
+
+/// Writes beyond so many.
+fn wrote(trial: &Trial<'_>, before: usize, though: &str) -> Findings {
+    let wrote = writes(trial).into_iter().skip(before);
+    let wrote = wrote.map(|target| format!("{target:?}, though {though}"));
+    findings(OBSERVED_AND_QUIET, wrote.collect())
+}
+
+async fn unseen(trial: &mut Trial<'_>) -> Result<Findings> {
+    begin(trial).await?;
+    let before = writes(trial).len();
+    trial.faults.hold("ollamaservices");
+    trial.delete().await?;
+    tokio::time::sleep(2 * WHILE).await;
+    trial.faults.release();
+    let mut wrong = unsettled(trial.settle(Outcome::Gone).await);
+    wrong.extend(wrote(trial, before, "what it is for was gone"));
+    Ok(wrong)
+}
+
 async fn bookmarks(trial: &mut Trial<'_>) -> Result<Findings> {
     begin(trial).await?;
-    let before = trial
-        .faults
-        .exchanges()
-        .iter()
-        .filter(|exchange| exchange.took_effect())
-        .count();
+    let before = writes(trial).len();
     for _ in 0..3 {
         trial.faults.nudge("*", Nudge::Bookmark);
         tokio::time::sleep(WHILE / 4).await;
@@ -306,14 +333,7 @@ async fn bookmarks(trial: &mut Trial<'_>) -> Result<Findings> {
         tokio::time::sleep(WHILE / 4).await;
     }
     let mut wrong = unsettled(trial.settle(Outcome::Ready).await);
-    let exchanges = trial.faults.exchanges();
-    let writes = exchanges
-        .iter()
-        .filter(|exchange| exchange.took_effect())
-        .skip(before)
-        .filter(|exchange| exchange.target.resource != "leases");
-    let wrote = writes.map(|exchange| format!("{:?}, though nothing had changed", exchange.target));
-    wrong.extend(findings(OBSERVED_AND_QUIET, wrote.collect()));
+    wrong.extend(wrote(trial, before, "nothing had changed"));
     trial.edit(&json!({"replicas": 2})).await?;
     wrong.extend(unsettled(trial.settle(Outcome::Ready).await));
     Ok(wrong)
