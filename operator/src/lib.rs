@@ -7,7 +7,7 @@
 //!
 //! | group | resources | verbs | for |
 //! |---|---|---|---|
-//! | corral.dev | ollamaservices | list, watch | |
+//! | corral.dev | ollamaservices | get, list, watch | one by name, before what was there is made anew for it |
 //! | corral.dev | ollamaservices/status | patch | |
 //! | core | serviceaccounts, services, configmaps, persistentvolumeclaims | get, list, watch, create, patch | children; create goes with patch in server-side apply |
 //! | apps | deployments | get, list, watch, create, patch | children |

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use http::StatusCode;
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::Client;
-use kube::api::{Api, DynamicObject, ListParams};
+use kube::api::{Api, DynamicObject};
 use kube::runtime::reflector::ObjectRef;
 
 use crate::crd::OllamaService;
@@ -122,13 +122,8 @@ pub async fn observe(place: Place<'_>, plan: &Plan) -> Result<Observed, kube::Er
 /// When the API server doesn't answer.
 pub async fn is_there(place: Place<'_>) -> Result<bool, kube::Error> {
     let services: Api<OllamaService> = Api::namespaced(place.client.clone(), place.namespace);
-    // A list: who may watch may read one.
-    let parameters = ListParams::default().fields(&format!("metadata.name={}", place.name));
-    let found = services.list_metadata(&parameters).await?;
-    Ok(found
-        .items
-        .iter()
-        .any(|service| service.metadata.uid.as_deref() == Some(place.uid)))
+    let found = services.get_metadata_opt(place.name).await?;
+    Ok(found.is_some_and(|service| service.metadata.uid.as_deref() == Some(place.uid)))
 }
 
 /// What there is where a child should be.
