@@ -6,15 +6,12 @@ use corral_operator::render::render;
 use serde::Deserialize;
 use serde_yaml::{Mapping, Value};
 
-use super::{folder, options};
+use super::{folder, of_kind, options};
 
 /// Annotations of the Deployment: of what a user asks of the Pods, and of how the Pods are made.
 fn annotations(text: &str, object: &Value) -> Option<[String; 2]> {
     let rendered = render(&serde_yaml::to_string(object).unwrap(), &options(text)).ok()?;
-    let deployment = rendered
-        .split("---\n")
-        .find(|document| document.contains("\nkind: Deployment\n"))?;
-    let deployment: Value = serde_yaml::from_str(deployment).unwrap();
+    let deployment: Value = serde_yaml::from_str(of_kind(&rendered, "Deployment")?).unwrap();
     let annotation = |name: &str| {
         deployment["metadata"]["annotations"][name]
             .as_str()

@@ -66,13 +66,17 @@ fn cases_become_their_golden_files() {
     }
 }
 
-/// The children of a changed case by kind, as text.
-fn child(text: &str, kind: &str) -> String {
-    let rendered = rendered(text);
-    let found = rendered
+/// The child of a kind among those of a case.
+fn of_kind<'a>(rendered: &'a str, kind: &str) -> Option<&'a str> {
+    let header = format!("\nkind: {kind}\n");
+    rendered
         .split("---\n")
-        .find(|document| document.contains(&format!("\nkind: {kind}\n")));
-    found.unwrap().to_owned()
+        .find(|document| document.contains(&header))
+}
+
+/// The child of a kind of a changed case, as text.
+fn child(text: &str, kind: &str) -> String {
+    of_kind(&rendered(text), kind).unwrap().to_owned()
 }
 
 #[test]

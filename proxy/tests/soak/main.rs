@@ -8,6 +8,8 @@
 
 #![expect(clippy::expect_used, reason = "a test that can't go on fails")]
 
+#[path = "../support/announced.rs"]
+mod announced;
 mod backend;
 mod certificate;
 mod connection;

@@ -1,7 +1,7 @@
 //! The real proxy as a process, and what it takes of the machine.
 
 use std::fs;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -10,6 +10,8 @@ use std::thread;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+
+use crate::announced::announced;
 
 /// Ended when dropped.
 pub(crate) struct Process {
@@ -44,16 +46,7 @@ impl Process {
             .stderr(Stdio::piped())
             .spawn()?;
         let mut errors = BufReader::new(child.stderr.take().expect("a pipe"));
-        let mut line = String::new();
-        errors.read_line(&mut line)?;
-        let after = |words: &str| -> io::Result<SocketAddr> {
-            let address = line
-                .split_once(words)
-                .and_then(|(_, rest)| rest.split_whitespace().next());
-            let address = address.and_then(|address| address.parse().ok());
-            address.ok_or_else(|| io::Error::other(format!("the proxy says: {line}")))
-        };
-        let (address, admin) = (after("listens on https://")?, after("admin on http://")?);
+        let (_, address, admin) = announced(&mut errors)?;
         // What it says is of no use here, but it must not stand still for nobody reading it.
         thread::spawn(move || io::copy(&mut errors.by_ref(), &mut io::sink()));
         Ok(Self {

@@ -7,6 +7,7 @@
     reason = "each test file takes the part that it needs"
 )]
 
+mod announced;
 mod curl;
 mod ollama;
 mod process;

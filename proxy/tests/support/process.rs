@@ -1,10 +1,12 @@
 //! The real binary, as a process.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufReader, Read};
 use std::net::SocketAddr;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
+
+use super::announced::announced;
 
 /// A proxy that listens, ended when dropped.
 pub(crate) struct Process {
@@ -30,7 +32,7 @@ impl Process {
             .spawn()
             .unwrap();
         let mut errors = BufReader::new(child.stderr.take().unwrap());
-        let (said, address, admin) = announced(&mut errors);
+        let (said, address, admin) = announced(&mut errors).unwrap();
         let output = Arc::new(Mutex::new(said));
         collect(errors, &output);
         collect(child.stdout.take().unwrap(), &output);
@@ -63,23 +65,6 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// What it says until it listens, and the addresses in that: `… listens on http[s]://A and guards …, admin on http://B`.
-fn announced(errors: &mut impl BufRead) -> (String, SocketAddr, SocketAddr) {
-    let mut said = String::new();
-    while !said.contains("listens on") {
-        assert_ne!(errors.read_line(&mut said).unwrap(), 0, "the proxy ended: {said}");
-    }
-    let after = |words: &str| -> Option<SocketAddr> {
-        let (_, rest) = said.split_once(words)?;
-        rest.split_whitespace().next()?.parse().ok()
-    };
-    let listens = after("listens on http://").or_else(|| after("listens on https://"));
-    let (Some(address), Some(admin)) = (listens, after("admin on http://")) else {
-        panic!("the proxy says: {said}");
-    };
-    (said, address, admin)
 }
 
 fn collect(mut reader: impl Read + Send + 'static, output: &Arc<Mutex<String>>) {

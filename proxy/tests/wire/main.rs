@@ -10,6 +10,8 @@
 
 mod addresses;
 mod admin;
+#[path = "../support/announced.rs"]
+mod announced;
 mod attack;
 mod backend;
 mod basic;
