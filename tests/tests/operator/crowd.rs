@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use corral_operator::crd::OllamaService;
+use corral_tests::cluster::{ControlPlane, define};
 use futures::TryStreamExt;
 use k8s_openapi::api::core::v1::Secret;
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::ResourceExt;
 use kube::api::{Api, ListParams, Patch, PatchParams, WatchEvent, WatchParams};
 use serde_json::json;
@@ -99,17 +99,12 @@ async fn killed_at_any_point_all_converge_and_nothing_is_doubled() {
 #[tokio::test]
 async fn one_that_cannot_be_read_does_not_stop_the_rest() {
     // A definition that lets anything pass, on an API server of its own.
-    let cluster = corral_tests::cluster::ControlPlane::start().await.unwrap();
+    let cluster = ControlPlane::start().await.unwrap();
     let client = cluster.client().await.unwrap();
     let mut definition = corral_operator::crd::definition();
     let open = json!({"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}});
     definition.spec.versions[0].schema = Some(serde_json::from_value(open).unwrap());
-    let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
-    let name = "ollamaservices.corral.dev";
-    definitions
-        .patch(name, &PatchParams::apply("test"), &Patch::Apply(&definition))
-        .await
-        .unwrap();
+    define(&client, &definition).await.unwrap();
     let namespace = cluster.namespace("open").await.unwrap();
     let _operator = start(cluster.kubeconfig(), &[]).await;
     let resource = kube::api::ApiResource::erase::<OllamaService>(&());
