@@ -4,13 +4,14 @@ use kube::ResourceExt;
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
-use crate::compare::{covers, quantity};
+use crate::compare::covers;
 use crate::crd::UpgradePolicy;
 use crate::observe::{GeneratedState, Live, Observed};
 use crate::plan::{
     AUTOSCALED_ANNOTATION, Child, GeneratedSecret, Kind, Plan, REQUESTED_ANNOTATION, TEMPLATE_ANNOTATION,
     service_of,
 };
+use crate::quantity::thousandths;
 
 /// Something to write.
 #[derive(Debug)]
@@ -204,7 +205,7 @@ fn keep_grown_size(desired: &mut Value, live: &Value) {
     let (Some(size), Some(live)) = (desired.pointer_mut(SIZE), live.pointer(SIZE)) else {
         return;
     };
-    let value = |size: &Value| size.as_str().and_then(quantity);
+    let value = |size: &Value| size.as_str().and_then(thousandths);
     if value(live) > value(size) {
         *size = live.clone();
     }

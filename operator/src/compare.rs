@@ -2,32 +2,43 @@
 
 use serde_json::{Map, Value};
 
+use crate::quantity;
+
 /// Whether a live object has everything that the desired one says. What the API server and others add is left alone.
 pub fn covers(live: &Value, desired: &Value) -> bool {
-    covers_at(Some(live), desired, false)
+    covers_at(Some(live), desired, "", None)
 }
 
-fn covers_at(live: Option<&Value>, desired: &Value, quantities: bool) -> bool {
+/// How a text is read where it is a quantity.
+type Read = fn(&str) -> Option<i128>;
+
+/// The field is that in which the values are; none, for the elements of a list.
+fn covers_at(live: Option<&Value>, desired: &Value, field: &str, read: Option<Read>) -> bool {
     match (live, desired) {
-        (Some(Value::Object(live)), Value::Object(desired)) => covers_object(live, desired, quantities),
-        (Some(Value::Array(live)), Value::Array(desired)) => covers_list(live, desired),
+        (Some(Value::Object(live)), Value::Object(desired)) => covers_object(live, desired, read),
+        (Some(Value::Array(live)), Value::Array(desired)) => covers_list(live, desired, field),
         (Some(Value::String(live)), Value::String(desired)) => {
-            live == desired || quantities && same_quantity(live, desired)
+            live == desired || read.is_some_and(|read| same_quantity(live, desired, read))
         }
         (Some(live), desired) => live == desired,
         (None, desired) => is_empty(desired),
     }
 }
 
-fn covers_object(live: &Map<String, Value>, desired: &Map<String, Value>, quantities: bool) -> bool {
+fn covers_object(live: &Map<String, Value>, desired: &Map<String, Value>, read: Option<Read>) -> bool {
     desired.iter().all(|(field, desired)| {
-        let quantities = quantities
-            || matches!(
-                field.as_str(),
-                "averageValue" | "limits" | "requests" | "sizeLimit"
-            );
-        covers_at(live.get(field), desired, quantities) || is_dropped(field, live.get(field), desired)
+        let read = read_of(field).or(read);
+        covers_at(live.get(field), desired, field, read) || is_dropped(field, live.get(field), desired)
     })
+}
+
+/// How quantities in a field are read: with the precision in which the API server keeps them.
+fn read_of(field: &str) -> Option<Read> {
+    match field {
+        "limits" | "requests" => Some(quantity::thousandths),
+        "averageValue" | "divisor" | "sizeLimit" | "tolerance" => Some(quantity::billionths),
+        _ => None,
+    }
 }
 
 /// The API server drops maps that are empty, which only their names tell from objects without a field: those stay.
@@ -43,21 +54,35 @@ fn is_dropped(field: &str, live: Option<&Value>, desired: &Value) -> bool {
     live.is_none() && MAPS.contains(&field) && desired.as_object().is_some_and(Map::is_empty)
 }
 
-/// Lists of named things (containers, volumes, variables) may have more of them, as admission webhooks add; every other list
-/// is a value as a whole.
-fn covers_list(live: &[Value], desired: &[Value]) -> bool {
-    let name = |value: &Value| value.get("name").and_then(Value::as_str).map(str::to_owned);
-    if !desired.is_empty() && desired.iter().all(|one| name(one).is_some()) {
-        return desired.iter().all(|desired| {
-            let live = live.iter().find(|live| name(live) == name(desired));
-            live.is_some_and(|live| covers_at(Some(live), desired, false))
-        });
+/// Lists of things that have a key (containers, volumes, variables) may have more of them, as admission webhooks add; every
+/// other list is a value as a whole. Whatever has the key of a wanted thing has to be as that is: of two variables of one
+/// name, the last counts.
+fn covers_list(live: &[Value], desired: &[Value], field: &str) -> bool {
+    let covers = |live: &Value, desired: &Value| covers_at(Some(live), desired, "", None);
+    let by_key =
+        key_in(field).filter(|key| !desired.is_empty() && desired.iter().all(|one| one[*key].is_string()));
+    let Some(key) = by_key else {
+        return live.len() == desired.len()
+            && live
+                .iter()
+                .zip(desired)
+                .all(|(live, desired)| covers(live, desired));
+    };
+    desired.iter().all(|desired| {
+        let mut same = live.iter().filter(|live| live[key] == desired[key]).peekable();
+        same.peek().is_some() && same.all(|live| covers(live, desired))
+    })
+}
+
+/// What tells the elements of a list apart, as server-side apply does (`x-kubernetes-list-map-keys`). Names do in most, even
+/// where it goes by ports; in some lists of what has names nothing does.
+fn key_in(field: &str) -> Option<&'static str> {
+    match field {
+        "backendRefs" | "parentRefs" => None,
+        "ownerReferences" => Some("uid"),
+        "volumeMounts" => Some("mountPath"),
+        _ => Some("name"),
     }
-    live.len() == desired.len()
-        && live
-            .iter()
-            .zip(desired)
-            .all(|(live, desired)| covers_at(Some(live), desired, false))
 }
 
 /// The API server drops empty lists, maps and texts.
@@ -70,42 +95,8 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-fn same_quantity(one: &str, other: &str) -> bool {
-    matches!((quantity(one), quantity(other)), (Some(one), Some(other)) if one == other)
-}
-
-/// A Kubernetes quantity in thousandths, the smallest unit that the API server keeps (apimachinery/pkg/api/resource).
-pub fn quantity(text: &str) -> Option<i128> {
-    let digits = text
-        .find(|one: char| !(one.is_ascii_digit() || one == '.'))
-        .unwrap_or(text.len());
-    let (number, suffix) = text.split_at(digits);
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    let (factor, divisor) = scale(suffix)?;
-    let mantissa: i128 = format!("{whole}{fraction}").parse().ok()?;
-    let tens = 10_i128.checked_pow(u32::try_from(fraction.len()).ok()?)?;
-    Some(mantissa.checked_mul(1000)?.checked_mul(factor)? / tens.checked_mul(divisor)?)
-}
-
-fn scale(suffix: &str) -> Option<(i128, i128)> {
-    const DECIMAL: [&str; 7] = ["", "k", "M", "G", "T", "P", "E"];
-    const BINARY: [&str; 7] = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
-    let power = |list: [&str; 7]| {
-        list.iter()
-            .position(|one| *one == suffix)
-            .and_then(|power| u32::try_from(power).ok())
-    };
-    match suffix {
-        "m" => Some((1, 1000)),
-        _ => match (power(DECIMAL), power(BINARY)) {
-            (Some(power), _) => Some((1000_i128.pow(power), 1)),
-            (None, Some(power)) => Some((1024_i128.pow(power), 1)),
-            (None, None) => {
-                let exponent: u32 = suffix.strip_prefix(['e', 'E'])?.parse().ok()?;
-                Some((10_i128.checked_pow(exponent)?, 1))
-            }
-        },
-    }
+fn same_quantity(one: &str, other: &str, read: Read) -> bool {
+    matches!((read(one), read(other)), (Some(one), Some(other)) if one == other)
 }
 
 #[cfg(test)]
@@ -167,6 +158,84 @@ mod tests {
                 true,
             ),
             (
+                "a request, which is kept in thousandths",
+                json!({"requests": {"cpu": "1m"}}),
+                json!({"requests": {"cpu": "0.5m"}}),
+                true,
+            ),
+            (
+                "a size, which is kept more exactly",
+                json!({"sizeLimit": "1m"}),
+                json!({"sizeLimit": "0.5m"}),
+                false,
+            ),
+            (
+                "a divisor",
+                json!({"divisor": "1Mi"}),
+                json!({"divisor": "1024Ki"}),
+                true,
+            ),
+            (
+                "a tolerance",
+                json!({"tolerance": "100m"}),
+                json!({"tolerance": "0.10"}),
+                true,
+            ),
+            (
+                "one volume at two paths",
+                json!({"volumeMounts": [{"name": "a", "mountPath": "/a"}, {"name": "a", "mountPath": "/b"}]}),
+                json!({"volumeMounts": [{"name": "a", "mountPath": "/a"}, {"name": "a", "mountPath": "/b"}]}),
+                true,
+            ),
+            (
+                "a path less",
+                json!({"volumeMounts": [{"name": "a", "mountPath": "/a"}]}),
+                json!({"volumeMounts": [{"name": "a", "mountPath": "/a"}, {"name": "a", "mountPath": "/b"}]}),
+                false,
+            ),
+            (
+                "a path of another volume's",
+                json!({"volumeMounts": [{"name": "a", "mountPath": "/a"}, {"name": "b", "mountPath": "/b"}]}),
+                json!({"volumeMounts": [{"name": "a", "mountPath": "/a"}, {"name": "a", "mountPath": "/b"}]}),
+                false,
+            ),
+            (
+                "a mount added",
+                json!({"volumeMounts": [{"name": "a", "mountPath": "/b"}, {"name": "a", "mountPath": "/a"}]}),
+                json!({"volumeMounts": [{"name": "a", "mountPath": "/a"}]}),
+                true,
+            ),
+            (
+                "two listeners of one Gateway",
+                json!({"parentRefs": [{"name": "g", "sectionName": "a", "group": "d"}, {"name": "g", "sectionName": "b"}]}),
+                json!({"parentRefs": [{"name": "g", "sectionName": "a"}, {"name": "g", "sectionName": "b"}]}),
+                true,
+            ),
+            (
+                "a Gateway beside one of its listeners",
+                json!({"parentRefs": [{"name": "g", "sectionName": "a"}]}),
+                json!({"parentRefs": [{"name": "g", "sectionName": "a"}, {"name": "g"}]}),
+                false,
+            ),
+            (
+                "a way to something else added",
+                json!({"backendRefs": [{"name": "a"}, {"name": "b"}]}),
+                json!({"backendRefs": [{"name": "a"}]}),
+                false,
+            ),
+            (
+                "another owner of the same name",
+                json!({"ownerReferences": [{"name": "x", "uid": "2"}, {"name": "x", "uid": "1"}]}),
+                json!({"ownerReferences": [{"name": "x", "uid": "1"}]}),
+                true,
+            ),
+            (
+                "a variable said twice",
+                json!({"env": [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]}),
+                json!({"env": [{"name": "A", "value": "1"}]}),
+                false,
+            ),
+            (
                 "a container added",
                 json!([{"name": "a"}, {"name": "b"}]),
                 json!([{"name": "b"}]),
@@ -194,27 +263,6 @@ mod tests {
         ];
         for (name, live, desired, expected) in cases {
             assert_eq!(covers(&live, &desired), expected, "{name}");
-        }
-    }
-
-    #[test]
-    fn quantities_are_compared_by_value() {
-        let cases = [
-            ("1", Some(1000)),
-            ("1000m", Some(1000)),
-            ("0.5", Some(500)),
-            ("1.5Gi", Some(1536 * 1024 * 1024 * 1000)),
-            ("1536Mi", Some(1536 * 1024 * 1024 * 1000)),
-            ("1k", Some(1_000_000)),
-            ("1e3", Some(1_000_000)),
-            ("1E", Some(10_i128.pow(21))),
-            ("", None),
-            ("Gi", None),
-            ("1x", None),
-            ("-1", None),
-        ];
-        for (text, expected) in cases {
-            assert_eq!(quantity(text), expected, "{text}");
         }
     }
 }

@@ -34,6 +34,7 @@ pub mod memory;
 pub mod metrics;
 pub mod observe;
 pub mod plan;
+pub mod quantity;
 pub mod queue;
 pub mod reconcile;
 pub mod render;
