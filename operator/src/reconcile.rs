@@ -21,7 +21,7 @@ use crate::plan::{Kind, Plan, PlanError, plan};
 use crate::replicas::{Asker, Replica};
 use crate::report::Reporter;
 use crate::rotation::{Progress, again, lagging_untold, nudge_value, to_nudge};
-use crate::status::{Blocked, Known, patience, status, status_of_blocked};
+use crate::status::{Blocked, Known, patience, status, status_of_blocked, until_more};
 use crate::watch::{Guarded, Stores};
 
 /// How often a settled OllamaService is looked at: its Pods may say something that no watch shows.
@@ -124,8 +124,8 @@ struct One<'a> {
 struct Said {
     /// Models are on their way.
     models_wait: bool,
-    /// For how long the status is still kept back, if it is.
-    kept_back: Option<Duration>,
+    /// After what time there is more to say though nothing else happens.
+    more_after: Option<Duration>,
 }
 
 /// How it went, and after what time to look again.
@@ -183,7 +183,7 @@ impl<'a> One<'a> {
             && observed.children.contains_key(&Kind::PersistentVolumeClaim);
         let Said {
             models_wait,
-            kept_back,
+            more_after,
         } = self
             .report(&Known {
                 plan: &plan,
@@ -206,8 +206,7 @@ impl<'a> One<'a> {
             self.settled(&replicas)
         };
         let next = self.next_look(&progress, &nudge, settled).await?;
-        let next = kept_back.map_or(next, |left| next.min(left));
-        Ok((Outcome::Done, Some(next)))
+        Ok((Outcome::Done, more_after.into_iter().chain([next]).min()))
     }
 
     /// Whether it was deleted and only its watch doesn't know yet: those of its children may have seen already how they were
@@ -261,13 +260,15 @@ impl<'a> One<'a> {
 
     /// Writes what is known, if it is time to.
     async fn report(&self, known: &Known<'_>) -> Result<Said, ReconcileError> {
-        let status = status(self.service, &self.before, known, now());
+        let now = now();
+        let status = status(self.service, &self.before, known, now);
         let models_wait =
             !known.replicas.is_empty() && status.models.iter().any(|model| model.state != "Ready");
         let patience = patience(&self.before, &status);
+        let kept_back = self.write_status(status, patience).await?;
         Ok(Said {
             models_wait,
-            kept_back: self.write_status(status, patience).await?,
+            more_after: kept_back.into_iter().chain(until_more(known, now)).min(),
         })
     }
 

@@ -3,19 +3,23 @@
 mod certificate;
 mod conditions;
 mod credentials;
+mod ended;
 mod exposure;
 mod gpu;
 mod models;
+mod overdue;
 mod patience;
 mod pods;
 mod scale;
 mod storage;
+mod stuck;
 #[cfg(test)]
 mod tests;
 mod upgrade;
 mod verdict;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::DeploymentStatus;
 use k8s_openapi::api::core::v1::Pod;
@@ -82,7 +86,7 @@ pub fn status(
         .as_ref()
         .map(|credentials| credentials.secrets.as_slice());
     let models = models::aggregate(service, &before.models, known.replicas, now);
-    let available = pods::available(service, known);
+    let available = pods::available(service, before, known, now);
     let verdicts = Verdicts {
         autoscaler: scale::autoscaler(known, &available),
         available,
@@ -103,6 +107,15 @@ pub fn status(
         conditions: conditions::conditions(service, &before.conditions, &verdicts, now),
         ..frame(service, known.deployment)
     }
+}
+
+/// After what time the status says more though nothing else has changed: something has then lasted for too long.
+pub fn until_more(known: &Known<'_>, now: Timestamp) -> Option<Duration> {
+    known
+        .pods
+        .iter()
+        .filter_map(|pod| stuck::until_more(pod, now))
+        .min()
 }
 
 /// The status of one for which nothing could be done. What was said of Pods and credentials can't be upheld without looking.

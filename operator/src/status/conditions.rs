@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 
 use super::verdict::{Truth, Verdict, Verdicts};
-use super::{credentials, models};
+use super::{credentials, models, scale};
 use crate::crd::{OllamaService, OllamaServiceStatus, SecretStatus};
 use crate::plan::endpoint;
 
@@ -72,7 +72,7 @@ fn written(
             type_: type_.to_owned(),
             status: status.to_owned(),
             reason: verdict.reason.to_owned(),
-            message: shortened(verdict.message),
+            message: shortened(verdict.message, LONGEST_MESSAGE),
             observed_generation: service.metadata.generation,
             last_transition_time: earlier.map_or(Time(now), |one| one.last_transition_time.clone()),
         }
@@ -80,8 +80,9 @@ fn written(
     verdicts.into_iter().map(condition).collect()
 }
 
-fn shortened(message: String) -> String {
-    match message.char_indices().nth(LONGEST_MESSAGE) {
+/// A message of at most so many characters, and a sign that there was more.
+pub(super) fn shortened(message: String, longest: usize) -> String {
+    match message.char_indices().nth(longest) {
         Some((end, _)) => format!("{}…", &message[..end]),
         None => message,
     }
@@ -145,7 +146,7 @@ fn of_conditions(before: &OllamaServiceStatus, after: &OllamaServiceStatus) -> V
         reason: condition.reason.clone(),
         message: condition.message.clone(),
         warning: matches!(condition.type_.as_str(), "Degraded" | ANONYMOUS_ACCESS)
-            || condition.status == "False",
+            || (condition.status == "False" && !scale::is_asked_for(&condition.reason)),
     };
     after.conditions.iter().filter(worth).map(event).collect()
 }

@@ -2,13 +2,19 @@
 
 use k8s_openapi::api::apps::v1::DeploymentStatus;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodStatus};
+use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 
 use super::verdict::{Truth, Verdict};
-use super::{Known, scale};
-use crate::crd::OllamaService;
+use super::{Known, ended, scale, stuck};
+use crate::crd::{OllamaService, OllamaServiceStatus};
 
-pub(super) fn available(service: &OllamaService, known: &Known<'_>) -> Verdict {
+pub(super) fn available(
+    service: &OllamaService,
+    before: &OllamaServiceStatus,
+    known: &Known<'_>,
+    now: Timestamp,
+) -> Verdict {
     if let Some(none) = scale::none_wanted(service, known) {
         return none;
     }
@@ -24,13 +30,14 @@ pub(super) fn available(service: &OllamaService, known: &Known<'_>) -> Verdict {
     if ready >= wanted && updated >= wanted {
         return Verdict::yes("ReplicasReady", format!("{ready} of {wanted} replicas are ready"));
     }
-    let why = why(known);
+    let why = why(before, known, now);
     match (ready, why) {
         (0, Some(why)) => why,
-        (0, None) => Verdict::not_yet(
-            "Starting",
-            format!("0 of {wanted} replicas are ready; the Pods are starting"),
-        ),
+        (0, None) => {
+            let hint = known.pods.iter().find_map(|pod| stuck::hint(pod, now));
+            let words = hint.unwrap_or_else(|| "the Pods are starting".to_owned());
+            Verdict::not_yet("Starting", format!("0 of {wanted} replicas are ready; {words}"))
+        }
         (_, Some(why)) => Verdict {
             truth: Truth::True,
             message: format!("{ready} of {wanted} replicas are ready; {}", why.message),
@@ -48,15 +55,19 @@ pub(super) fn available(service: &OllamaService, known: &Known<'_>) -> Verdict {
 }
 
 /// Why a Pod is missing or doesn't run; none while it just takes its time.
-fn why(known: &Known<'_>) -> Option<Verdict> {
-    let staying = known
-        .pods
-        .iter()
-        .filter(|pod| pod.metadata.deletion_timestamp.is_none());
-    staying
-        .filter_map(pod_problem)
-        .next()
+fn why(before: &OllamaServiceStatus, known: &Known<'_>, now: Timestamp) -> Option<Verdict> {
+    let staying = known.pods.iter().filter(|pod| stays(pod));
+    let problem = staying.filter_map(|pod| pod_problem(pod, now)).next();
+    let problems = problem.into_iter().chain(ended::problem(known, before, now));
+    problems
+        .reduce(Verdict::and)
         .or_else(|| replica_failure(known.deployment?))
+}
+
+/// Whether a Pod is neither about to go nor at its end.
+pub(super) fn stays(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    pod.metadata.deletion_timestamp.is_none() && !matches!(phase, Some("Failed" | "Succeeded"))
 }
 
 /// No Pod could even be made: a quota, an admission rule.
@@ -72,7 +83,7 @@ fn replica_failure(deployment: &DeploymentStatus) -> Option<Verdict> {
     ))
 }
 
-fn pod_problem(pod: &Pod) -> Option<Verdict> {
+fn pod_problem(pod: &Pod, now: Timestamp) -> Option<Verdict> {
     let status = pod.status.as_ref()?;
     let name = pod.name_any();
     unschedulable(&name, status).or_else(|| {
@@ -85,6 +96,7 @@ fn pod_problem(pod: &Pod) -> Option<Verdict> {
             .filter_map(|container| container_problem(&name, container))
             .next()
             .or_else(|| silent_node(&name, status))
+            .or_else(|| stuck::problem(pod, now))
     })
 }
 

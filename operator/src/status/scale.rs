@@ -5,6 +5,16 @@ use super::verdict::{Truth, Verdict, refused};
 use crate::crd::OllamaService;
 use crate::plan::Kind;
 
+/// Nothing runs because the spec stops it.
+const SUSPENDED: &str = "Suspended";
+/// Nothing runs because no replica is wanted.
+const SCALED_TO_ZERO: &str = "ScaledToZero";
+
+/// Whether a reason for not being ready is somebody's wish.
+pub(super) fn is_asked_for(reason: &str) -> bool {
+    [SUSPENDED, SCALED_TO_ZERO].contains(&reason)
+}
+
 /// How many replicas there should be now.
 pub(super) fn wanted(known: &Known<'_>) -> i32 {
     let deployment = known.children.get(&Kind::Deployment);
@@ -15,7 +25,7 @@ pub(super) fn wanted(known: &Known<'_>) -> i32 {
 pub(super) fn none_wanted(service: &OllamaService, known: &Known<'_>) -> Option<Verdict> {
     if service.spec.suspend {
         return Some(Verdict::not_yet(
-            "Suspended",
+            SUSPENDED,
             "spec.suspend is true: nothing runs, and all else is kept",
         ));
     }
@@ -24,7 +34,7 @@ pub(super) fn none_wanted(service: &OllamaService, known: &Known<'_>) -> Option<
     } else {
         "spec.replicas is 0"
     };
-    (wanted(known) == 0).then(|| Verdict::not_yet("ScaledToZero", words))
+    (wanted(known) == 0).then(|| Verdict::not_yet(SCALED_TO_ZERO, words))
 }
 
 /// What keeps the autoscaler from its work; none where all is well or there is none.

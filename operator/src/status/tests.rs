@@ -18,6 +18,7 @@ use crate::plan::{ConfigMaps, plan};
 mod conditions;
 mod gpu;
 mod models;
+mod pods;
 mod reviews;
 mod scale;
 
@@ -30,7 +31,10 @@ struct Case {
     secret: SecretState,
     certificate: Option<CertificateState>,
     ready: i32,
+    /// What the Pod `x-1` says of itself.
     pod: Value,
+    /// Pods beside it.
+    others: Vec<Value>,
     replicas: Vec<Replica>,
     refused: Option<&'static str>,
     claim_refused: Option<&'static str>,
@@ -47,6 +51,7 @@ impl Default for Case {
             certificate: None,
             ready: 1,
             pod: json!({}),
+            others: Vec::new(),
             replicas: vec![replica(|_| {})],
             refused: None,
             claim_refused: None,
@@ -132,6 +137,11 @@ impl Case {
     }
 
     fn status(&self, before: &OllamaServiceStatus, now: Timestamp) -> OllamaServiceStatus {
+        self.known(|service, known| status(service, before, known, now))
+    }
+
+    /// What comes of what is known in this case.
+    fn known<T>(&self, then: impl FnOnce(&OllamaService, &Known<'_>) -> T) -> T {
         let Command::Render(options) = <Cli as clap::Parser>::parse_from(["operator", "render", "-"]).command
         else {
             panic!("render was asked for");
@@ -141,7 +151,10 @@ impl Case {
         plan.configuration_digest = CONFIGURATION.to_owned();
         let secrets = vec![self.secret.clone(); plan.sources.len()];
         let pod = json!({"metadata": {"name": "x-1"}, "status": self.pod});
-        let pods = [serde_json::from_value::<Pod>(pod).unwrap()];
+        let pods = [&pod].into_iter().chain(&self.others);
+        let pods: Vec<Pod> = pods
+            .map(|pod| serde_json::from_value(pod.clone()).unwrap())
+            .collect();
         let children = self.children();
         let deployment = DeploymentStatus {
             ready_replicas: Some(self.ready),
@@ -164,7 +177,7 @@ impl Case {
             refused: self.refused,
             claim_refused: self.claim_refused,
         };
-        status(&service, before, &known, now)
+        then(&service, &known)
     }
 }
 
@@ -286,6 +299,13 @@ fn events_tell_what_matters_once() {
         ..Case::default()
     }
     .status(&well, NOW);
+    let not_ready = |spec| Case {
+        spec,
+        ready: 0,
+        ..Case::default()
+    };
+    let suspended = not_ready(json!({"suspend": true})).status(&well, NOW);
+    let starting = not_ready(json!({})).status(&well, NOW);
     let cases = [
         (
             "it comes to be ready",
@@ -308,6 +328,13 @@ fn events_tell_what_matters_once() {
         ),
         ("a rotation begins", &well, &rotating, vec![]),
         ("a rotation is done", &rotating, &well, vec![("InForce", false)]),
+        (
+            "it is suspended, as was asked for",
+            &well,
+            &suspended,
+            vec![("Suspended", false)],
+        ),
+        ("it starts again", &well, &starting, vec![("Starting", true)]),
     ];
     for (name, before, after, expected) in cases {
         let changed = changed(before, after);

@@ -1,12 +1,11 @@
 //! What a person reads when something is wrong.
 
-use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::api::events::v1::Event;
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
+use kube::api::{DeleteParams, ListParams};
 use serde_json::{Value, json};
 
-use crate::lab::{Lab, eventually};
+use crate::lab::Lab;
 
 #[tokio::test]
 async fn what_is_wrong_with_a_secret_is_said_and_what_to_do() {
@@ -104,71 +103,4 @@ async fn a_secret_that_comes_is_noticed() {
         .await
         .unwrap();
     lab.condition("x", "Degraded", "True", "SecretMissing").await;
-}
-
-#[tokio::test]
-async fn why_pods_do_not_run_is_said() {
-    let lab = Lab::new("pods").await;
-    let _operator = lab.operator(&[]).await;
-    lab.create("x", json!({"gpu": {"count": 1}})).await;
-    lab.condition("x", "Available", "False", "Starting").await;
-    let labels = lab
-        .api::<Deployment>()
-        .get("x")
-        .await
-        .unwrap()
-        .spec
-        .unwrap()
-        .template
-        .metadata
-        .unwrap()
-        .labels;
-    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x-1", "labels": labels},
-        "spec": {"containers": [{"name": "proxy", "image": "proxy"}]}});
-    let _: k8s_openapi::api::core::v1::Pod = lab.apply("x-1", pod).await;
-    let words = "0/1 nodes are available: 1 Insufficient nvidia.com/gpu.";
-    let waiting = |container: &str, reason: &str| {
-        json!({"containerStatuses": [{"name": container, "image": "proxy", "imageID": "",
-        "ready": false, "restartCount": 3, "state": {"waiting": {"reason": reason, "message": "its words"}}}]})
-    };
-    let cases = [
-        (
-            json!({"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": words}]}),
-            "Unschedulable",
-            "1 Insufficient nvidia.com/gpu. Free what is short",
-        ),
-        (
-            waiting("proxy", "ImagePullBackOff"),
-            "ImagePullFailed",
-            "the image proxy can't be pulled: its words",
-        ),
-        (
-            waiting("proxy", "CrashLoopBackOff"),
-            "ContainerFailing",
-            "kubectl logs x-1 -c proxy --previous",
-        ),
-        (
-            waiting("proxy", "CreateContainerConfigError"),
-            "ContainerFailing",
-            "its words",
-        ),
-    ];
-    for (status, reason, expected) in cases {
-        let status = json!({"status": status});
-        let pods = lab.api::<k8s_openapi::api::core::v1::Pod>();
-        pods.patch_status("x-1", &PatchParams::default(), &Patch::Merge(status))
-            .await
-            .unwrap();
-        let message = lab.condition("x", "Available", "False", reason).await;
-        assert!(message.contains(expected), "{message}");
-        let nothing = json!({"status": {"conditions": null, "containerStatuses": null}});
-        pods.patch_status("x-1", &PatchParams::default(), &Patch::Merge(nothing))
-            .await
-            .unwrap();
-        eventually("the Pod is well again", || async {
-            let reason = lab.status("x").await.conditions[1].reason.clone();
-            if reason == "Starting" { Ok(()) } else { Err(reason) }
-        })
-        .await;
-    }
 }

@@ -7,11 +7,12 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use corral_operator::crd::{self, OllamaService, OllamaServiceStatus};
-use corral_tests::cluster::{ControlPlane, define};
+use corral_tests::cluster::{Access, ControlPlane, Simulated, define};
 use corral_tests::foreign::Foreign;
 use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::api::{Api, Patch, PatchParams, PostParams};
+use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
 use kube::{Client, Resource};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -23,14 +24,24 @@ const LIMIT: Duration = Duration::from_secs(120);
 
 /// A namespace of the shared API server.
 pub(crate) struct Lab {
-    pub(crate) cluster: &'static ControlPlane,
+    pub(crate) cluster: &'static Access,
     pub(crate) client: Client,
     pub(crate) namespace: String,
 }
 
 impl Lab {
     pub(crate) async fn new(prefix: &str) -> Self {
-        let cluster = ControlPlane::shared().await.unwrap();
+        Self::on(ControlPlane::shared().await.unwrap(), prefix).await
+    }
+
+    /// One in which Kubernetes' own controllers make Pods. It is shared, as the other is.
+    pub(crate) async fn with_controllers(prefix: &str) -> Self {
+        static SHARED: OnceCell<Simulated> = OnceCell::const_new();
+        let cluster = SHARED.get_or_try_init(Simulated::start).await;
+        Self::on(cluster.unwrap(), prefix).await
+    }
+
+    async fn on(cluster: &'static Access, prefix: &str) -> Self {
         let client = cluster.client().await.unwrap();
         install_definition(&client).await;
         let namespace = cluster.namespace(prefix).await.unwrap();
@@ -116,6 +127,24 @@ impl Lab {
                 }) if is == status && because == reason => Ok(message),
                 _ => Err(format!("{found:?}")),
             }
+        })
+        .await
+    }
+
+    /// Waits until there is an event with that reason; answers with its type and its note.
+    pub(crate) async fn event(&self, reason: &str) -> (String, String) {
+        eventually(&format!("an event {reason}"), || async {
+            let events = self.api::<Event>().list(&ListParams::default()).await.unwrap();
+            let mut found = events
+                .items
+                .iter()
+                .filter(|event| event.reason.as_deref() == Some(reason));
+            let text = |text: &Option<String>| text.clone().unwrap_or_default();
+            let event = found.next().map(|event| (text(&event.type_), text(&event.note)));
+            event.ok_or_else(|| {
+                let reasons: Vec<_> = events.iter().map(|event| text(&event.reason)).collect();
+                format!("{reasons:?}")
+            })
         })
         .await
     }

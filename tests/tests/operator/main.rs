@@ -13,6 +13,7 @@ mod limits;
 mod models;
 mod mounted;
 mod namespace;
+mod pods;
 mod replica;
 mod rotation;
 mod scale;

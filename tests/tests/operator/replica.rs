@@ -126,6 +126,18 @@ pub(crate) async fn run(lab: &Lab, service: &str, pod: &str, address: Ipv4Addr) 
         .unwrap();
 }
 
+/// Has the Deployment say that so many Pods are ready, as its controller would.
+pub(crate) async fn ready_pods(lab: &Lab, service: &str, ready: i32) {
+    let deployments = lab.api::<Deployment>();
+    let generation = deployments.get(service).await.unwrap().metadata.generation;
+    let status = json!({"status": {"replicas": ready, "readyReplicas": ready, "updatedReplicas": ready,
+        "availableReplicas": ready, "observedGeneration": generation}});
+    deployments
+        .patch_status(service, &PatchParams::default(), &Patch::Merge(status))
+        .await
+        .unwrap();
+}
+
 /// The admin port at an address of the loopback network that nobody else has.
 pub(crate) async fn listen(number: u8) -> (TcpListener, Ipv4Addr) {
     let process = std::process::id().to_be_bytes();

@@ -11,7 +11,7 @@ use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::json;
 
 use crate::lab::{Lab, eventually};
-use crate::replica::Replica;
+use crate::replica::{Replica, ready_pods};
 
 async fn in_force(lab: &Lab, service: &str, secret: &str) -> Option<String> {
     let secrets = lab.status(service).await.credentials.unwrap_or_default().secrets;
@@ -19,17 +19,6 @@ async fn in_force(lab: &Lab, service: &str, secret: &str) -> Option<String> {
         .into_iter()
         .find(|one| one.name == secret)
         .map(|one| one.resource_version)
-}
-
-async fn ready_pods(lab: &Lab, service: &str, ready: i32) {
-    let deployments = lab.api::<Deployment>();
-    let generation = deployments.get(service).await.unwrap().metadata.generation;
-    let status = json!({"status": {"replicas": ready, "readyReplicas": ready, "updatedReplicas": ready,
-        "availableReplicas": ready, "observedGeneration": generation}});
-    deployments
-        .patch_status(service, &PatchParams::default(), &Patch::Merge(status))
-        .await
-        .unwrap();
 }
 
 #[tokio::test]

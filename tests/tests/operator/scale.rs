@@ -13,6 +13,7 @@ use kube::api::{Api, DynamicObject, Patch, PatchParams, WatchEvent, WatchParams}
 use serde_json::json;
 
 use crate::lab::{Lab, eventually};
+use crate::replica::ready_pods;
 
 async fn replicas(lab: &Lab, expected: i32) -> Deployment {
     eventually(&format!("the Deployment has {expected} replicas"), || async {
@@ -155,10 +156,14 @@ async fn a_suspended_service_keeps_all_but_its_pods() {
     lab.create("x", json!({"replicas": 2, "storage": {"size": "1Gi"}}))
         .await;
     replicas(&lab, 2).await;
+    ready_pods(&lab, "x", 2).await;
+    lab.condition("x", "Ready", "True", "Ready").await;
     lab.patch("x", json!({"suspend": true})).await;
     replicas(&lab, 0).await;
     let message = lab.condition("x", "Ready", "False", "Suspended").await;
     assert!(message.contains("spec.suspend is true"), "{message}");
+    assert_eq!(lab.event("Suspended").await, ("Normal".to_owned(), message));
+    ready_pods(&lab, "x", 0).await;
     lab.settled().await;
     lab.api::<Service>().get("x").await.unwrap();
     lab.api::<PersistentVolumeClaim>().get("x-models").await.unwrap();
