@@ -24,12 +24,12 @@ pub use exposure::{
 };
 pub use spec::{
     ApiKeysAuth, Auth, Autoscaling, AutoscalingTarget, BasicAuth, ClaimVolume, ClientCertificatesAuth,
-    ConfigMapKeyRef, ConfigMapVolume, Disruption, EmptyVolume, EphemeralStorage, Gpu, GpuClaim, GpuVendor,
-    Image, IssuedCertificate, IssuerRef, JwtAuth, Keda, KedaAuthentication, KedaTrigger, KubernetesAuth,
-    KvCacheType, Model, ModelfileSource, Network, NetworkTls, OllamaKeysAuth, OllamaService,
-    OllamaServiceSpec, PodMount, PodTemplate, PodVolume, Policy, PolicyEgress, PolicyPeer, PullPolicy,
-    Resources, Retention, Rollout, Runtime, SecretRef, SecretVolume, Sidecar, Storage, TopologySpread,
-    UpgradePolicy, WhenUnsatisfiable,
+    ConfigMapKeyRef, ConfigMapVolume, Disruption, DnsConfig, DnsOption, DnsPolicy, EmptyVolume,
+    EphemeralStorage, Gpu, GpuClaim, GpuVendor, HostAlias, Image, IssuedCertificate, IssuerRef, JwtAuth,
+    Keda, KedaAuthentication, KedaTrigger, KubernetesAuth, KvCacheType, Model, ModelfileSource, Network,
+    NetworkTls, OllamaKeysAuth, OllamaService, OllamaServiceSpec, PodMount, PodTemplate, PodVolume, Policy,
+    PolicyEgress, PolicyPeer, PullPolicy, Resources, Retention, Rollout, Runtime, SecretRef, SecretVolume,
+    Sidecar, Storage, TopologySpread, UpgradePolicy, WhenUnsatisfiable,
 };
 pub use status::{CredentialsStatus, ModelStatus, OllamaServiceStatus, SecretStatus};
 
@@ -48,6 +48,14 @@ pub const OWNED_VARIABLES: [&str; 10] = [
     "OLLAMA_NUM_PARALLEL",
     "OLLAMA_ORIGINS",
     "TMPDIR",
+];
+
+/// How the names of resources begin that `spec.gpu` asks for, and `spec.resources` may not.
+pub const GPU_RESOURCES: [&str; 4] = [
+    "amd.com/gpu",
+    "gpu.intel.com/",
+    "nvidia.com/gpu",
+    "nvidia.com/mig-",
 ];
 
 /// The definition that is committed under `crds/` and installed by the chart.

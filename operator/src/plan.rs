@@ -8,6 +8,7 @@ mod configuration;
 mod credentials;
 mod deployment;
 mod exposure;
+mod gpu;
 mod limits;
 mod models;
 mod names;

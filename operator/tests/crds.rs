@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use corral_operator::crd::{self, OWNED_VARIABLES};
+use corral_operator::crd::{self, GPU_RESOURCES, OWNED_VARIABLES};
 
 #[test]
 fn the_committed_definition_is_current() {
@@ -32,6 +32,22 @@ fn the_rule_on_the_environment_names_every_owned_variable() {
             "{variable}"
         );
         assert!(rule["message"].as_str().unwrap().contains(variable), "{variable}");
+    }
+}
+
+#[test]
+fn the_rule_on_resources_names_every_gpu() {
+    let definition = serde_json::to_value(crd::definition()).unwrap();
+    let rule = definition.pointer(
+        "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/resources/x-kubernetes-validations/0",
+    );
+    let rule = rule.unwrap();
+    for name in GPU_RESOURCES {
+        assert!(
+            rule["rule"].as_str().unwrap().contains(&format!("'{name}'")),
+            "{name}"
+        );
+        assert!(rule["message"].as_str().unwrap().contains(name), "{name}");
     }
 }
 

@@ -48,10 +48,10 @@ pub struct ServiceExposure {
     #[x_kube(validation = Rule::new("self.all(network, isCIDR(network))")
         .message("loadBalancerSourceRanges must be networks such as 10.0.0.0/8 or 2001:db8::/32 (one address: 192.0.2.7/32)"))]
     pub load_balancer_source_ranges: Vec<String>,
-    /// Local keeps the client's address, which `network.allowedCIDRs` needs, and uses no node without a replica.
+    /// To which nodes traffic from outside may go.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub external_traffic_policy: Option<TrafficPolicy>,
-    /// ClientIP sends one address to one replica: its models stay loaded there.
+    /// Whether one client stays with one replica.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session_affinity: Option<SessionAffinity>,
 }
@@ -68,7 +68,8 @@ pub enum ServiceType {
     LoadBalancer,
 }
 
-/// To which nodes traffic from outside may go.
+/// To which nodes traffic from outside may go. Local keeps the client's address, which `network.allowedCIDRs` needs, and
+/// uses no node without a replica.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum TrafficPolicy {
     /// To any; the client's address is lost on the way.
@@ -77,7 +78,7 @@ pub enum TrafficPolicy {
     Local,
 }
 
-/// Whether one client stays with one replica.
+/// Whether one client stays with one replica: ClientIP sends one address to one replica, where its models stay loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum SessionAffinity {
     /// No.

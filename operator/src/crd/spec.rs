@@ -29,7 +29,8 @@ pub use image::{Image, PullPolicy};
 pub use models::{ConfigMapKeyRef, Model, ModelfileSource};
 pub use network::{IssuedCertificate, IssuerRef, Network, NetworkTls, Policy, PolicyEgress, PolicyPeer};
 pub use pod_template::{
-    ClaimVolume, ConfigMapVolume, EmptyVolume, PodMount, PodTemplate, PodVolume, SecretVolume, Sidecar,
+    ClaimVolume, ConfigMapVolume, DnsConfig, DnsOption, DnsPolicy, EmptyVolume, HostAlias, PodMount,
+    PodTemplate, PodVolume, SecretVolume, Sidecar,
 };
 pub use runtime::{KvCacheType, Runtime};
 pub use scale::{
@@ -78,6 +79,8 @@ pub use upgrade::{Rollout, UpgradePolicy};
         .message("pruneModels can't go with storage.existingClaim: others may keep their models there"),
     validation = Rule::new("!has(self.spec.rollout) || !has(self.spec.rollout.surge) || !self.spec.rollout.surge || !has(self.spec.storage) || !has(self.spec.storage.size) || (has(self.spec.storage.accessModes) && 'ReadWriteMany' in self.spec.storage.accessModes)")
         .message("rollout.surge needs a volume that both Pods may have: accessModes [ReadWriteMany], or one of each Pod's own (ephemeral)"),
+    validation = Rule::new("!has(self.spec.runtime) || !has(self.spec.runtime.maxLoadedModels) || !has(self.spec.models) || self.spec.models.filter(model, has(model.keepLoaded) && model.keepLoaded).size() <= self.spec.runtime.maxLoadedModels")
+        .message("more models have keepLoaded than runtime.maxLoadedModels lets be in memory: they would push one another out; raise it, or keep fewer loaded"),
 )]
 #[serde(rename_all = "camelCase")]
 pub struct OllamaServiceSpec {
@@ -117,6 +120,11 @@ pub struct OllamaServiceSpec {
     pub gpu: Option<Gpu>,
     /// Resources of the Ollama container, beside the GPU.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new(
+        "['amd.com/gpu', 'gpu.intel.com/', 'nvidia.com/gpu', 'nvidia.com/mig-'].all(gpu, \
+         (!has(self.requests) || self.requests.all(name, !name.startsWith(gpu))) && \
+         (!has(self.limits) || self.limits.all(name, !name.startsWith(gpu))))")
+        .message("amd.com/gpu, gpu.intel.com/…, nvidia.com/gpu and nvidia.com/mig-… don't go into resources: use spec.gpu, which sets up image and environment for them too"))]
     pub resources: Option<Resources>,
     /// Models that every replica has before it takes traffic.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -62,9 +62,19 @@ fn pod(prepared: &Prepared<'_>) -> PodSpec {
         enable_service_links: Some(false),
         termination_grace_period_seconds: Some(prepared.termination_grace_seconds().into()),
         affinity: template.affinity,
+        dns_policy: template.dns_policy.map(|policy| format!("{policy:?}")),
+        dns_config: template.dns_config.map(overrides::dns_config),
+        host_aliases: Some(
+            template
+                .host_aliases
+                .into_iter()
+                .map(overrides::host_alias)
+                .collect::<Vec<_>>(),
+        )
+        .filter(|aliases| !aliases.is_empty()),
         priority_class_name: template.priority_class_name,
         scheduler_name: template.scheduler_name,
-        security_context: Some(pod_security()),
+        security_context: Some(pod_security(template.supplemental_groups)),
         image_pull_secrets: pull_secrets.filter(|secrets| !secrets.is_empty()),
         node_selector: Some(spec.node_selector.clone()).filter(|labels| !labels.is_empty()),
         tolerations: Some(tolerations(prepared)).filter(|tolerations| !tolerations.is_empty()),
@@ -86,8 +96,9 @@ pub(super) fn credential_volumes(prepared: &Prepared<'_>) -> Vec<(String, Option
         .collect()
 }
 
-fn pod_security() -> PodSecurityContext {
+fn pod_security(supplemental_groups: Vec<i64>) -> PodSecurityContext {
     PodSecurityContext {
+        supplemental_groups: Some(supplemental_groups).filter(|groups| !groups.is_empty()),
         run_as_non_root: Some(true),
         run_as_user: Some(USER),
         run_as_group: Some(USER),

@@ -12,6 +12,7 @@ use ipnet::IpNet;
 
 use super::certificate::tls_problem;
 use super::credentials::{Source, issuers, secret_names, sources, tls_secret};
+use super::gpu::{GpuRequest, gpu_problems, gpu_request};
 use super::models::model_problems;
 use super::network::policy_problems;
 use super::pod::environment::given_twice;
@@ -20,12 +21,9 @@ use super::scale::Replicas;
 use super::storage::is_read_by_many;
 use crate::cli::{PlanOptions, SecretsMode};
 use crate::crd::{
-    Autoscaling, AutoscalingTarget, Gpu, GpuClaim, GpuVendor, Image, MAXIMUM_NAME_LENGTH, Network,
+    Autoscaling, AutoscalingTarget, GpuVendor, Image, KvCacheType, MAXIMUM_NAME_LENGTH, Network,
     OWNED_VARIABLES, OllamaService, OllamaServiceSpec, PullPolicy, ServiceType, Storage,
 };
-
-/// How NVIDIA's device plugin names slices of a GPU.
-const MIG_PREFIX: &str = "nvidia.com/mig-";
 
 /// An OllamaService that has been checked and parsed.
 #[derive(Debug)]
@@ -60,19 +58,6 @@ impl Prepared<'_> {
     }
 }
 
-/// A GPU as the scheduler knows it.
-#[derive(Debug)]
-pub(super) struct GpuRequest<'a> {
-    pub(super) vendor: GpuVendor,
-    /// The resource asked for.
-    pub(super) resource: String,
-    /// The key of the taint that such nodes usually have.
-    pub(super) taint: &'static str,
-    pub(super) count: i32,
-    /// Claims in place of that resource.
-    pub(super) claims: &'a [GpuClaim],
-}
-
 /// Checks and parses.
 pub(super) fn prepare<'a>(
     service: &'a OllamaService,
@@ -84,9 +69,10 @@ pub(super) fn prepare<'a>(
     check_name(name, &mut problems);
     check_scale(spec, &mut problems);
     check_image(spec.image.as_ref(), &mut problems);
-    check_gpu(spec.gpu.as_ref(), &mut problems);
+    problems.extend(gpu_problems(spec));
     check_storage(spec, &mut problems);
     problems.extend(model_problems(spec));
+    check_runtime(spec, &mut problems);
     check_environment(spec, &mut problems);
     check_pod_template(service, &mut problems);
     let sources = sources(name, spec.auth.as_ref());
@@ -161,35 +147,6 @@ fn check_image(image: Option<&Image>, problems: &mut Vec<String>) {
     }
 }
 
-fn check_gpu(gpu: Option<&Gpu>, problems: &mut Vec<String>) {
-    let Some(Gpu {
-        vendor: _,
-        count,
-        resource_name,
-        resource_claims,
-    }) = gpu
-    else {
-        return;
-    };
-    let slice = resource_name
-        .as_deref()
-        .is_some_and(|name| name.starts_with(MIG_PREFIX));
-    if slice && *count != 1 {
-        problems.push("spec.gpu.count: 1 with MIG slices, of which a process can use one only".to_owned());
-    }
-    if !resource_claims.is_empty() && (*count != 1 || resource_name.is_some()) {
-        problems.push("spec.gpu: resourceClaims goes without count and resourceName".to_owned());
-    }
-    for claim in resource_claims {
-        if claim.resource_claim_template_name.is_some() == claim.resource_claim_name.is_some() {
-            problems.push(format!(
-                "spec.gpu.resourceClaims: {} needs exactly one of resourceClaimTemplateName and resourceClaimName",
-                claim.name
-            ));
-        }
-    }
-}
-
 fn check_storage(spec: &OllamaServiceSpec, problems: &mut Vec<String>) {
     let storage = spec.storage.as_ref();
     let surge = spec.rollout.as_ref().and_then(|rollout| rollout.surge) == Some(true);
@@ -238,6 +195,23 @@ fn check_pod_template(service: &OllamaService, problems: &mut Vec<String>) {
     {
         problems.push(format!(
             "spec.podTemplate.terminationGracePeriodSeconds: {TERMINATION_GRACE_SECONDS} at least, for streams to end"
+        ));
+    }
+}
+
+fn check_runtime(spec: &OllamaServiceSpec, problems: &mut Vec<String>) {
+    let Some(runtime) = &spec.runtime else { return };
+    let is_reduced = runtime.kv_cache_type.is_some_and(|kind| kind != KvCacheType::F16);
+    if is_reduced && runtime.flash_attention == Some(false) {
+        problems.push("spec.runtime.kvCacheType: f16 only with flashAttention: false".to_owned());
+    }
+    let kept = spec.models.iter().filter(|model| model.keep_loaded).count();
+    let most = runtime
+        .max_loaded_models
+        .and_then(|most| usize::try_from(most).ok());
+    if let Some(most) = most.filter(|most| kept > *most) {
+        problems.push(format!(
+            "spec.runtime.maxLoadedModels: {kept} models have keepLoaded, and only {most} can be in memory"
         ));
     }
 }
@@ -359,20 +333,4 @@ fn ollama_image(spec: &OllamaServiceSpec, options: &PlanOptions) -> String {
 fn pull_policy(spec: &OllamaServiceSpec, options: &PlanOptions) -> PullPolicy {
     let own = spec.image.as_ref().and_then(|image| image.pull_policy);
     own.unwrap_or(options.image_pull_policy)
-}
-
-fn gpu_request(spec: &OllamaServiceSpec) -> Option<GpuRequest<'_>> {
-    let gpu = spec.gpu.as_ref()?;
-    let usual = match gpu.vendor {
-        GpuVendor::Nvidia => "nvidia.com/gpu",
-        GpuVendor::Amd => "amd.com/gpu",
-        GpuVendor::Intel => "gpu.intel.com/i915",
-    };
-    Some(GpuRequest {
-        vendor: gpu.vendor,
-        resource: gpu.resource_name.clone().unwrap_or_else(|| usual.to_owned()),
-        taint: usual,
-        count: gpu.count,
-        claims: &gpu.resource_claims,
-    })
 }

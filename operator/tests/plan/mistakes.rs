@@ -137,6 +137,58 @@ fn what_is_wrong_is_named() {
             "spec.runtime.env: OLLAMA_MAX_QUEUE has a field of its own",
         ),
         (
+            "{runtime: {kvCacheType: q8_0, flashAttention: false}}",
+            "spec.runtime.kvCacheType: f16 only with flashAttention: false",
+        ),
+        (
+            "{runtime: {maxLoadedModels: 1}, models: [{name: a, keepLoaded: true}, {name: b, keepLoaded: true}]}",
+            "spec.runtime.maxLoadedModels: 2 models have keepLoaded, and only 1",
+        ),
+        (
+            "{resources: {limits: {nvidia.com/gpu: 1}}}",
+            "spec.resources: nvidia.com/gpu is asked for by spec.gpu",
+        ),
+        (
+            "{resources: {requests: {nvidia.com/mig-1g.10gb: 1}}}",
+            "spec.resources: nvidia.com/mig-1g.10gb is asked for by spec.gpu",
+        ),
+        (
+            "{gpu: {}, resources: {requests: {amd.com/gpu: 1}}}",
+            "spec.resources: amd.com/gpu is asked for by spec.gpu",
+        ),
+        (
+            "{resources: {limits: {gpu.intel.com/xe: 1}}}",
+            "spec.resources: gpu.intel.com/xe is asked for by spec.gpu",
+        ),
+        (
+            "{podTemplate: {supplementalGroups: [44, 0]}}",
+            "spec.podTemplate.supplementalGroups: 0 is not between 1 and",
+        ),
+        (
+            "{podTemplate: {supplementalGroups: [2147483648]}}",
+            "spec.podTemplate.supplementalGroups: 2147483648 is not between",
+        ),
+        (
+            "{podTemplate: {hostAliases: [{ip: here, hostnames: [a]}]}}",
+            "spec.podTemplate.hostAliases: `here` is no address",
+        ),
+        (
+            "{podTemplate: {hostAliases: [{ip: 192.0.2.7, hostnames: [a, localhost]}]}}",
+            "spec.podTemplate.hostAliases: localhost is the Pod itself",
+        ),
+        (
+            "{podTemplate: {dnsConfig: {nameservers: [dns.example]}}}",
+            "spec.podTemplate.dnsConfig.nameservers: `dns.example` is no address",
+        ),
+        (
+            "{podTemplate: {dnsPolicy: None, dnsConfig: {searches: [a]}}}",
+            "spec.podTemplate.dnsPolicy: None needs dnsConfig.nameservers",
+        ),
+        (
+            "{podTemplate: {dnsPolicy: ClusterFirstWithHostNet}}",
+            "unknown variant `ClusterFirstWithHostNet`",
+        ),
+        (
             "{podTemplate: {labels: {app.kubernetes.io/name: other}}}",
             "spec.podTemplate.labels: app.kubernetes.io/name is the operator's",
         ),

@@ -25,6 +25,17 @@ async fn a_wrong_spec_is_refused_with_words_that_help() {
     }
 }
 
+/// What lies beside what is refused.
+#[tokio::test]
+async fn a_right_spec_is_taken() {
+    let lab = Lab::new("taken").await;
+    let specs: Vec<Value> = serde_yaml::from_str(include_str!("definition/taken.yaml")).unwrap();
+    assert!(!specs.is_empty());
+    for (index, spec) in specs.into_iter().enumerate() {
+        lab.create(&format!("x{index}"), spec).await;
+    }
+}
+
 /// What would open a way round the proxy has no field: the API server drops it.
 #[tokio::test]
 async fn what_would_open_a_way_round_the_proxy_can_not_be_said() {

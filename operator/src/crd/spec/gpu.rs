@@ -19,7 +19,8 @@ use super::one;
         .message("gpu.resourceClaims goes without count and resourceName: the claims say how many devices and which"),
 )]
 pub struct Gpu {
-    /// Who makes it: decides the resource's name, Ollama's image and the environment.
+    /// Who makes it: decides the resource's name, Ollama's image and the environment. Ollama computes on Intel's GPUs by
+    /// Vulkan (OLLAMA_VULKAN), for which its own image has no driver: name one in `image` that has Mesa's.
     #[serde(default)]
     pub vendor: GpuVendor,
     /// How many each replica gets.
@@ -76,7 +77,7 @@ pub enum GpuVendor {
     Nvidia,
     /// AMD: resource amd.com/gpu, Ollama's -rocm image.
     Amd,
-    /// Intel: resource gpu.intel.com/i915.
+    /// Intel: resource gpu.intel.com/i915, OLLAMA_VULKAN=1.
     Intel,
 }
 
@@ -85,8 +86,10 @@ pub enum GpuVendor {
 pub struct Resources {
     /// What the scheduler sets aside.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 32))]
     pub requests: BTreeMap<String, Quantity>,
     /// What the container can't exceed.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 32))]
     pub limits: BTreeMap<String, Quantity>,
 }

@@ -13,16 +13,18 @@ use super::Resources;
 /// Deployment: what would open a way round the proxy (the node's network, ports, other commands) can't be said at all.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.dnsPolicy) || self.dnsPolicy != 'None' || (has(self.dnsConfig) && has(self.dnsConfig.nameservers) && self.dnsConfig.nameservers.size() > 0)")
+    .message("podTemplate.dnsPolicy None needs dnsConfig.nameservers: there are no others"))]
 pub struct PodTemplate {
     /// More labels.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(length(max = 64))]
+    #[schemars(extend("maxProperties" = 64))]
     #[x_kube(validation = Rule::new("self.all(key, !key.startsWith('corral.dev/') && !key.startsWith('app.kubernetes.io/'))")
         .message("labels that begin with corral.dev/ or app.kubernetes.io/ are the operator's"))]
     pub labels: BTreeMap<String, String>,
     /// More annotations.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(length(max = 64))]
+    #[schemars(extend("maxProperties" = 64))]
     #[x_kube(validation = Rule::new("self.all(key, !key.startsWith('corral.dev/') && key != 'kubectl.kubernetes.io/default-container')")
         .message("annotations that begin with corral.dev/, and kubectl.kubernetes.io/default-container, are the operator's"))]
     pub annotations: BTreeMap<String, String>,
@@ -41,6 +43,20 @@ pub struct PodTemplate {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 120, max = 86_400))]
     pub termination_grace_period_seconds: Option<u32>,
+    /// More groups of all that runs in the Pods, such as the node's own that GPU devices belong to. Not 0, which is root's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(range(min = 1, max = 2_147_483_647)), extend("x-kubernetes-list-type" = "set"))]
+    pub supplemental_groups: Vec<i64>,
+    /// Names that the Pods know beside those of the cluster's DNS.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["ip"]))]
+    pub host_aliases: Vec<HostAlias>,
+    /// Where the Pods look names up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dns_policy: Option<DnsPolicy>,
+    /// More name servers, domains and options of the resolver; with dnsPolicy None there are no others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dns_config: Option<DnsConfig>,
     /// Volumes for ollamaMounts and sidecars.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
@@ -60,6 +76,65 @@ pub struct PodTemplate {
     #[x_kube(validation = Rule::new("self.all(container, !(container.name in ['ollama', 'proxy']))")
         .message("ollama and proxy are the operator's containers"))]
     pub sidecars: Vec<Sidecar>,
+}
+
+/// An address and names of it.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct HostAlias {
+    /// The address.
+    #[schemars(length(max = 45))]
+    #[x_kube(validation = Rule::new("isIP(self)").message("podTemplate.hostAliases: ip must be an address such as 192.0.2.7 or 2001:db8::7"))]
+    pub ip: String,
+    /// Its names.
+    #[schemars(length(min = 1, max = 16), inner(length(max = 253), regex(pattern = NAME)))]
+    #[x_kube(validation = Rule::new("self.all(name, name != 'localhost' && !name.endsWith('.localhost'))")
+        .message("podTemplate.hostAliases can't name localhost, which is the Pod itself"))]
+    pub hostnames: Vec<String>,
+}
+
+/// A name as DNS has it (RFC 1123).
+const NAME: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
+
+/// Where a Pod looks names up; ClusterFirst without it. What goes with the node's network isn't among it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum DnsPolicy {
+    /// With the cluster's DNS.
+    ClusterFirst,
+    /// As the node does.
+    Default,
+    /// As dnsConfig says, and nowhere else.
+    None,
+}
+
+/// More of what a Pod looks names up with.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct DnsConfig {
+    /// Addresses of name servers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 3), inner(length(max = 45)))]
+    #[x_kube(validation = Rule::new("self.all(server, isIP(server))")
+        .message("podTemplate.dnsConfig: nameservers must be addresses such as 192.0.2.7 or 2001:db8::7"))]
+    pub nameservers: Vec<String>,
+    /// Domains in which names are looked up.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), inner(length(max = 253), regex(pattern = NAME)))]
+    pub searches: Vec<String>,
+    /// Options of the resolver, such as ndots.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub options: Vec<DnsOption>,
+}
+
+/// An option of the resolver.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct DnsOption {
+    /// Its name.
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9-]+$"))]
+    pub name: String,
+    /// What it is set to, where it is no switch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63), regex(pattern = r"^[0-9a-z-]+$"))]
+    pub value: Option<String>,
 }
 
 /// A volume: exactly one of configMap, secret, emptyDir and persistentVolumeClaim.
@@ -167,7 +242,7 @@ pub struct Sidecar {
     pub args: Vec<String>,
     /// Its environment. What is secret comes by a volume.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(length(max = 64))]
+    #[schemars(extend("maxProperties" = 64))]
     pub env: BTreeMap<String, String>,
     /// Its resources.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 /// How Ollama runs. A change restarts the Pods.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("!has(self.env) || self.env.all(variable, !(\
+#[x_kube(
+    validation = Rule::new("!has(self.env) || self.env.all(variable, !(\
         has(self.cloud) && variable.name == 'OLLAMA_NO_CLOUD' || \
         has(self.debug) && variable.name == 'OLLAMA_DEBUG' || \
         has(self.flashAttention) && variable.name == 'OLLAMA_FLASH_ATTENTION' || \
@@ -23,7 +24,10 @@ use serde::{Deserialize, Serialize};
         has(self.noPrune) && variable.name == 'OLLAMA_NOPRUNE' || \
         has(self.noProxy) && variable.name == 'NO_PROXY' || \
         has(self.spreadOverGpus) && variable.name == 'OLLAMA_SCHED_SPREAD'))")
-    .message("a variable in runtime.env has a field of its own in runtime, and both are given: keep the field"))]
+        .message("a variable in runtime.env has a field of its own in runtime, and both are given: keep the field"),
+    validation = Rule::new("!has(self.kvCacheType) || self.kvCacheType == 'f16' || !has(self.flashAttention) || self.flashAttention")
+        .message("runtime.kvCacheType can only be f16 with flashAttention: false; without flash attention Ollama keeps f16 all the same"),
+)]
 pub struct Runtime {
     /// How long a model stays in memory after its last use, such as 30m; a negative time is for ever (OLLAMA_KEEP_ALIVE).
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -40,7 +44,8 @@ pub struct Runtime {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1024))]
     pub num_parallel: Option<i32>,
-    /// How many models may be in memory at a time (OLLAMA_MAX_LOADED_MODELS); three for each GPU without it.
+    /// How many models may be in memory at a time (OLLAMA_MAX_LOADED_MODELS); three for each GPU, or on the CPU, without
+    /// it. No fewer than have keepLoaded.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1024))]
     pub max_loaded_models: Option<i32>,
@@ -58,7 +63,7 @@ pub struct Runtime {
     /// Attention that takes less memory (OLLAMA_FLASH_ATTENTION); where the model and the GPU can, without it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flash_attention: Option<bool>,
-    /// How exactly the context is kept in memory (OLLAMA_KV_CACHE_TYPE). Less than f16 needs flashAttention.
+    /// How exactly the context is kept in memory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kv_cache_type: Option<KvCacheType>,
     /// Bytes of each GPU's memory that are left free (OLLAMA_GPU_OVERHEAD).
@@ -109,7 +114,8 @@ pub struct Runtime {
     pub env: Vec<EnvVar>,
 }
 
-/// How exactly the context is kept in memory.
+/// How exactly the context is kept in memory (OLLAMA_KV_CACHE_TYPE). Less than f16 takes flashAttention: true; without that
+/// only those models have it for which Ollama turns it on by itself, and with false none. All others have f16.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum KvCacheType {

@@ -96,7 +96,7 @@ pub struct KedaTrigger {
     #[schemars(length(min = 1, max = 63))]
     pub kind: String,
     /// What that scaler wants to know.
-    #[schemars(length(max = 64))]
+    #[schemars(extend("maxProperties" = 64))]
     pub metadata: BTreeMap<String, String>,
     /// AverageValue, Value or Utilization; the scaler's default without it.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -36,8 +36,7 @@ pub struct Storage {
     #[schemars(length(min = 1, max = 4), extend("items" = {
         "type": "string", "enum": ["ReadWriteOnce", "ReadWriteOncePod", "ReadWriteMany"]}))]
     pub access_modes: Option<Vec<String>>,
-    /// What becomes of that claim when the OllamaService is deleted. One that was kept is taken over by the next
-    /// OllamaService of the same name.
+    /// What becomes of that claim when the OllamaService is deleted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retain: Option<Retention>,
     /// A PersistentVolumeClaim of yours in the same namespace. Nobody deletes it.
@@ -49,7 +48,8 @@ pub struct Storage {
     pub ephemeral: Option<EphemeralStorage>,
 }
 
-/// What becomes of a claim when its OllamaService is deleted.
+/// What becomes of a claim when its OllamaService is deleted: Delete without it. One that was kept is taken over by the
+/// next OllamaService of the same name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Retention {
     /// It goes too.

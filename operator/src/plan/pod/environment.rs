@@ -51,11 +51,17 @@ fn by_nvidia_plugin(prepared: &Prepared<'_>) -> bool {
 }
 
 /// What holds unless the user says otherwise, in a field or in the environment.
-fn defaults(prepared: &Prepared<'_>) -> [Variable; 2] {
+fn defaults(prepared: &Prepared<'_>) -> [Variable; 3] {
     let shared = storage::is_shared(prepared.spec.storage.as_ref());
+    let intel = prepared
+        .gpu
+        .as_ref()
+        .is_some_and(|gpu| gpu.vendor == GpuVendor::Intel);
     [
         ("OLLAMA_NO_CLOUD", Some("true".to_owned())),
         ("OLLAMA_NOPRUNE", shared.then(|| "true".to_owned())),
+        // Nothing else of Ollama's computes on Intel's GPUs, and without this it passes Vulkan over (discover/runner.go).
+        ("OLLAMA_VULKAN", intel.then(|| "true".to_owned())),
     ]
 }
 

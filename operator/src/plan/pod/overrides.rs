@@ -1,13 +1,14 @@
 //! What the user adds to the Pods (`spec.podTemplate`).
 
 use k8s_openapi::api::core::v1::{
-    ConfigMapVolumeSource, Container, EmptyDirVolumeSource, EnvVar, PersistentVolumeClaimVolumeSource,
-    SecretVolumeSource, Volume, VolumeMount,
+    self as core, ConfigMapVolumeSource, Container, EmptyDirVolumeSource, EnvVar,
+    PersistentVolumeClaimVolumeSource, PodDNSConfig, PodDNSConfigOption, SecretVolumeSource, Volume,
+    VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::{container_security, requirements};
-use crate::crd::{PodMount, PodTemplate, PodVolume, Resources, Sidecar};
+use crate::crd::{DnsConfig, DnsOption, HostAlias, PodMount, PodTemplate, PodVolume, Resources, Sidecar};
 use crate::plan::Prepared;
 
 /// What the template lists of one thing.
@@ -65,6 +66,32 @@ fn mount(mount: &PodMount) -> VolumeMount {
         mount_path: mount.mount_path.clone(),
         read_only: (!mount.writable).then_some(true),
         ..VolumeMount::default()
+    }
+}
+
+pub(super) fn host_alias(alias: HostAlias) -> core::HostAlias {
+    let HostAlias { ip, hostnames } = alias;
+    core::HostAlias {
+        ip,
+        hostnames: Some(hostnames),
+    }
+}
+
+pub(super) fn dns_config(config: DnsConfig) -> PodDNSConfig {
+    let DnsConfig {
+        nameservers,
+        searches,
+        options,
+    } = config;
+    let given = |list: Vec<String>| Some(list).filter(|list| !list.is_empty());
+    let option = |DnsOption { name, value }| PodDNSConfigOption {
+        name: Some(name),
+        value,
+    };
+    PodDNSConfig {
+        nameservers: given(nameservers),
+        searches: given(searches),
+        options: Some(options.into_iter().map(option).collect::<Vec<_>>()).filter(|list| !list.is_empty()),
     }
 }
 

@@ -1,10 +1,11 @@
 //! What of `spec.podTemplate` is refused: nothing in it may change what is the operator's or open a way past the proxy.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use super::volumes::{HOME_DIRECTORY, MODELS_DIRECTORY, TEMPORARY_DIRECTORY};
 use super::{ollama, proxy, volumes};
-use crate::crd::{PodMount, PodTemplate, PodVolume};
+use crate::crd::{DnsPolicy, PodMount, PodTemplate, PodVolume};
 use crate::plan::names::DEFAULT_CONTAINER_ANNOTATION;
 
 /// What is wrong with a template, each by its field. `secrets` are those from which the service takes its credentials.
@@ -37,6 +38,41 @@ pub(in crate::plan) fn problems(template: &PodTemplate, secrets: &[String]) -> V
         ));
     }
     problems.extend(unknown_volumes(template));
+    let groups = template.supplemental_groups.iter();
+    for group in groups.filter(|group| !(1..=i64::from(i32::MAX)).contains(*group)) {
+        problems.push(format!(
+            "spec.podTemplate.supplementalGroups: {group} is not between 1 and {}",
+            i32::MAX
+        ));
+    }
+    problems.extend(problems_of_names(template));
+    problems
+}
+
+/// Names can be given to anything but the Pod itself: what stands in the proxy's configuration is reached by TLS.
+fn problems_of_names(template: &PodTemplate) -> Vec<String> {
+    let mut problems = Vec::new();
+    for alias in &template.host_aliases {
+        if alias.ip.parse::<IpAddr>().is_err() {
+            problems.push(format!(
+                "spec.podTemplate.hostAliases: `{}` is no address",
+                alias.ip
+            ));
+        }
+        let mut names = alias.hostnames.iter();
+        if names.any(|name| name == "localhost" || name.ends_with(".localhost")) {
+            problems.push("spec.podTemplate.hostAliases: localhost is the Pod itself".to_owned());
+        }
+    }
+    let servers = template.dns_config.iter().flat_map(|config| &config.nameservers);
+    for server in servers.clone().filter(|server| server.parse::<IpAddr>().is_err()) {
+        problems.push(format!(
+            "spec.podTemplate.dnsConfig.nameservers: `{server}` is no address"
+        ));
+    }
+    if template.dns_policy == Some(DnsPolicy::None) && servers.count() == 0 {
+        problems.push("spec.podTemplate.dnsPolicy: None needs dnsConfig.nameservers".to_owned());
+    }
     problems
 }
 
