@@ -19,6 +19,13 @@ async fn what_is_kept_in_other_words_is_written_once() {
         json!([{"name": "public", "sectionName": "http"}, {"name": "public", "sectionName": "https"}]);
     let divisor = json!([{"name": "MEMORY", "valueFrom": {"resourceFieldRef":
         {"containerName": "ollama", "resource": "limits.memory", "divisor": "1024Ki"}}}]);
+    let names = json!({
+        "hostAliases": [
+            {"ip": "2001:DB8::7", "hostnames": ["b.example", "a.example", "b.example"]},
+            {"ip": "192.0.2.7", "hostnames": ["a.example"]}],
+        "dnsConfig": {"nameservers": ["2001:DB8::53", "192.0.2.53"], "options": [{"name": "ndots", "value": "2"}, {"name": "edns0"}]},
+        "supplementalGroups": [109, 44],
+    });
     let cases = [
         ("one-volume-twice", json!({"podTemplate": mounts})),
         (
@@ -47,6 +54,11 @@ async fn what_is_kept_in_other_words_is_written_once() {
         ),
         ("a-claim", json!({"storage": {"size": "1.3333Gi"}})),
         ("a-divisor", json!({"runtime": {"env": divisor}})),
+        ("names", json!({"podTemplate": names})),
+        (
+            "no-names",
+            json!({"podTemplate": {"dnsConfig": {}, "hostAliases": []}}),
+        ),
     ];
     let mut operator = lab.operator(&[]).await;
     for (name, spec) in &cases {
