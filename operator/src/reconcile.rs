@@ -34,7 +34,6 @@ const ASKING: Duration = Duration::from_secs(60);
 const UNANSWERED: Duration = Duration::from_secs(5);
 /// How often models that are not there yet are looked at.
 const PULLING: Duration = Duration::from_secs(2);
-
 /// How often names are looked at that something else has taken.
 const TAKEN: Duration = Duration::from_secs(15);
 
@@ -265,10 +264,11 @@ impl<'a> One<'a> {
         let models_wait =
             !known.replicas.is_empty() && status.models.iter().any(|model| model.state != "Ready");
         let patience = patience(&self.before, &status);
+        let until_more = until_more(known, &status, now);
         let kept_back = self.write_status(status, patience).await?;
         Ok(Said {
             models_wait,
-            more_after: kept_back.into_iter().chain(until_more(known, now)).min(),
+            more_after: kept_back.into_iter().chain(until_more).min(),
         })
     }
 

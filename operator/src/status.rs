@@ -95,7 +95,7 @@ pub fn status(
         gpu: gpu::fallback(service, known),
         storage: storage::problem(known),
         models: models::ready(service, known, &models),
-        exposure: exposure::exposed(known),
+        exposure: exposure::exposed(service, before, known, now),
         blocked: known.refused.map(|refused| Verdict::no("ApplyRefused", refused)),
     };
     let ready_models = models.iter().filter(|model| model.state == models::READY).count();
@@ -110,12 +110,9 @@ pub fn status(
 }
 
 /// After what time the status says more though nothing else has changed: something has then lasted for too long.
-pub fn until_more(known: &Known<'_>, now: Timestamp) -> Option<Duration> {
-    known
-        .pods
-        .iter()
-        .filter_map(|pod| stuck::until_more(pod, now))
-        .min()
+pub fn until_more(known: &Known<'_>, status: &OllamaServiceStatus, now: Timestamp) -> Option<Duration> {
+    let pods = known.pods.iter().filter_map(|pod| stuck::until_more(pod, now));
+    pods.chain(exposure::until_more(status, now)).min()
 }
 
 /// The status of one for which nothing could be done. What was said of Pods and credentials can't be upheld without looking.

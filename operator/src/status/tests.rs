@@ -16,6 +16,7 @@ use crate::observe::Content;
 use crate::plan::{ConfigMaps, plan};
 
 mod conditions;
+mod exposure;
 mod gpu;
 mod models;
 mod pods;

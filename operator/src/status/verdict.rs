@@ -116,7 +116,8 @@ pub(super) struct Verdicts {
     pub(super) storage: Option<Verdict>,
     /// What keeps the autoscaler from its work. The replicas that there are answer all the same.
     pub(super) autoscaler: Option<Verdict>,
-    /// The way from outside the cluster is not there. It doesn't keep a service from being ready: inside, it answers.
+    /// Whether the way from outside the cluster is there, where one is asked for. It doesn't keep a service from being ready:
+    /// inside, it answers.
     pub(super) exposure: Option<Verdict>,
     /// The API server refused a child.
     pub(super) blocked: Option<Verdict>,

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{Secret, Service};
 use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::lab::{Lab, eventually};
 
@@ -18,6 +18,11 @@ async fn gone(lab: &Lab, what: &str) {
         }
     })
     .await;
+}
+
+/// What a controller says that gives addresses (a fake of it: there is none in the cluster).
+fn addressed() -> Patch<Value> {
+    Patch::Merge(json!({"status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.7"}]}}}))
 }
 
 #[tokio::test]
@@ -33,6 +38,14 @@ async fn an_ingress_comes_is_kept_and_goes_with_the_field() {
         made.annotations()["nginx.ingress.kubernetes.io/proxy-buffering"],
         "off"
     );
+
+    let message = lab.condition("x", "Exposed", "Unknown", "AddressPending").await;
+    assert!(message.contains("Ingress x shows no address"), "{message}");
+    ingresses
+        .patch_status("x", &PatchParams::default(), &addressed())
+        .await
+        .unwrap();
+    lab.condition("x", "Exposed", "True", "AddressAssigned").await;
 
     let edit = json!({"spec": {"rules": [{"host": "elsewhere.example"}]}});
     ingresses
@@ -104,6 +117,14 @@ async fn the_service_becomes_what_is_asked_for_and_goes_back() {
         made.metadata
     );
     assert_eq!(made.spec.unwrap().type_.as_deref(), Some("LoadBalancer"));
+    let message = lab.condition("x", "Exposed", "False", "AddressPending").await;
+    assert!(message.contains("Service x is of type LoadBalancer"), "{message}");
+    services
+        .patch_status("x", &PatchParams::default(), &addressed())
+        .await
+        .unwrap();
+    let message = lab.condition("x", "Exposed", "True", "AddressAssigned").await;
+    assert!(message.contains("192.0.2.7"), "{message}");
 
     lab.patch("x", json!({"service": null})).await;
     eventually("it is of type ClusterIP again, without a node's port", || async {
@@ -120,6 +141,11 @@ async fn the_service_becomes_what_is_asked_for_and_goes_back() {
     .await;
     lab.settled().await;
     lab.condition("x", "Degraded", "False", "AsExpected").await;
+    let conditions = lab.status("x").await.conditions;
+    assert!(
+        conditions.iter().all(|one| one.type_ != "Exposed"),
+        "{conditions:?}"
+    );
 }
 
 #[tokio::test]
@@ -143,19 +169,52 @@ async fn an_http_route_waits_for_the_gateway_api() {
     let backend = json!({"group": "", "kind": "Service", "name": "x", "port": 11434, "weight": 1});
     assert_eq!(rule["backendRefs"], json!([backend]));
 
+    lab.condition("x", "Exposed", "Unknown", "RoutePending").await;
+
     // What a Gateway's controller says (a fake of it: there is none in the cluster).
-    let refused = json!({"status": {"parents": [{"parentRef": {"name": "public"}, "controllerName": "gateway.example/fake",
-        "conditions": [{"type": "Accepted", "status": "False", "lastTransitionTime": "2026-01-02T03:04:05Z",
-            "reason": "NoMatchingParent", "message": "no listener of that name"}]}]}});
-    routes
-        .patch_status("x", &PatchParams::default(), &Patch::Merge(refused))
-        .await
-        .unwrap();
-    let message = lab.condition("x", "Degraded", "True", "RouteRefused").await;
-    assert!(
-        message.contains("Gateway public") && message.contains("no listener of that name"),
-        "{message}"
-    );
+    let says = async |accepted: &str, resolved: &str| {
+        let condition = |type_: &str, status: &str| {
+            json!({"type": type_, "status": status, "lastTransitionTime": "2026-01-02T03:04:05Z", "reason": "AsFound",
+                "message": format!("{type_} is {status}")})
+        };
+        let conditions = [
+            condition("Accepted", accepted),
+            condition("ResolvedRefs", resolved),
+        ];
+        let parent = json!({"parentRef": {"name": "public"}, "controllerName": "gateway.example/fake",
+            "conditions": conditions});
+        let status = Patch::Merge(json!({"status": {"parents": [parent]}}));
+        let said = routes.patch_status("x", &PatchParams::default(), &status).await;
+        drop(said.unwrap());
+    };
+    for (accepted, resolved, words) in [
+        (
+            "False",
+            "True",
+            "doesn't take the HTTPRoute: AsFound: Accepted is False",
+        ),
+        (
+            "True",
+            "False",
+            "where the HTTPRoute says: AsFound: ResolvedRefs is False",
+        ),
+    ] {
+        says(accepted, resolved).await;
+        eventually(words, || async {
+            let conditions = lab.status("x").await.conditions;
+            let says = |type_: &str, status: &str| {
+                let mut conditions = conditions.iter();
+                conditions
+                    .any(|one| one.type_ == type_ && one.status == status && one.message.ends_with(words))
+            };
+            let said = says("Exposed", "False") && says("Degraded", "True");
+            said.then_some(()).ok_or_else(|| format!("{conditions:?}"))
+        })
+        .await;
+    }
+    says("True", "True").await;
+    lab.condition("x", "Exposed", "True", "RouteAccepted").await;
+    lab.condition("x", "Degraded", "False", "AsExpected").await;
 
     lab.patch("x", json!({"network": {"httpRoute": null}})).await;
     eventually("the HTTPRoute goes", || async {

@@ -77,6 +77,26 @@ async fn why_pods_do_not_run_is_said() {
     }
 }
 
+/// Nothing happens when it is over, so the operator has to look by itself.
+#[tokio::test]
+async fn a_pod_that_waits_is_spoken_of_when_it_has_waited_too_long() {
+    let lab = Lab::new("stuck").await;
+    let _operator = lab.operator(&[]).await;
+    lab.create("x", json!({})).await;
+    lab.condition("x", "Available", "False", "Starting").await;
+    make_pod(&lab, "x-1").await;
+    let since = jiff::Timestamp::now() - jiff::SignedDuration::from_secs(110);
+    let waits = json!({"status": {"conditions": [{"type": "PodReadyToStartContainers", "status": "False",
+        "reason": "PodSandboxNotReady", "lastTransitionTime": since}]}});
+    lab.api::<Pod>()
+        .patch_status("x-1", &PatchParams::default(), &Patch::Merge(waits))
+        .await
+        .unwrap();
+    let message = lab.condition("x", "Degraded", "True", "PodStuck").await;
+    assert!(message.contains("kubectl describe pod x-1"), "{message}");
+    assert_eq!(lab.event("PodStuck").await, ("Warning".to_owned(), message));
+}
+
 /// What a kubelet says that evicts a Pod (a fake of it: there is none in the cluster).
 #[tokio::test]
 async fn an_evicted_pod_is_spoken_of_until_another_is_ready() {

@@ -4,14 +4,6 @@ use corral_proxy::status::{IssuerStatus, KeyStatus};
 
 use super::*;
 
-fn route(accepted: &str) -> (Kind, Value) {
-    let conditions = [
-        json!({"type": "Accepted", "status": accepted, "reason": "NotAllowedByListeners", "message": "words"}),
-    ];
-    let parents = json!([{"parentRef": {"name": "public"}, "conditions": conditions}]);
-    (Kind::HttpRoute, json!({"status": {"parents": parents}}))
-}
-
 fn claim(status: &Value) -> (Kind, Value) {
     (Kind::PersistentVolumeClaim, json!({"status": status}))
 }
@@ -384,33 +376,6 @@ fn conditions_say_what_is_known() {
             },
             "Ready=True/Ready Available=True/ReplicasReady CredentialsSynced=True/InForce ModelsReady=True/NoneAsked \
              Degraded=True/VolumeLost",
-        ),
-        (
-            "the cluster has no Gateway API",
-            Case {
-                unserved: &[Kind::HttpRoute],
-                ..Case::default()
-            },
-            "Ready=True/Ready Available=True/ReplicasReady CredentialsSynced=True/InForce ModelsReady=True/NoneAsked \
-             Degraded=True/GatewayAPIMissing",
-        ),
-        (
-            "a Gateway refuses the route",
-            Case {
-                children: vec![route("False")],
-                ..Case::default()
-            },
-            "Ready=True/Ready Available=True/ReplicasReady CredentialsSynced=True/InForce ModelsReady=True/NoneAsked \
-             Degraded=True/RouteRefused",
-        ),
-        (
-            "a Gateway accepts the route",
-            Case {
-                children: vec![route("True")],
-                ..Case::default()
-            },
-            "Ready=True/Ready Available=True/ReplicasReady CredentialsSynced=True/InForce ModelsReady=True/NoneAsked \
-             Degraded=False/AsExpected",
         ),
     ];
     check(cases);

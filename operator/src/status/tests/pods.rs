@@ -91,7 +91,7 @@ fn a_pod_that_waits_before_its_containers_is_stuck_after_a_while() {
             named,
             "{what}"
         );
-        let more = case.known(|_, known| until_more(known, at(seconds)));
+        let more = case.known(|_, known| until_more(known, &status, at(seconds)));
         assert_eq!(more, more_after.map(Duration::from_secs), "{what}");
     }
 }
