@@ -101,7 +101,11 @@ pub(crate) async fn run(
     let wrong = settled.err().map(|error| format!("{error:#}"));
     let evidence = trial.evidence(from).await?;
     let mut findings = findings(OBSERVED_AND_QUIET, wrong.into_iter().collect());
-    findings.extend(oracles::judge(&evidence, &[]));
+    let judge = match crash {
+        None => oracles::judge_undisturbed,
+        Some(_) => oracles::judge,
+    };
+    findings.extend(judge(&evidence, &[]));
     trial.end().await?;
     Ok(Run {
         evidence,

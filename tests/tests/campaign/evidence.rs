@@ -7,11 +7,14 @@ use corral_tests::fault_proxy::{Exchange, Target};
 use serde_json::Value;
 
 use crate::journal::Entry;
+use crate::rights::Rights;
 
 /// All that the oracles judge by.
 #[derive(Debug)]
 pub(crate) struct Evidence {
     pub(crate) namespace: String,
+    /// What the operator was allowed to do.
+    pub(crate) rights: Rights,
     /// What there is at the end.
     pub(crate) objects: Vec<Value>,
     /// What the operator has asked for, as the fault proxy saw it.

@@ -1,15 +1,14 @@
 //! What all trials share: a cluster without running Pods, what is installed in it, and who keeps the journal.
 
+use std::collections::BTreeMap;
 use std::iter;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use anyhow::{Context, Result};
 use corral_operator::crd;
 use corral_tests::cluster::{Simulated, define};
 use corral_tests::foreign::Foreign;
-use corral_tests::tools::{self, Tool};
 use corral_tests::{command, progress};
 use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::api::node::v1::RuntimeClass;
@@ -17,11 +16,11 @@ use k8s_openapi::api::scheduling::v1::PriorityClass;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Client;
 use kube::api::{Api, Patch, PatchParams, PostParams};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::journal::Journal;
 use crate::replicas::Replicas;
+use crate::rights::Rights;
 
 /// Stands for the namespace of a trial in what is the same for all.
 pub(crate) const NAMESPACE: &str = "the-namespace-of-the-trial";
@@ -34,8 +33,8 @@ pub(crate) struct Ground {
     pub(crate) journal: Journal,
     /// The operator's binary.
     pub(crate) operator: PathBuf,
-    /// The operator's ServiceAccount, Roles and bindings, as the chart makes them for one watched namespace.
-    pub(crate) permissions: Vec<Value>,
+    /// What the chart grants with each of the rights.
+    granted: BTreeMap<Rights, Vec<Value>>,
     /// The Secrets `keys`, `other-keys` and `users`, with their canaries.
     pub(crate) secrets: Vec<(Value, String)>,
     node_ports: AtomicU16,
@@ -51,7 +50,7 @@ impl Ground {
             Some(operator) => operator,
             None => tokio::task::spawn_blocking(|| command::build("corral-operator")).await??,
         };
-        let permissions = tokio::task::spawn_blocking(permissions).await??;
+        let granted = tokio::task::spawn_blocking(granted).await??;
         let definitions = tokio::task::spawn_blocking(definitions).await??;
         let step = progress::step("a cluster without running Pods");
         let [.., high, low] = std::process::id().to_be_bytes();
@@ -65,7 +64,7 @@ impl Ground {
         let ground = Self {
             journal: Journal::start(&client).await?,
             operator,
-            permissions,
+            granted,
             secrets: secrets()?,
             node_ports: AtomicU16::new(0),
             _replicas: Replicas::start(client.clone()),
@@ -76,38 +75,20 @@ impl Ground {
         Ok(ground)
     }
 
+    /// The operator's ServiceAccount, Roles and bindings with those rights.
+    pub(crate) fn granted(&self, rights: Rights) -> &[Value] {
+        self.granted.get(&rights).map_or(&[], Vec::as_slice)
+    }
+
     /// A port of the nodes' (30000 to 32767) that no other trial has.
     pub(crate) fn next_node_port(&self) -> u16 {
         30_000 + self.node_ports.fetch_add(1, Ordering::Relaxed) % 2768
     }
 }
 
-fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-/// What the chart grants where it watches one namespace and lives in it too.
-fn permissions() -> Result<Vec<Value>> {
-    tools::ensure(&[Tool::Helm])?;
-    let mut helm = Command::new(Tool::Helm.path()?);
-    helm.args(["template", "corral"])
-        .arg(repository().join("charts/corral"))
-        .args(["--kube-version=1.33.0", "--namespace", NAMESPACE, "--set"])
-        .arg(format!(
-            "watchNamespaces={{{NAMESPACE}}},rbac.aggregateRoles=false,crds.install=false"
-        ));
-    let text = command::output(&mut helm)?;
-    let mut granted = Vec::new();
-    for document in serde_yaml::Deserializer::from_str(&text) {
-        let object = Value::deserialize(document)?;
-        if matches!(
-            object["kind"].as_str(),
-            Some("ServiceAccount" | "Role" | "RoleBinding")
-        ) {
-            granted.push(object);
-        }
-    }
-    Ok(granted)
+fn granted() -> Result<BTreeMap<Rights, Vec<Value>>> {
+    let all = Rights::ALL.into_iter();
+    all.map(|rights| Ok((rights, rights.granted()?))).collect()
 }
 
 /// The operator's kind, and those of its children that other projects bring.

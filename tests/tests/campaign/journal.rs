@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use anyhow::Result;
 use futures::StreamExt;
@@ -24,6 +25,8 @@ pub(crate) struct Entry {
     pub(crate) object: Value,
     /// Whether that was its end.
     pub(crate) deleted: bool,
+    /// When it was heard of.
+    pub(crate) at: Instant,
 }
 
 impl Entry {
@@ -109,6 +112,7 @@ async fn follow(client: Client, kind: ApiResource, entries: Entries, started: to
             resource: kind.plural.clone(),
             object: serde_json::to_value(object).unwrap_or_default(),
             deleted,
+            at: Instant::now(),
         };
         let mut entries = entries.lock().unwrap_or_else(PoisonError::into_inner);
         entries.entry(namespace).or_default().push(entry);

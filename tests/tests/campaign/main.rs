@@ -18,12 +18,12 @@ mod oracles;
 mod references;
 mod replicas;
 mod report;
+mod rights;
 mod seeded;
 mod trial;
 mod views;
 mod workloads;
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -39,6 +39,7 @@ use evidence::Evidence;
 use ground::Ground;
 use references::References;
 use report::Report;
+use rights::{Rights, WithoutSecrets};
 use seeded::Seeded;
 use views::View;
 use workloads::Workload;
@@ -69,6 +70,21 @@ struct Options {
     operator: Option<PathBuf>,
 }
 
+impl Options {
+    /// The rights of which nothing may be left unused.
+    const fn used_up(&self) -> &'static [Rights] {
+        match self {
+            Self { whole: false, .. } | Self { case: Some(_), .. } => &[],
+            Self { part: None, .. } => &Rights::ALL,
+            Self {
+                part: Some(Part::Rights),
+                ..
+            } => &[Rights::NoSecrets],
+            Self { part: Some(_), .. } => &[],
+        }
+    }
+}
+
 /// A part of the campaign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Part {
@@ -80,6 +96,8 @@ enum Part {
     Errors,
     /// The operator sees the cluster late, as it was, or twice.
     Views,
+    /// Everything is made and taken away by an operator that may do nothing with Secrets.
+    Rights,
     /// Every field takes every kind of value.
     Mutation,
 }
@@ -92,6 +110,7 @@ impl Part {
             Self::Crash => Some(8),
             Self::Errors => Some(3),
             Self::Views => Some(3),
+            Self::Rights => Some(1),
             // What the API server must refuse is tried all the same.
             Self::Mutation => Some(0),
         }
@@ -123,14 +142,8 @@ async fn campaign(options: Options) -> Result<bool> {
     }
     let campaign = Campaign::new(ground, options, seed);
     campaign.run().await;
-    let Options {
-        whole, part, case, ..
-    } = &campaign.options;
-    let granted = if *whole && part.is_none() && case.is_none() {
-        oracles::granted(&campaign.ground.permissions)
-    } else {
-        BTreeSet::new()
-    };
+    let granted = |rights: &Rights| (*rights, oracles::granted(campaign.ground.granted(*rights)));
+    let granted = campaign.options.used_up().iter().map(granted).collect();
     Ok(campaign.report.end(seed, &granted))
 }
 
@@ -222,6 +235,16 @@ impl Campaign {
                             None => None,
                         };
                         view.judged(&self.ground, self.quiet, reference).await
+                    })
+                });
+                cases.collect()
+            }
+            Part::Rights => {
+                let scenes = mutation::SCENES.map(|scene| WithoutSecrets { scene });
+                let scenes = self.chosen(part, scenes.to_vec(), WithoutSecrets::name);
+                let cases = scenes.into_iter().map(|scene| {
+                    self.case("rights", scene.name(), async move {
+                        scene.judged(&self.ground, self.quiet).await
                     })
                 });
                 cases.collect()

@@ -12,6 +12,7 @@ use corral_tests::fault_proxy::{Exchange, Target};
 use crate::crash::Run;
 use crate::evidence::Evidence;
 use crate::oracles::{self, Finding, PRIVILEGES, Privilege};
+use crate::rights::Rights;
 
 /// Counts cases whose fault didn't happen.
 const NOT_REACHED: &str = "not reached";
@@ -27,7 +28,7 @@ struct Seen {
     runs: BTreeMap<&'static str, usize>,
     counts: BTreeMap<&'static str, usize>,
     findings: Vec<(String, Finding)>,
-    used: BTreeSet<Privilege>,
+    used: BTreeMap<Rights, BTreeSet<Privilege>>,
 }
 
 impl Report {
@@ -56,7 +57,8 @@ impl Report {
         let mut seen = self.seen();
         *seen.runs.entry(kind).or_default() += 1;
         if let Some(evidence) = &evidence {
-            seen.used.extend(oracles::used(evidence));
+            let used = seen.used.entry(evidence.rights).or_default();
+            used.extend(oracles::used(evidence));
         }
         let number: usize = seen.runs.values().sum();
         let verdict = match kind {
@@ -93,7 +95,7 @@ impl Report {
     }
 
     /// Says what it has come to; nothing of what is granted may be unused. True when nothing was found.
-    pub(crate) fn end(&self, seed: u64, granted: &BTreeSet<Privilege>) -> bool {
+    pub(crate) fn end(&self, seed: u64, granted: &BTreeMap<Rights, BTreeSet<Privilege>>) -> bool {
         let seen = self.seen();
         println!(
             "\n{} s, CORRAL_CAMPAIGN_SEED={seed}",
@@ -102,9 +104,9 @@ impl Report {
         for (kind, runs) in seen.runs.iter().chain(&seen.counts) {
             println!("{runs:>5} {kind}");
         }
-        let unused: Vec<_> = granted.difference(&seen.used).collect();
-        for (verb, group, resource) in &unused {
-            println!("{PRIVILEGES}: {verb} {group}/{resource} is granted and was never used");
+        let unused = unused(granted, &seen.used);
+        for unused in &unused {
+            println!("{PRIVILEGES}: {unused}");
         }
         for (case, Finding { oracle, what }) in &seen.findings {
             println!("{case}\n    {oracle}: {what}");
@@ -112,6 +114,23 @@ impl Report {
         println!("{} findings", seen.findings.len() + unused.len());
         seen.findings.is_empty() && unused.is_empty()
     }
+}
+
+fn unused(
+    granted: &BTreeMap<Rights, BTreeSet<Privilege>>,
+    used: &BTreeMap<Rights, BTreeSet<Privilege>>,
+) -> Vec<String> {
+    let none = BTreeSet::new();
+    let mut unused = Vec::new();
+    for (rights, granted) in granted {
+        for (verb, group, resource) in granted.difference(used.get(rights).unwrap_or(&none)) {
+            let value = rights.value();
+            unused.push(format!(
+                "{verb} {group}/{resource} is granted with rbac.secrets={value} and was never used"
+            ));
+        }
+    }
+    unused
 }
 
 /// Writes down what happened in a case in which something was found: requests, events and logs.

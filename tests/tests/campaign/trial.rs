@@ -24,6 +24,7 @@ use crate::evidence::Evidence;
 use crate::ground::{Ground, NAMESPACE};
 use crate::kinds;
 use crate::operator::Operator;
+use crate::rights::Rights;
 
 pub(crate) use settle::Outcome;
 
@@ -38,6 +39,8 @@ pub(crate) struct Trial<'a> {
     pub(crate) ground: &'a Ground,
     pub(crate) namespace: String,
     pub(crate) faults: FaultProxy,
+    /// What the operator may do.
+    rights: Rights,
     /// How long it must be quiet to count as settled.
     pub(crate) quiet: Duration,
     /// The number for a Service that asks for one: it can have it once in the cluster.
@@ -53,9 +56,15 @@ pub(crate) struct Trial<'a> {
 
 impl<'a> Trial<'a> {
     pub(crate) async fn new(ground: &'a Ground, quiet: Duration) -> Result<Self> {
+        Self::with(ground, quiet, Rights::Secrets).await
+    }
+
+    /// One whose operator may do so much.
+    pub(crate) async fn with(ground: &'a Ground, quiet: Duration, rights: Rights) -> Result<Self> {
         let namespace = ground.cluster.namespace("trial").await?;
         let trial = Self {
             ground,
+            rights,
             quiet,
             node_port: ground.next_node_port(),
             client: ground.client.clone(),
@@ -84,7 +93,7 @@ impl<'a> Trial<'a> {
             )
             .await?;
         let secrets = self.ground.secrets.iter().map(|(secret, _)| secret);
-        for object in self.ground.permissions.iter().chain(secrets) {
+        for object in self.ground.granted(self.rights).iter().chain(secrets) {
             self.apply(object).await?;
         }
         let volumes = Api::<PersistentVolume>::all(self.client.clone());
@@ -144,6 +153,7 @@ impl<'a> Trial<'a> {
             format!("--watch-namespace={}", self.namespace),
             format!("--pod-namespace={}", self.namespace),
             format!("--pod-name={name}"),
+            format!("--secrets={}", self.rights.value()),
             "--leader-elect".to_owned(),
         ];
         all.extend(arguments.iter().map(|&argument| argument.to_owned()));
@@ -224,6 +234,21 @@ impl<'a> Trial<'a> {
         spec
     }
 
+    /// Has it say that and no more; whether the API server takes it.
+    pub(crate) async fn replace(&self, spec: &Value) -> Result<bool> {
+        let services = self.untyped_services();
+        loop {
+            let mut service = services.get(SERVICE).await?;
+            service.data["spec"] = self.here(&self.with_own_port(spec))?;
+            match services.replace(SERVICE, &PostParams::default(), &service).await {
+                Ok(_) => return Ok(true),
+                Err(kube::Error::Api(status)) if status.code == 422 => return Ok(false),
+                Err(kube::Error::Api(status)) if status.is_conflict() => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
     /// Merges into its spec.
     pub(crate) async fn edit(&self, spec: &Value) -> Result<()> {
         let patch: Value = self.here(&json!({"spec": spec}))?;
@@ -277,6 +302,7 @@ impl<'a> Trial<'a> {
         let user = format!("system:serviceaccount:{}:corral", self.namespace);
         Ok(Evidence {
             namespace: self.namespace.clone(),
+            rights: self.rights,
             objects,
             exchanges: self.faults.exchanges(),
             from,

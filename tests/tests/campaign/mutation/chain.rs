@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Result;
-use kube::api::PostParams;
 use serde_json::Value;
 
 use super::schema::get;
@@ -76,7 +75,7 @@ impl Chain {
         } = walk;
         findings.extend(straight(ground, quiet, &spec, &objects).await?);
         let evidence = trial.evidence(0).await?;
-        findings.extend(oracles::judge(&evidence, &[422]));
+        findings.extend(oracles::judge_undisturbed(&evidence, &[422]));
         trial.end().await?;
         Ok(Run {
             evidence,
@@ -107,7 +106,7 @@ impl Walk<'_, '_> {
         let next = step.applied(&self.spec, schema);
         let before = self.stored().await?;
         // What was there forbids some steps; the API server says so.
-        if !self.replace(&next).await? {
+        if !self.trial.replace(&next).await? {
             return Ok(());
         }
         self.settle(&step.name).await?;
@@ -141,7 +140,7 @@ impl Walk<'_, '_> {
             (self.spec, self.objects) = (next, objects);
             return Ok(());
         }
-        if self.replace(&self.spec.clone()).await? {
+        if self.trial.replace(&self.spec.clone()).await? {
             self.settle(&format!("{}, and back", step.name)).await?;
             let now = self.look().await?;
             let wrong = different(&self.objects, &now);
@@ -159,25 +158,6 @@ impl Walk<'_, '_> {
     /// The spec as the API server has it.
     async fn stored(&self) -> Result<Value> {
         Ok(self.trial.untyped_services().get(SERVICE).await?.data["spec"].clone())
-    }
-
-    /// Has it say that and no more; whether the API server takes it.
-    async fn replace(&self, spec: &Value) -> Result<bool> {
-        loop {
-            let mut service = self.trial.untyped_services().get(SERVICE).await?;
-            service.data["spec"] = self.trial.with_own_port(spec);
-            match self
-                .trial
-                .untyped_services()
-                .replace(SERVICE, &PostParams::default(), &service)
-                .await
-            {
-                Ok(_) => return Ok(true),
-                Err(kube::Error::Api(status)) if status.code == 422 => return Ok(false),
-                Err(kube::Error::Api(status)) if status.is_conflict() => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
     }
 }
 

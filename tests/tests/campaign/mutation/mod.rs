@@ -29,7 +29,7 @@ use steps::{Step, Steps};
 const LINKS: usize = 8;
 
 /// Specs that together have most fields: the cases by which the plan is tested.
-const SCENES: [&str; 13] = [
+pub(crate) const SCENES: [&str; 13] = [
     "everything",
     "pod-template",
     "runtime",
@@ -45,7 +45,7 @@ const SCENES: [&str; 13] = [
     "own-volumes",
 ];
 
-fn scene(name: &str) -> Result<Value> {
+pub(crate) fn scene(name: &str) -> Result<Value> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../operator/tests/cases/{name}.yaml"));
     let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
     for document in serde_yaml::Deserializer::from_str(&text) {
@@ -68,7 +68,7 @@ pub(crate) struct Sorted {
 }
 
 /// Tries every step on the API server, in the scene that has most of the way to the field. Of the legal ones with a field
-/// one is drawn, beside all that have to do with those words.
+/// one is drawn, or all are taken that have to do with those words; and all to values that mean something.
 pub(crate) async fn sort(ground: &Ground, seeded: &Seeded, words: Option<&str>) -> Result<Sorted> {
     let mut trial = Trial::new(ground, Duration::ZERO).await?;
     let schema = schema::spec()?;
@@ -89,6 +89,7 @@ pub(crate) async fn sort(ground: &Ground, seeded: &Seeded, words: Option<&str>) 
         let spec = &scenes[at].1;
         let Steps {
             allowed,
+            meaningful,
             refused: against,
             beyond_the_schema,
         } = Steps::of(&leaf, get(spec, &leaf.path));
@@ -102,12 +103,14 @@ pub(crate) async fn sort(ground: &Ground, seeded: &Seeded, words: Option<&str>) 
                 refused += 1;
             }
         }
-        let mut legal = Vec::new();
-        for step in allowed {
-            if allows(&trial, &step.applied(spec, &schema)).await? {
-                legal.push(step);
-            } else {
-                refused += 1;
+        let [mut legal, mut meant] = [Vec::new(), Vec::new()];
+        for (steps, legal) in [(allowed, &mut legal), (meaningful, &mut meant)] {
+            for step in steps {
+                if allows(&trial, &step.applied(spec, &schema)).await? {
+                    legal.push(step);
+                } else {
+                    refused += 1;
+                }
             }
         }
         links.extend(beyond_the_schema.into_iter().map(|step| (at, step)));
@@ -118,7 +121,7 @@ pub(crate) async fn sort(ground: &Ground, seeded: &Seeded, words: Option<&str>) 
             .collect();
         let drawn = seeded.draw(legal, 1);
         let chosen = if asked.is_empty() { drawn } else { asked };
-        links.extend(chosen.into_iter().map(|step| (at, step)));
+        links.extend(chosen.into_iter().chain(meant).map(|step| (at, step)));
     }
     links.extend(taken_away(&trial, &schema, &scenes).await?);
     let mut chains = Vec::new();

@@ -20,7 +20,7 @@ pub(crate) fn kinds(field: &str) -> &'static [&'static str] {
         ("disruption", &["PodDisruptionBudget"]),
         ("gpu", &["Deployment"]),
         ("image", &["Deployment"]),
-        ("models", &["ConfigMap", "Deployment"]),
+        ("models", &["ConfigMap"]),
         ("network.allowedCIDRs", &["ConfigMap"]),
         ("network.cors", &["ConfigMap"]),
         ("network.httpRoute", &["HTTPRoute"]),

@@ -33,11 +33,12 @@ impl Step {
     }
 }
 
-/// Every step with a field: those that the schema allows, those that it must refuse, and those that it can't tell from legal
-/// ones.
+/// Every step with a field: those that the schema allows, those of them to values that mean something of their own, those
+/// that it must refuse, and those that it can't tell from legal ones.
 #[derive(Debug, Default)]
 pub(crate) struct Steps {
     pub(crate) allowed: Vec<Step>,
+    pub(crate) meaningful: Vec<Step>,
     pub(crate) refused: Vec<Step>,
     pub(crate) beyond_the_schema: Vec<Step>,
 }
@@ -70,11 +71,11 @@ impl Steps {
             steps.allowed.push(Step::unset(leaf));
         }
         for value in meaningful(&leaf.name()) {
-            steps.allow(leaf, &value.to_string(), Some(value));
+            steps.mean(leaf, now, value);
         }
         match leaf.schema["type"].as_str() {
             Some("integer" | "number") => steps.numbers(leaf),
-            Some("string") => steps.texts(leaf),
+            Some("string") => steps.texts(leaf, now),
             Some("boolean") => {
                 let other = now != Some(&json!(true));
                 steps.allow(leaf, "the other way", Some(json!(other)));
@@ -90,6 +91,14 @@ impl Steps {
 
     fn allow(&mut self, leaf: &Leaf, what: &str, value: Option<Value>) {
         self.allowed.push(Step::new(leaf, what, value));
+    }
+
+    /// Unless it is so already.
+    fn mean(&mut self, leaf: &Leaf, now: Option<&Value>, value: Value) {
+        if now != Some(&value) {
+            self.meaningful
+                .push(Step::new(leaf, &value.to_string(), Some(value)));
+        }
     }
 
     fn refuse(&mut self, leaf: &Leaf, what: &str, value: Option<Value>) {
@@ -111,10 +120,10 @@ impl Steps {
         self.refuse(leaf, "a text", Some(json!("many")));
     }
 
-    fn texts(&mut self, leaf: &Leaf) {
+    fn texts(&mut self, leaf: &Leaf, now: Option<&Value>) {
         if let Some(values) = leaf.schema["enum"].as_array() {
             for value in values {
-                self.allow(leaf, &value.to_string(), Some(value.clone()));
+                self.mean(leaf, now, value.clone());
             }
             self.refuse(leaf, "none of its values", Some(json!("NoneOfThem")));
             return;

@@ -1,8 +1,9 @@
 //! What must be true of every trial: pure, from its evidence to what is wrong.
 //!
-//! Two of the eleven need no function: that the newest generation is observed (1) and that nothing is written then (2) is what
-//! a trial waits for when it settles.
+//! That nothing is written in the end (2) needs no function: a trial waits for it when it settles, and for a status of the
+//! newest generation (1), which comes soon where nothing is in its way.
 
+mod observed;
 mod privileges;
 mod safety;
 
@@ -51,6 +52,13 @@ pub(crate) fn judge(evidence: &Evidence, expected: &[u16]) -> Vec<Finding> {
     .into_iter()
     .flat_map(|(oracle, wrong)| findings(oracle, wrong))
     .collect()
+}
+
+/// Those that judge a trial in which nothing was in the operator's way.
+pub(crate) fn judge_undisturbed(evidence: &Evidence, expected: &[u16]) -> Vec<Finding> {
+    let mut wrong = judge(evidence, expected);
+    wrong.extend(findings(OBSERVED_AND_QUIET, observed::late(evidence)));
+    wrong
 }
 
 /// Whether two trials have come to the same.

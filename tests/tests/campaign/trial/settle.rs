@@ -122,10 +122,12 @@ impl Trial<'_> {
         Ok(())
     }
 
-    /// Names of what the operator has made and is still there.
+    /// Names of what the operator has made and is still there; without claims that are kept.
     async fn children(&self) -> Result<Vec<String>> {
         let ours = |object: &&Value| {
-            object["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "corral-operator"
+            let is_kept =
+                object["kind"] == "PersistentVolumeClaim" && object["metadata"]["ownerReferences"].is_null();
+            object["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "corral-operator" && !is_kept
         };
         let objects = self.objects().await?;
         let names = objects.iter().filter(ours).map(|object| {
