@@ -77,6 +77,12 @@ pub use upgrade::{Rollout, UpgradePolicy};
         .message("pruneModels needs models: with none listed it would delete every model"),
     validation = Rule::new("!has(self.spec.pruneModels) || !self.spec.pruneModels || !has(self.spec.storage) || !has(self.spec.storage.existingClaim)")
         .message("pruneModels can't go with storage.existingClaim: others may keep their models there"),
+    validation = Rule::new("!has(self.spec.storage) || !has(self.spec.storage.existingClaim) || self.spec.storage.existingClaim != self.metadata.name + '-models'")
+        .message("storage.existingClaim can't be NAME-models, the claim that the operator makes and deletes: with storage.size and retain: Retain it is kept"),
+    validation = Rule::new("!has(self.spec.storage) || !has(self.spec.storage.size) || !has(oldSelf.spec.storage) || !has(oldSelf.spec.storage.size) \
+        || quantity(self.spec.storage.size).compareTo(quantity(oldSelf.spec.storage.size)) >= 0 \
+        || (has(oldSelf.status) && has(oldSelf.status.conditions) && oldSelf.status.conditions.exists(one, one.reason == 'VolumeNotGrown'))")
+        .message("storage.size may grow, not shrink: a volume can't be made smaller. What it couldn't grow to (VolumeNotGrown) may be taken back"),
     validation = Rule::new("!has(self.spec.rollout) || !has(self.spec.rollout.surge) || !self.spec.rollout.surge || !has(self.spec.storage) || !has(self.spec.storage.size) || (has(self.spec.storage.accessModes) && 'ReadWriteMany' in self.spec.storage.accessModes)")
         .message("rollout.surge needs a volume that both Pods may have: accessModes [ReadWriteMany], or one of each Pod's own (ephemeral)"),
     validation = Rule::new("!has(self.spec.runtime) || !has(self.spec.runtime.maxLoadedModels) || !has(self.spec.models) || self.spec.models.filter(model, has(model.keepLoaded) && model.keepLoaded).size() <= self.spec.runtime.maxLoadedModels")

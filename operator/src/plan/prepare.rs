@@ -9,11 +9,13 @@ use corral_proxy::config::validate::{audiences_problem, check_issuer, unmeetable
 use corral_proxy::config::{self, Require};
 use corral_proxy::credentials::CredentialKind;
 use ipnet::IpNet;
+use k8s_openapi::api::core::v1::EnvVar;
 
 use super::certificate::tls_problem;
 use super::credentials::{Source, issuers, secret_names, sources, tls_secret};
 use super::gpu::{GpuRequest, gpu_problems, gpu_request};
 use super::models::model_problems;
+use super::names::claim_name;
 use super::network::policy_problems;
 use super::pod::environment::given_twice;
 use super::pod::{TERMINATION_GRACE_SECONDS, refused};
@@ -70,10 +72,10 @@ pub(super) fn prepare<'a>(
     check_scale(spec, &mut problems);
     check_image(spec.image.as_ref(), &mut problems);
     problems.extend(gpu_problems(spec));
-    check_storage(spec, &mut problems);
+    check_storage(name, spec, &mut problems);
     problems.extend(model_problems(spec));
     check_runtime(spec, &mut problems);
-    check_environment(spec, &mut problems);
+    check_environment(service, &mut problems);
     check_pod_template(service, &mut problems);
     let sources = sources(name, spec.auth.as_ref());
     check_auth(spec, &sources, &mut problems);
@@ -147,7 +149,7 @@ fn check_image(image: Option<&Image>, problems: &mut Vec<String>) {
     }
 }
 
-fn check_storage(spec: &OllamaServiceSpec, problems: &mut Vec<String>) {
+fn check_storage(name: &str, spec: &OllamaServiceSpec, problems: &mut Vec<String>) {
     let storage = spec.storage.as_ref();
     let surge = spec.rollout.as_ref().and_then(|rollout| rollout.surge) == Some(true);
     let Some(Storage {
@@ -164,6 +166,13 @@ fn check_storage(spec: &OllamaServiceSpec, problems: &mut Vec<String>) {
     let ways = [size.is_some(), existing_claim.is_some(), ephemeral.is_some()];
     if ways.iter().filter(|given| **given).count() != 1 {
         problems.push("spec.storage: exactly one of size, existingClaim or ephemeral".to_owned());
+    }
+    if existing_claim.as_ref() == Some(&claim_name(name)) {
+        problems.push(
+            "spec.storage.existingClaim: the operator made that claim, and it goes with the OllamaService; with size and \
+             retain: Retain it is kept"
+                .to_owned(),
+        );
     }
     let for_size = storage_class_name.is_some() || access_modes.is_some() || retain.is_some();
     if size.is_none() && for_size {
@@ -216,8 +225,16 @@ fn check_runtime(spec: &OllamaServiceSpec, problems: &mut Vec<String>) {
     }
 }
 
-fn check_environment(spec: &OllamaServiceSpec, problems: &mut Vec<String>) {
+fn check_environment(service: &OllamaService, problems: &mut Vec<String>) {
+    let spec = &service.spec;
     let variables = spec.runtime.iter().flat_map(|runtime| &runtime.env);
+    let secrets: Vec<_> = secret_names(service).collect();
+    for variable in variables.clone().filter(|variable| is_from(variable, &secrets)) {
+        problems.push(format!(
+            "spec.runtime.env: {} is from a Secret with this service's credentials, which only the proxy may have",
+            variable.name
+        ));
+    }
     for variable in variables.filter(|variable| OWNED_VARIABLES.contains(&variable.name.as_str())) {
         problems.push(format!("spec.runtime.env: the operator owns {}", variable.name));
     }
@@ -226,6 +243,12 @@ fn check_environment(spec: &OllamaServiceSpec, problems: &mut Vec<String>) {
             "spec.runtime.env: {name} has a field of its own in spec.runtime, and both are given; keep the field"
         ));
     }
+}
+
+fn is_from(variable: &EnvVar, secrets: &[String]) -> bool {
+    let source = variable.value_from.as_ref();
+    let secret = source.and_then(|source| source.secret_key_ref.as_ref());
+    secret.is_some_and(|secret| secrets.contains(&secret.name))
 }
 
 fn check_auth(spec: &OllamaServiceSpec, sources: &[Source], problems: &mut Vec<String>) {

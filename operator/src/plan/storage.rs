@@ -11,6 +11,7 @@ use super::Prepared;
 use super::names::{claim_name, labels, metadata};
 use crate::crd::{EphemeralStorage, Retention, Storage};
 
+const ONE_POD: &str = "ReadWriteOncePod";
 const ONE_NODE: &str = "ReadWriteOnce";
 const MANY_NODES: &str = "ReadWriteMany";
 
@@ -50,10 +51,16 @@ fn claim_spec(
     }
 }
 
-/// Whether replicas on several nodes may have the same models. Ollama clears away at its start what no model of its own
-/// needs, and would take from the others what they are just pulling.
+/// Whether replicas may have the same models: a ReadWriteOnce volume is had by all on its node. Ollama clears away at its
+/// start what no model of its own needs, and would take from the others what they are just pulling.
 pub(super) fn is_shared(storage: Option<&Storage>) -> bool {
-    storage.is_some_and(|storage| storage.existing_claim.is_some()) || is_read_by_many(storage)
+    storage.is_some_and(|storage| {
+        let has_one_pod = storage
+            .access_modes
+            .as_ref()
+            .is_some_and(|modes| modes.iter().all(|mode| mode == ONE_POD));
+        storage.existing_claim.is_some() || (storage.size.is_some() && !has_one_pod)
+    })
 }
 
 /// Whether the claim is one that Pods on any nodes may have at the same time.

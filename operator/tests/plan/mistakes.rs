@@ -15,6 +15,18 @@ fn what_is_wrong_is_named() {
             "{storage: {existingClaim: x, storageClassName: y}}",
             "spec.storage: storageClassName, accessModes and retain go with",
         ),
+        (
+            "{storage: {existingClaim: x-models}}",
+            "spec.storage.existingClaim: the operator made that claim",
+        ),
+        (
+            "{runtime: {env: [{name: A, valueFrom: {secretKeyRef: {name: x-credentials, key: default}}}]}}",
+            "spec.runtime.env: A is from a Secret with this service's credentials",
+        ),
+        (
+            "{runtime: {env: [{name: A, valueFrom: {secretKeyRef: {name: x-digest-key, key: key}}}]}}",
+            "spec.runtime.env: A is from a Secret with this service's credentials",
+        ),
         ("{auth: {}}", "spec.auth: at least one of"),
         (
             "{auth: {jwt: [{issuer: '', audiences: [a], secretRef: {name: x}}]}}",

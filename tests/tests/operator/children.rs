@@ -177,6 +177,15 @@ async fn an_edited_spec_reaches_the_children() {
         message.contains("PersistentVolumeClaim x-models"),
         "an unbound claim can't grow: {message}"
     );
+    lab.patch("x", json!({"storage": {"size": "1Gi"}})).await;
+    eventually("the size is taken back", || async {
+        let conditions = lab.status("x").await.conditions;
+        match conditions.iter().find(|one| one.reason == "VolumeNotGrown") {
+            None => Ok(()),
+            found => Err(format!("{found:?}")),
+        }
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -128,6 +128,10 @@ async fn a_volume_neither_shrinks_nor_changes_its_kind() {
         ),
         (json!({"size": "2048Mi"}), None),
         (json!({"size": "3Gi"}), None),
+        (
+            json!({"existingClaim": "x-models", "size": null, "storageClassName": null, "accessModes": null}),
+            Some("can't be NAME-models"),
+        ),
     ];
     for (storage, expected) in cases {
         let patch = Patch::Merge(json!({"spec": {"storage": storage}}));

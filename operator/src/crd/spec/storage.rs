@@ -12,8 +12,6 @@ use serde::{Deserialize, Serialize};
         .message("storage needs exactly one of size (a claim made for you), existingClaim (one you made) or ephemeral (lasts as long as the Pod)"),
     validation = Rule::new("has(self.size) || !(has(self.storageClassName) || has(self.accessModes) || has(self.retain))")
         .message("storageClassName, accessModes and retain go with size: an existing claim has its own"),
-    validation = Rule::new("!has(self.size) || !has(oldSelf.size) || quantity(self.size).compareTo(quantity(oldSelf.size)) >= 0")
-        .message("storage.size may grow, not shrink: a volume can't be made smaller"),
     validation = Rule::new("!has(self.size) || !has(oldSelf.size) || (has(self.storageClassName) ? (has(oldSelf.storageClassName) && self.storageClassName == oldSelf.storageClassName) : !has(oldSelf.storageClassName))")
         .message("storage.storageClassName can't change once the claim is there: make another OllamaService, or move to an existingClaim"),
     validation = Rule::new("!has(self.size) || !has(oldSelf.size) || (has(self.accessModes) ? (has(oldSelf.accessModes) && self.accessModes == oldSelf.accessModes) : !has(oldSelf.accessModes))")
@@ -39,7 +37,8 @@ pub struct Storage {
     /// What becomes of that claim when the OllamaService is deleted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retain: Option<Retention>,
-    /// A PersistentVolumeClaim of yours in the same namespace. Nobody deletes it.
+    /// A PersistentVolumeClaim of yours in the same namespace. Nobody deletes it. NAME-models is no such name: that claim is
+    /// the operator's.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub existing_claim: Option<String>,
