@@ -1,14 +1,14 @@
 //! Models that are made from ConfigMaps, and what is told of those that change.
 
 use corral_proxy::config::{Config, paths};
-use corral_proxy::status::{ModelState, ModelStatus};
+use corral_proxy::status::{LoadedModel, ModelState, ModelStatus};
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::api::events::v1::Event;
 use kube::api::{DeleteParams, ListParams};
 use serde_json::{Value, json};
 
 use crate::lab::{Lab, eventually};
-use crate::replica::Replica;
+use crate::replica::{Replica, ready_pods};
 
 /// The Modelfile of the first model as the proxies are told, or why there is none.
 async fn told(lab: &Lab) -> Result<String, String> {
@@ -150,4 +150,29 @@ async fn another_digest_is_told_and_one_that_is_not_wanted_is_no_good() {
     replica.models(says(ModelState::Failed, &second, Some("its digest is another")));
     lab.condition("x", "ModelsReady", "False", "DigestMismatch").await;
     lab.condition("x", "Degraded", "True", "DigestMismatch").await;
+}
+
+#[tokio::test]
+async fn a_model_on_the_cpu_is_spoken_of_where_a_gpu_was_asked_for() {
+    let lab = Lab::new("fallback").await;
+    let _operator = lab.operator(&[]).await;
+    lab.create("x", json!({"gpu": {}})).await;
+    lab.condition("x", "Available", "False", "Starting").await;
+    let replica = Replica::start(&lab, "x", 1).await;
+    replica.loaded(vec![LoadedModel {
+        name: "m".to_owned(),
+        size: 100,
+        size_vram: 0,
+    }]);
+    ready_pods(&lab, "x", 1).await;
+    let message = lab.condition("x", "Degraded", "True", "CPUFallback").await;
+    assert!(
+        message.contains("Model m computes on the CPU in Pod x-1"),
+        "{message}"
+    );
+    assert_eq!(lab.event("CPUFallback").await, ("Warning".to_owned(), message));
+    lab.condition("x", "Ready", "True", "Ready").await;
+
+    lab.patch("x", json!({"gpu": null})).await;
+    lab.condition("x", "Degraded", "False", "AsExpected").await;
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use corral_proxy::config::{ADMIN_PORT, paths};
 use corral_proxy::digest::{DigestKey, Entries};
-use corral_proxy::status::{ModelStatus, SourceStatus, Status};
+use corral_proxy::status::{LoadedModel, ModelStatus, SourceStatus, Status};
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::server::conn::http1;
@@ -82,6 +82,11 @@ impl<'a> Replica<'a> {
     /// Has the proxy say something of its models.
     pub(crate) fn models(&self, models: Vec<ModelStatus>) {
         self.says.lock().unwrap().models = models;
+    }
+
+    /// Has the proxy say what is in its Ollama's memory.
+    pub(crate) fn loaded(&self, loaded: Vec<LoadedModel>) {
+        self.says.lock().unwrap().loaded = loaded;
     }
 
     async fn entries(&self, secret: &str) -> Entries {

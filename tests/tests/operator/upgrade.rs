@@ -45,6 +45,7 @@ async fn a_new_operator_waits_for_the_next_rollout() {
     })
     .await;
     assert!(waits.contains("proxy:2") && waits.contains("proxy:1"), "{waits}");
+    assert_eq!(lab.event("UpgradeWaits").await, ("Normal".to_owned(), waits));
     lab.patch("x", json!({"replicas": 2, "models": [{"name": "m"}]}))
         .await;
     eventually("what replaces no Pod follows", || async {
