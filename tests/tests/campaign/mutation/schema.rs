@@ -192,6 +192,7 @@ fn text(field: &str) -> &'static str {
         "hsaOverrideGfxVersion" => "10.3.0",
         "digest" => "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
         "resourceName" => "example.com/gpu",
+        "ip" | "nameservers" => "192.0.2.9",
         "secretName" | "name" | "key" => "sample",
         _ => "sample-text",
     }

@@ -99,6 +99,8 @@ pub(crate) fn kinds(field: &str) -> &'static [&'static str] {
 pub(crate) fn said<'a>(field: &str, value: Option<&'a Value>) -> Option<&'a Value> {
     let default = match field {
         "disruption.maxUnavailable" => json!(1),
+        "podTemplate.dnsPolicy" => json!("ClusterFirst"),
+        "podTemplate.terminationGracePeriodSeconds" => json!(120),
         "streams.askForUsage" => json!(true),
         // Without the list the Pods may connect anywhere, with an empty one nowhere.
         "network.policy.egress" => Value::Null,
