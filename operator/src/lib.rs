@@ -25,6 +25,7 @@
 
 pub mod admin;
 pub mod apply;
+pub mod backoff;
 pub mod changes;
 pub mod cli;
 pub mod compare;

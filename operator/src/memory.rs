@@ -8,11 +8,9 @@ use std::time::{Duration, Instant};
 use kube::core::ObjectMeta;
 use kube::runtime::reflector::Lookup;
 
+use crate::backoff::{Backoff, Pause};
 use crate::crd::{OllamaService, OllamaServiceStatus};
 
-/// First and longest pause after failures.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// First and longest time between two looks at replicas that lag.
 const FIRST_LOOK: Duration = Duration::from_millis(50);
 const LONGEST_LOOK: Duration = Duration::from_secs(10);
@@ -35,7 +33,7 @@ pub fn key_of(object: &impl Lookup) -> Key {
 
 #[derive(Debug, Default)]
 struct Remembered {
-    failures: u32,
+    backoff: Backoff,
     lagging: Option<Lagging>,
     /// Large, and there only until the watch shows it.
     status: Option<Box<Written>>,
@@ -77,22 +75,14 @@ impl Memory {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
     }
 
-    /// Notes a failure; says how long to wait before the next try: twice as long each time, give or take a quarter, so that
-    /// many which failed together don't come back together.
-    pub fn failed(&self, key: &Key) -> Duration {
-        let failures = self.with(key, |remembered| {
-            remembered.failures = remembered.failures.saturating_add(1);
-            remembered.failures
-        });
-        let pause = FIRST_PAUSE
-            .saturating_mul(1 << (failures - 1).min(16))
-            .min(LONGEST_PAUSE);
-        pause.mul_f64(0.75 + 0.5 * fraction())
+    /// Notes a failure; says how long to wait before the next try.
+    pub fn failed(&self, key: &Key) -> Pause {
+        self.with(key, |remembered| remembered.backoff.failed())
     }
 
     /// Notes a success.
     pub fn succeeded(&self, key: &Key) {
-        self.with(key, |remembered| remembered.failures = 0);
+        self.with(key, |remembered| remembered.backoff = Backoff::default());
     }
 
     /// Notes whether replicas lag; says when to look again at ones that do, soon at first, then ever more rarely.
@@ -238,11 +228,6 @@ pub enum Lag {
     Over(Duration),
 }
 
-/// A random number from 0 to 1; without randomness, the middle.
-fn fraction() -> f64 {
-    getrandom::u32().map_or(0.5, |number| f64::from(number) / f64::from(u32::MAX))
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -254,18 +239,17 @@ mod tests {
     }
 
     #[test]
-    fn pauses_double_to_a_limit_and_begin_anew_after_a_success() {
+    fn each_has_pauses_of_its_own_until_it_succeeds() {
         let memory = Memory::default();
-        let within = |pause: Duration, middle: f64| (0.75..=1.25).contains(&(pause.as_secs_f64() / middle));
-        for middle in [
-            0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 300.0, 300.0,
-        ] {
-            let pause = memory.failed(&key("a"));
-            assert!(within(pause, middle), "{pause:?} for {middle}");
-        }
-        assert!(within(memory.failed(&key("b")), 0.5), "another one has its own");
+        let first = memory.failed(&key("a"));
+        assert!(matches!(first, Pause::Next(_)), "{first:?}");
+        let again = memory.failed(&key("a"));
+        assert!(matches!(again, Pause::Rest(_)), "{again:?}");
+        let other = memory.failed(&key("b"));
+        assert!(matches!(other, Pause::Next(_)), "{other:?}");
         memory.succeeded(&key("a"));
-        assert!(within(memory.failed(&key("a")), 0.5), "after a success");
+        let anew = memory.failed(&key("a"));
+        assert!(matches!(anew, Pause::Next(_)), "{anew:?}");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use kube::{Client, Resource, ResourceExt};
 use serde::Deserialize;
 
 use crate::apply::{ApplyError, Writer, words};
+use crate::backoff::Pause;
 use crate::changes::{Change, changes};
 use crate::cli::{PlanOptions, SecretsMode};
 use crate::crd::{OllamaService, OllamaServiceSpec, OllamaServiceStatus};
@@ -64,8 +65,13 @@ pub enum ReconcileError {
     #[error("reading: {}", words(.0))]
     Observe(#[source] kube::Error),
     /// Something could not be written.
-    #[error("applying {0}")]
-    Apply(#[from] ApplyError),
+    #[error("applying {source}")]
+    Apply {
+        /// Why not.
+        source: ApplyError,
+        /// After what time to look again at all that is known beside it.
+        look_after: Duration,
+    },
     /// The status could not be written.
     #[error("writing the status: {}", words(.0))]
     Status(#[source] kube::Error),
@@ -96,11 +102,16 @@ pub async fn reconcile(service: &Guarded, context: &Context) -> Option<Duration>
     }
 }
 
-/// After a failure: when to try again.
+/// After a failure: when to try again, or to look again at what may come to its end before.
 fn pause(service: &Guarded, error: &ReconcileError, context: &Context) -> Duration {
     let pause = context.memory.failed(&key_of(service));
-    tracing::warn!(service = %service.name_any(), namespace = service.namespace(), %error, ?pause, "tried again after a pause");
-    pause
+    if let Pause::Next(pause) = pause {
+        tracing::warn!(service = %service.name_any(), namespace = service.namespace(), %error, ?pause, "tried again after a pause");
+    }
+    match error {
+        ReconcileError::Apply { look_after, .. } => pause.length().min(*look_after),
+        _ => pause.length(),
+    }
 }
 
 /// Whether it is known to go with its namespace: what is deleted before it can't be made again.
@@ -198,14 +209,18 @@ impl<'a> One<'a> {
                 claim_refused: refused.as_deref().filter(|_| claim_stays),
             })
             .await?;
-        written?;
         let settled = if models_wait {
             PULLING
         } else {
             self.settled(&replicas)
         };
-        let next = self.next_look(&progress, &nudge, settled).await?;
-        Ok((Outcome::Done, more_after.into_iter().chain([next]).min()))
+        let next = self.next_look(&progress, &nudge, settled).await;
+        let look_after = *next.as_ref().unwrap_or(&settled);
+        let look_after = more_after.map_or(look_after, |more| look_after.min(more));
+        match written.and(next) {
+            Ok(_) => Ok((Outcome::Done, Some(look_after))),
+            Err(source) => Err(ReconcileError::Apply { source, look_after }),
+        }
     }
 
     /// Whether it was deleted and only its watch doesn't know yet: those of its children may have seen already how they were
@@ -290,7 +305,7 @@ impl<'a> One<'a> {
         progress: &Progress,
         nudge: &str,
         settled: Duration,
-    ) -> Result<Duration, ReconcileError> {
+    ) -> Result<Duration, ApplyError> {
         let lag = self
             .context
             .memory

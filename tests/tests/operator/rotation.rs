@@ -132,6 +132,48 @@ async fn a_replica_that_comes_with_something_older_takes_the_word_back() {
     lab.condition("x", "CredentialsSynced", "True", "InForce").await;
 }
 
+/// What is tried again and again is no reason to look more rarely at what goes on.
+#[tokio::test]
+async fn a_rotation_is_proven_while_something_is_refused() {
+    let lab = Lab::new("refused").await;
+    let _operator = lab.operator(&[]).await;
+    lab.create("x", json!({"storage": {"size": "1Gi"}})).await;
+    lab.condition("x", "CredentialsSynced", "Unknown", "NoReplicas")
+        .await;
+    let one = Replica::start(&lab, "x", 1).await;
+    lab.condition("x", "CredentialsSynced", "True", "InForce").await;
+    // A claim that isn't bound can't grow.
+    lab.patch("x", json!({"storage": {"size": "2Gi"}})).await;
+    lab.condition("x", "Degraded", "True", "VolumeNotGrown").await;
+    for event in 0..12 {
+        let label = json!({"metadata": {"labels": {"event": event.to_string()}}});
+        lab.api::<OllamaService>()
+            .patch("x", &PatchParams::default(), &Patch::Merge(label))
+            .await
+            .unwrap();
+        // Until it has been looked at.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    let told = one.nudge().await;
+    let edit = json!({"stringData": {"other": "another-long-enough-key"}});
+    let secret = lab
+        .api::<Secret>()
+        .patch("x-credentials", &PatchParams::default(), &Patch::Merge(edit))
+        .await
+        .unwrap();
+    one.nudged_since(told.as_deref()).await;
+    lab.condition("x", "CredentialsSynced", "False", "Rotating").await;
+    // Until nothing happens any more by which it would be looked at.
+    lab.settled().await;
+    one.mount().await;
+    lab.condition("x", "CredentialsSynced", "True", "InForce").await;
+    assert_eq!(
+        in_force(&lab, "x", "x-credentials").await,
+        secret.resource_version()
+    );
+    lab.condition("x", "Degraded", "True", "VolumeNotGrown").await;
+}
+
 #[tokio::test]
 async fn a_deleted_secret_is_in_force_too() {
     let lab = Lab::new("deleted").await;
