@@ -60,6 +60,19 @@ impl ApplyError {
     pub fn is_outrun(&self) -> bool {
         matches!(self, Self::Outrun { .. })
     }
+
+    /// Whether other writes would fare no better, or what is known is no longer true: all is looked at again first.
+    fn concerns_all(&self) -> bool {
+        match self {
+            Self::Refused { source, .. } => match &**source {
+                kube::Error::Api(status) => {
+                    matches!(status.code, 401 | 409 | 429 | 503 | 504) || namespace_goes(source)
+                }
+                _ => true,
+            },
+            Self::Outrun { .. } | Self::Randomness { .. } => true,
+        }
+    }
 }
 
 /// Whether something can't be made because its namespace is being deleted. The API server tells this refusal from others by
@@ -82,6 +95,15 @@ pub fn words(error: &kube::Error) -> String {
     }
 }
 
+/// What came of the writes.
+#[derive(Debug, Default)]
+pub struct Applied {
+    /// The generation of the Deployment, if it was written.
+    pub generation: Option<i64>,
+    /// The writes that failed, in their order.
+    pub failures: Vec<ApplyError>,
+}
+
 /// Writes to one namespace.
 #[derive(Clone, Copy)]
 pub struct Writer<'a> {
@@ -96,31 +118,48 @@ pub struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// Writes all changes in their order and stops at the first that fails, since what comes later needs what comes before.
-    /// A claim that can't be changed as asked is no reason to stop: the Pods go on with it as it is.
-    ///
-    /// # Errors
-    /// The first write that failed.
-    pub async fn apply(&self, changes: &[Change<'_>]) -> Result<(), ApplyError> {
-        let mut claim = Ok(());
+    /// Writes the changes in their order. One that is refused keeps back those that need it, and no others.
+    pub async fn apply(&self, changes: &[Change<'_>]) -> Applied {
+        let mut applied = Applied::default();
+        let mut missing: Vec<&Change<'_>> = Vec::new();
         for change in changes {
-            match change {
-                Change::Generate(secret) => self.generate(secret).await?,
-                Change::Create(child) => self.create(child).await?,
-                Change::Update { child, uid, object } if child.kind == Kind::PersistentVolumeClaim => {
-                    claim = self.update(child, uid, object).await;
+            if missing.iter().any(|missing| change.needs(missing)) {
+                missing.push(change);
+                continue;
+            }
+            match self.write(change).await {
+                Ok(generation) if change.is_of_deployment() => applied.generation = generation,
+                Ok(_) => {}
+                Err(error) => {
+                    let ends = error.concerns_all();
+                    applied.failures.push(error);
+                    if ends {
+                        break;
+                    }
+                    missing.push(change);
                 }
-                Change::Update { child, uid, object } => self.update(child, uid, object).await?,
-                Change::HandOver {
-                    name,
-                    uid,
-                    resource_version,
-                    replicas,
-                } => self.hand_over(name, uid, resource_version, *replicas).await?,
-                Change::Delete { kind, name, uid } => self.delete(*kind, name, uid).await?,
             }
         }
-        claim
+        applied
+    }
+
+    /// Writes one; says the object's generation, where that is known.
+    async fn write(&self, change: &Change<'_>) -> Result<Option<i64>, ApplyError> {
+        match change {
+            Change::Generate(secret) => self.generate(secret).await.map(|()| None),
+            Change::Create(child) => self.create(child).await,
+            Change::Update { child, uid, object } => self.update(child, uid, object).await,
+            Change::HandOver {
+                name,
+                uid,
+                resource_version,
+                replicas,
+            } => self
+                .hand_over(name, uid, resource_version, *replicas)
+                .await
+                .map(|()| None),
+            Change::Delete { kind, name, uid } => self.delete(*kind, name, uid).await.map(|()| None),
+        }
     }
 
     /// Makes a Secret. One of this OllamaService's that is there already stays as it is.
@@ -154,14 +193,14 @@ impl Writer<'_> {
     }
 
     /// Without force: were the name taken a moment ago, the values of the other's fields would conflict.
-    async fn create(&self, child: &Child) -> Result<(), ApplyError> {
+    async fn create(&self, child: &Child) -> Result<Option<i64>, ApplyError> {
         self.metrics.write(child.kind.name(), "create");
         self.patch(child, &child.object, &PatchParams::apply(MANAGER))
             .await
     }
 
     /// With the uid, so that an object that was replaced meanwhile is not taken over.
-    async fn update(&self, child: &Child, uid: &str, object: &Value) -> Result<(), ApplyError> {
+    async fn update(&self, child: &Child, uid: &str, object: &Value) -> Result<Option<i64>, ApplyError> {
         self.metrics.write(child.kind.name(), "patch");
         let mut object = object.clone();
         object["metadata"]["uid"] = uid.into();
@@ -218,13 +257,18 @@ impl Writer<'_> {
         }
     }
 
-    async fn patch(&self, child: &Child, object: &Value, parameters: &PatchParams) -> Result<(), ApplyError> {
+    async fn patch(
+        &self,
+        child: &Child,
+        object: &Value,
+        parameters: &PatchParams,
+    ) -> Result<Option<i64>, ApplyError> {
         // Metadata alone comes back: what was written is known.
         let api: Api<PartialObjectMeta> =
             Api::namespaced_with(self.client.clone(), self.namespace, &child.kind.resource());
         let outcome = api.patch(&child.name, parameters, &Patch::Apply(object)).await;
         outcome
-            .map(drop)
+            .map(|written| written.metadata.generation)
             .map_err(|source| refused(child.kind.name(), &child.name, source))
     }
 

@@ -57,6 +57,64 @@ impl Change<'_> {
     pub const fn makes_anew(&self) -> bool {
         matches!(self, Self::Generate(_) | Self::Create(_))
     }
+
+    /// Whether it makes the Deployment say all that it should.
+    pub fn is_of_deployment(&self) -> bool {
+        matches!(self, Self::Create(child) | Self::Update { child, .. } if child.kind == Kind::Deployment)
+    }
+
+    /// Whether it waits where another, which comes before it, could not be written: nothing lets anybody in before the
+    /// configuration by which that is decided, no Pod comes before all that it needs or protects it, and never do two decide
+    /// on the number of replicas.
+    pub fn needs(&self, other: &Self) -> bool {
+        let Some(kind) = self.written() else {
+            return false;
+        };
+        match other {
+            Self::Generate(_) => kind == Kind::Deployment,
+            Self::HandOver { .. } => decides_on_replicas(kind),
+            Self::Delete { kind: other, .. } => decides_on_replicas(*other) && decides_on_replicas(kind),
+            // The Pods go on with the claim as it is.
+            Self::Update { child, .. } if child.kind == Kind::PersistentVolumeClaim => false,
+            Self::Create(child) | Self::Update { child, .. } => needed_by(kind).contains(&child.kind),
+        }
+    }
+
+    /// The kind of child that it writes.
+    const fn written(&self) -> Option<Kind> {
+        match self {
+            Self::Create(child) | Self::Update { child, .. } => Some(child.kind),
+            Self::HandOver { .. } => Some(Kind::Deployment),
+            Self::Generate(_) | Self::Delete { .. } => None,
+        }
+    }
+}
+
+const fn decides_on_replicas(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::Deployment | Kind::HorizontalPodAutoscaler | Kind::ScaledObject
+    )
+}
+
+/// What has to be as it should before a child of that kind is written.
+const fn needed_by(kind: Kind) -> &'static [Kind] {
+    match kind {
+        Kind::Service | Kind::NetworkPolicy => &[Kind::ConfigMap],
+        Kind::Deployment => &[
+            Kind::ServiceAccount,
+            Kind::ConfigMap,
+            Kind::NetworkPolicy,
+            Kind::PersistentVolumeClaim,
+        ],
+        Kind::HorizontalPodAutoscaler | Kind::ScaledObject => &[Kind::Deployment],
+        Kind::Ingress | Kind::HttpRoute => &[Kind::ConfigMap, Kind::Service, Kind::NetworkPolicy],
+        Kind::ServiceAccount
+        | Kind::ConfigMap
+        | Kind::PersistentVolumeClaim
+        | Kind::PodDisruptionBudget
+        | Kind::Certificate => &[],
+    }
 }
 
 /// A name that something else has already.
@@ -208,5 +266,84 @@ fn keep_grown_size(desired: &mut Value, live: &Value) {
     let value = |size: &Value| size.as_str().and_then(thousandths);
     if value(live) > value(size) {
         *size = live.clone();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn child(kind: Kind) -> Child {
+        Child::new(kind, &json!({"metadata": {"name": "x"}})).unwrap()
+    }
+
+    fn update(child: &Child) -> Change<'_> {
+        Change::Update {
+            child,
+            uid: String::new(),
+            object: Value::Null,
+        }
+    }
+
+    #[test]
+    fn a_write_waits_for_those_that_it_needs() {
+        let all = Kind::ALL.map(child);
+        let of = |kind: Kind| all.iter().find(|child| child.kind == kind).unwrap();
+        let delete = |kind| Change::Delete {
+            kind,
+            name: String::new(),
+            uid: String::new(),
+        };
+        let hand_over = || Change::HandOver {
+            name: "x",
+            uid: String::new(),
+            resource_version: String::new(),
+            replicas: 2,
+        };
+        let scaled = [
+            Kind::Deployment,
+            Kind::HorizontalPodAutoscaler,
+            Kind::ScaledObject,
+        ];
+        let outside = [Kind::Ingress, Kind::HttpRoute];
+        let behind_config_map = [
+            Kind::Service,
+            Kind::NetworkPolicy,
+            Kind::Deployment,
+            Kind::Ingress,
+            Kind::HttpRoute,
+        ];
+        let behind_policy = [Kind::Deployment, Kind::Ingress, Kind::HttpRoute];
+        let cases = [
+            (
+                "the configuration",
+                update(of(Kind::ConfigMap)),
+                &behind_config_map[..],
+            ),
+            ("the policy", update(of(Kind::NetworkPolicy)), &behind_policy),
+            ("the Service", update(of(Kind::Service)), &outside),
+            (
+                "a claim",
+                Change::Create(of(Kind::PersistentVolumeClaim)),
+                &[Kind::Deployment],
+            ),
+            ("a claim that grows", update(of(Kind::PersistentVolumeClaim)), &[]),
+            ("the Deployment", update(of(Kind::Deployment)), &scaled[1..]),
+            ("the hand-over", hand_over(), &scaled),
+            (
+                "an autoscaler's end",
+                delete(Kind::HorizontalPodAutoscaler),
+                &scaled,
+            ),
+            ("an Ingress's end", delete(Kind::Ingress), &[]),
+            ("a certificate", update(of(Kind::Certificate)), &[]),
+        ];
+        for (what, other, expected) in cases {
+            let waits = |kind: &Kind| update(of(*kind)).needs(&other);
+            let waiting: Vec<_> = Kind::ALL.into_iter().filter(waits).collect();
+            assert_eq!(waiting, expected, "{what}");
+            assert!(!delete(Kind::Ingress).needs(&other), "{what}: what is to go goes");
+        }
+        assert!(hand_over().needs(&update(of(Kind::NetworkPolicy))));
     }
 }

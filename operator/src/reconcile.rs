@@ -1,14 +1,14 @@
 //! One OllamaService, from what it should be to what its status says.
 
+mod written;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::future::try_join_all;
-use k8s_openapi::api::apps::v1::DeploymentStatus;
 use k8s_openapi::jiff::Timestamp;
 use kube::core::error_boundary::InvalidObject;
 use kube::{Client, Resource, ResourceExt};
-use serde::Deserialize;
 
 use crate::apply::{ApplyError, Writer, words};
 use crate::backoff::Pause;
@@ -24,6 +24,8 @@ use crate::report::Reporter;
 use crate::rotation::{Progress, again, lagging_untold, nudge_value, to_nudge};
 use crate::status::{Blocked, Known, patience, status, status_of_blocked, until_more};
 use crate::watch::{Guarded, Stores};
+
+use written::{Refused, deployment_status, listed};
 
 /// How often a settled OllamaService is looked at: its Pods may say something that no watch shows.
 const SETTLED: Duration = Duration::from_secs(600);
@@ -65,10 +67,10 @@ pub enum ReconcileError {
     #[error("reading: {}", words(.0))]
     Observe(#[source] kube::Error),
     /// Something could not be written.
-    #[error("applying {source}")]
+    #[error("applying {}", listed(.failures))]
     Apply {
-        /// Why not.
-        source: ApplyError,
+        /// What, and why not.
+        failures: Vec<ApplyError>,
         /// After what time to look again at all that is known beside it.
         look_after: Duration,
     },
@@ -176,7 +178,7 @@ impl<'a> One<'a> {
             return Ok((Outcome::Done, None));
         }
         let applied = self.writer().apply(&changes).await;
-        if applied.as_ref().is_err_and(ApplyError::namespace_goes) {
+        if applied.failures.iter().any(ApplyError::namespace_goes) {
             self.context.memory.left(&self.key, &self.uid);
             return Ok((Outcome::Done, None));
         }
@@ -185,16 +187,11 @@ impl<'a> One<'a> {
         let replicas = self.context.asker.ask(&observed.pods).await;
         let progress = self.progress(&plan, &observed, &replicas);
         let late = self.nudge(&lagging_untold(&progress, &observed), &nudge).await;
-        let written = applied.and(nudged).and(late);
-        let deployment = deployment_status(&observed, &changes);
-        let refused = written.as_ref().err().filter(|error| !error.is_outrun());
-        let refused = refused.map(ToString::to_string);
-        let claim_stays = written.as_ref().is_err_and(ApplyError::is_of_claim)
-            && observed.children.contains_key(&Kind::PersistentVolumeClaim);
-        let Said {
-            models_wait,
-            more_after,
-        } = self
+        let deployment = deployment_status(&observed, &changes, applied.generation);
+        let mut failures = applied.failures;
+        failures.extend([nudged, late].into_iter().filter_map(Result::err));
+        let refused = Refused::of(&failures, &observed);
+        let said = self
             .report(&Known {
                 plan: &plan,
                 secrets: &observed.secrets,
@@ -205,22 +202,23 @@ impl<'a> One<'a> {
                 unserved: &observed.unserved,
                 replicas: &replicas,
                 progress: &progress,
-                refused: refused.as_deref().filter(|_| !claim_stays),
-                claim_refused: refused.as_deref().filter(|_| claim_stays),
+                refused: refused.children.as_deref(),
+                claim_refused: refused.claim.as_deref(),
             })
             .await?;
-        let settled = if models_wait {
+        let settled = if said.models_wait {
             PULLING
         } else {
             self.settled(&replicas)
         };
         let next = self.next_look(&progress, &nudge, settled).await;
         let look_after = *next.as_ref().unwrap_or(&settled);
-        let look_after = more_after.map_or(look_after, |more| look_after.min(more));
-        match written.and(next) {
-            Ok(_) => Ok((Outcome::Done, Some(look_after))),
-            Err(source) => Err(ReconcileError::Apply { source, look_after }),
+        let look_after = said.more_after.map_or(look_after, |more| look_after.min(more));
+        failures.extend(next.err());
+        if failures.is_empty() {
+            return Ok((Outcome::Done, Some(look_after)));
         }
+        Err(ReconcileError::Apply { failures, look_after })
     }
 
     /// Whether it was deleted and only its watch doesn't know yet: those of its children may have seen already how they were
@@ -387,19 +385,6 @@ impl<'a> One<'a> {
 fn now() -> Timestamp {
     let now = Timestamp::now();
     Timestamp::from_second(now.as_second()).unwrap_or(now)
-}
-
-/// What the Deployment says of itself. As long as it speaks of an earlier spec, no Pod counts as of the newest.
-fn deployment_status(observed: &Observed, changes: &[Change<'_>]) -> Option<DeploymentStatus> {
-    let live = observed.children.get(&Kind::Deployment)?;
-    let mut status = DeploymentStatus::deserialize(live.data.get("status")?).ok()?;
-    let changed = changes
-        .iter()
-        .any(|change| matches!(change, Change::Update { child, .. } if child.kind == Kind::Deployment));
-    if changed || status.observed_generation < live.metadata.generation {
-        status.updated_replicas = None;
-    }
-    Some(status)
 }
 
 /// An OllamaService that can't even be read, which the definition forbids: an older one must be installed.

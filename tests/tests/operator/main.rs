@@ -15,6 +15,7 @@ mod models;
 mod mounted;
 mod namespace;
 mod pods;
+mod refused;
 mod replica;
 mod rotation;
 mod scale;
