@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use corral_tests::foreign::Foreign;
 use serde_json::json;
 
 use crate::lab::Lab;
@@ -10,13 +9,10 @@ use crate::lab::Lab;
 #[tokio::test]
 async fn what_is_kept_in_other_words_is_written_once() {
     let lab = Lab::new("compared").await;
-    lab.define(Foreign::HttpRoute).await;
     let mounts = json!({
         "volumes": [{"name": "a", "emptyDir": {"sizeLimit": "1Gi"}}],
         "ollamaMounts": [{"name": "a", "mountPath": "/a"}, {"name": "a", "mountPath": "/b"}],
     });
-    let listeners =
-        json!([{"name": "public", "sectionName": "http"}, {"name": "public", "sectionName": "https"}]);
     let divisor = json!([{"name": "MEMORY", "valueFrom": {"resourceFieldRef":
         {"containerName": "ollama", "resource": "limits.memory", "divisor": "1024Ki"}}}]);
     let names = json!({
@@ -28,10 +24,6 @@ async fn what_is_kept_in_other_words_is_written_once() {
     });
     let cases = [
         ("one-volume-twice", json!({"podTemplate": mounts})),
-        (
-            "one-gateway-twice",
-            json!({"network": {"httpRoute": {"parentRefs": listeners}}}),
-        ),
         (
             "thousandths",
             json!({"resources": {"requests": {"cpu": "0.5m", "memory": "1.3333Gi"}}}),

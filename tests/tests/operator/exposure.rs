@@ -216,6 +216,38 @@ async fn an_http_route_waits_for_the_gateway_api() {
     lab.condition("x", "Exposed", "True", "RouteAccepted").await;
     lab.condition("x", "Degraded", "False", "AsExpected").await;
 
+    // Two listeners of one Gateway have the same name, and are still what was asked for.
+    let listeners =
+        json!([{"name": "public", "sectionName": "http"}, {"name": "public", "sectionName": "https"}]);
+    lab.patch("x", json!({"network": {"httpRoute": {"parentRefs": listeners}}}))
+        .await;
+    eventually("the HTTPRoute has both", || async {
+        let parents = routes.get("x").await.unwrap().data["spec"]["parentRefs"].clone();
+        let all = parents.as_array().unwrap().iter();
+        let names: Vec<_> = all.map(|one| &one["sectionName"]).collect();
+        if names == ["http", "https"] {
+            Ok(())
+        } else {
+            Err(parents.to_string())
+        }
+    })
+    .await;
+    lab.settled().await;
+    let mark = lab.cluster.audit().mark().unwrap();
+    lab.patch("x", json!({"service": {"labels": {"seen": "yes"}}}))
+        .await;
+    eventually("the operator has looked at all", || async {
+        let service = lab.api::<Service>().get("x").await.unwrap();
+        let seen = service.labels().contains_key("seen");
+        seen.then_some(())
+            .ok_or_else(|| format!("{:?}", service.labels()))
+    })
+    .await;
+    lab.settled().await;
+    let mut writes = lab.cluster.audit().writes_since(mark).unwrap();
+    writes.retain(|write| write.namespace == lab.namespace && write.resource == "httproutes");
+    assert!(writes.is_empty(), "{writes:?}");
+
     lab.patch("x", json!({"network": {"httpRoute": null}})).await;
     eventually("the HTTPRoute goes", || async {
         match routes.get_opt("x").await.unwrap() {

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use corral_operator::plan::Kind;
-use corral_tests::foreign::Foreign;
 use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
 };
@@ -67,7 +66,7 @@ async fn there(lab: &Lab, kinds: &[Kind]) -> BTreeSet<&'static str> {
 
 #[tokio::test]
 async fn what_needs_nothing_that_is_refused_is_made() {
-    const KINDS: [Kind; 11] = [
+    const KINDS: [Kind; 9] = [
         Kind::ServiceAccount,
         Kind::ConfigMap,
         Kind::Service,
@@ -77,19 +76,15 @@ async fn what_needs_nothing_that_is_refused_is_made() {
         Kind::PodDisruptionBudget,
         Kind::HorizontalPodAutoscaler,
         Kind::Ingress,
-        Kind::HttpRoute,
-        Kind::Certificate,
     ];
-    let certificate = json!({"issuerRef": {"name": "issuer"}});
     let spec = json!({
         "autoscaling": {"maxReplicas": 2, "target": {"requestsInFlight": 1}},
         "disruption": {"maxUnavailable": 1},
         "storage": {"size": "1Gi"},
-        "network": {"ingress": {"hosts": ["a.example"]}, "httpRoute": {"parentRefs": [{"name": "gateway"}]},
-            "tls": {"certificate": certificate}},
+        "network": {"ingress": {"hosts": ["a.example"]}},
     });
     let pods = ["Deployment", "HorizontalPodAutoscaler"];
-    let outside = ["Ingress", "HTTPRoute"];
+    let outside = ["Ingress"];
     // What is refused, and what is kept back by that.
     let cases = [
         (("", "serviceaccounts"), "ServiceAccount", vec![&pods[..]]),
@@ -116,12 +111,9 @@ async fn what_needs_nothing_that_is_refused_is_made() {
             vec![&["HorizontalPodAutoscaler"]],
         ),
         (("networking.k8s.io", "ingresses"), "Ingress", vec![]),
-        (("gateway.networking.k8s.io", "httproutes"), "HTTPRoute", vec![]),
     ];
     for ((group, resource), refused, kept_back) in cases {
         let lab = Lab::new("refusals").await;
-        lab.define(Foreign::HttpRoute).await;
-        lab.define(Foreign::Certificate).await;
         refuse(&lab, group, resource).await;
         let _operator = lab.operator(&[]).await;
         lab.create("x", spec.clone()).await;
