@@ -31,7 +31,7 @@ use written::{Refused, deployment_status, listed};
 const SETTLED: Duration = Duration::from_secs(600);
 /// The same where Secrets are not watched.
 const UNWATCHED: Duration = Duration::from_secs(60);
-/// The same where proxies ask others, whose answers no watch shows.
+/// The same where proxies ask others, or load models again and again, which no watch shows.
 const ASKING: Duration = Duration::from_secs(60);
 /// The same where they have no good answer.
 const UNANSWERED: Duration = Duration::from_secs(5);
@@ -291,7 +291,7 @@ impl<'a> One<'a> {
             return UNANSWERED;
         }
         match self.context.options.secrets {
-            SecretsMode::Read if replicas.iter().any(Replica::asks_others) => ASKING,
+            SecretsMode::Read if replicas.iter().any(Replica::changes_unseen) => ASKING,
             SecretsMode::Read => SETTLED,
             SecretsMode::None => UNWATCHED,
         }

@@ -31,14 +31,16 @@ pub struct Replica {
 }
 
 impl Replica {
-    /// Whether it asks others than us: issuers for their keys, an API server for reviews.
-    pub fn asks_others(&self) -> bool {
-        self.answer
-            .as_ref()
-            .is_ok_and(|status| !status.issuers.is_empty() || status.kubernetes.is_some())
+    /// Whether what it says changes by what no watch shows: it asks issuers for their keys or an API server for reviews, or models
+    /// that are to stay in memory don't.
+    pub fn changes_unseen(&self) -> bool {
+        self.answer.as_ref().is_ok_and(|status| {
+            let is_displaced = status.models.iter().any(|model| model.displaced > 0);
+            !status.issuers.is_empty() || status.kubernetes.is_some() || is_displaced
+        })
     }
 
-    /// Whether it has no good answer from one of those.
+    /// Whether it has no good answer from an issuer or an API server.
     pub fn lacks_an_answer(&self) -> bool {
         self.issuers_without_keys().next().is_some() || self.unanswering_server().is_some()
     }

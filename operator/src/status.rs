@@ -93,6 +93,7 @@ pub fn status(
         credentials: credentials::synced(service, known),
         certificate: certificate::problem(service, known),
         gpu: gpu::fallback(service, known),
+        displaced: gpu::displaced(known),
         storage: storage::problem(known),
         models: models::ready(service, known, &models),
         exposure: exposure::exposed(service, before, known, now),

@@ -169,11 +169,29 @@ async fn make_ready(model: &Model, board: &Board, ollama: &Ollama) -> Result<(),
             made(model, &modelfile, board, ollama).await?
         }
     };
-    if model.keep_loaded && !is_loaded(model, ollama).await? {
-        board.loading(&model.name, &installed.digest, installed.size);
-        ollama.load(&model.name).await?;
+    if model.keep_loaded {
+        keep_loaded(model, &installed, board, ollama).await?;
     }
     board.ready(&model.name, &installed.digest, installed.size);
+    Ok(())
+}
+
+async fn keep_loaded(
+    model: &Model,
+    installed: &Installed,
+    board: &Board,
+    ollama: &Ollama,
+) -> Result<(), OllamaError> {
+    let mut stays = is_loaded(model, ollama).await?;
+    if !stays {
+        board.loading(&model.name, &installed.digest, installed.size);
+        ollama.load(&model.name).await?;
+        // Another of the same weights answers for it, under its own name (schedulerModelKey in Ollama's server/sched.go).
+        stays = !is_loaded(model, ollama).await?;
+    }
+    if stays {
+        board.stays_loaded(&model.name);
+    }
     Ok(())
 }
 

@@ -202,6 +202,14 @@ pub struct ModelStatus {
     pub size: Option<u64>,
     /// Why it failed, in Ollama's words, or what it waits for.
     pub message: Option<String>,
+    /// At how many looks in a row, half a minute apart, it was out of memory again though it is to be kept there.
+    #[serde(default, skip_serializing_if = "is_none_at_all")]
+    pub displaced: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+fn is_none_at_all(number: &u32) -> bool {
+    *number == 0
 }
 
 /// A model in memory (ProcessModelResponse in Ollama's api/types.go).

@@ -29,11 +29,19 @@ impl Ollama {
     /// # Errors
     /// When a build or the download fails, or the server doesn't start.
     pub async fn start() -> Result<Self> {
+        Self::start_with(&[]).await
+    }
+
+    /// The same with more in its environment.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_with(environment: &[(&str, &str)]) -> Result<Self> {
         let models =
             tokio::task::spawn_blocking(|| tools::ensure(&[Tool::Ollama]).and_then(|()| store())).await??;
         let workspace = Workspace::create()?;
         link(&models, &workspace.path().join("models"))?;
-        let mut ollama = Self::serve(workspace)?;
+        let mut ollama = Self::serve(workspace, environment)?;
         ollama.ready().await?;
         Ok(ollama)
     }
@@ -44,12 +52,12 @@ impl Ollama {
     /// When the build fails or the server doesn't start.
     pub async fn without_models() -> Result<Self> {
         tokio::task::spawn_blocking(|| tools::ensure(&[Tool::Ollama])).await??;
-        let mut ollama = Self::serve(Workspace::create()?)?;
+        let mut ollama = Self::serve(Workspace::create()?, &[])?;
         ollama.ready().await?;
         Ok(ollama)
     }
 
-    fn serve(workspace: Workspace) -> Result<Self> {
+    fn serve(workspace: Workspace, more: &[(&str, &str)]) -> Result<Self> {
         let port = Port::reserve()?;
         let launcher = Launcher {
             prefix: Vec::new(),
@@ -57,12 +65,13 @@ impl Ollama {
         };
         let address = format!("127.0.0.1:{}", port.number());
         let models = workspace.path().join("models");
-        let environment: [(&str, &OsStr); 4] = [
+        let mut environment: Vec<(&str, &OsStr)> = vec![
             ("HOME", workspace.path().as_os_str()),
             ("OLLAMA_HOST", address.as_ref()),
             ("OLLAMA_MODELS", models.as_os_str()),
             ("OLLAMA_NO_CLOUD", "true".as_ref()),
         ];
+        environment.extend(more.iter().map(|&(name, value)| (name, OsStr::new(value))));
         let process = launcher.start("ollama", &Tool::Ollama.path()?, ["serve"], &environment)?;
         Ok(Self {
             process,
@@ -120,7 +129,7 @@ fn store() -> Result<PathBuf> {
         let workspace = Workspace::create()?;
         let modelfile = workspace.path().join("Modelfile");
         fs::write(&modelfile, format!("FROM {}\n", file.display()))?;
-        let ollama = Ollama::serve(workspace)?;
+        let ollama = Ollama::serve(workspace, &[])?;
         ollama.create(&modelfile)?;
         fs::rename(ollama.workspace.path().join("models"), &store)?;
     }

@@ -29,3 +29,29 @@ pub(super) fn fallback(service: &OllamaService, known: &Known<'_>) -> Option<Ver
         ),
     ))
 }
+
+/// At how many looks in a row, half a minute apart, it is no longer by chance that a model is out of memory.
+const TOO_OFTEN: u32 = 4;
+
+/// Models that are to be kept in memory and that Ollama unloads for others again and again.
+pub(super) fn displaced(known: &Known<'_>) -> Option<Verdict> {
+    known.replicas.iter().find_map(|replica| {
+        let models = replica.answer.as_ref().ok()?.models.iter();
+        let names: Vec<_> = models
+            .filter(|model| model.displaced >= TOO_OFTEN)
+            .map(|model| model.name.as_str())
+            .collect();
+        let pod = &replica.pod;
+        (!names.is_empty()).then(|| {
+            Verdict::no(
+                "ModelsDisplaced",
+                format!(
+                    "Models don't stay in the memory of Pod {pod} although keepLoaded asks for it, and are loaded every half \
+                     minute anew: {}. Ollama holds spec.runtime.maxLoadedModels at a time, without it three for each GPU, or \
+                     three, and no more than fit; keep fewer loaded, or let it hold more",
+                    names.join(", ")
+                ),
+            )
+        })
+    })
+}

@@ -116,6 +116,7 @@ fn model(state: ModelState, message: Option<&str>) -> Vec<ModelStatus> {
         digest: None,
         size: None,
         message: message.map(str::to_owned),
+        displaced: 0,
     }]
 }
 

@@ -112,6 +112,8 @@ pub(super) struct Verdicts {
     pub(super) certificate: Option<Verdict>,
     /// Models compute on the CPU although a GPU was asked for. They answer, slowly.
     pub(super) gpu: Option<Verdict>,
+    /// Models that are to stay in memory don't. They answer, and some wait for it.
+    pub(super) displaced: Option<Verdict>,
     /// What is wrong with the volume. The Pods go on with it as it is.
     pub(super) storage: Option<Verdict>,
     /// What keeps the autoscaler from its work. The replicas that there are answer all the same.
@@ -133,6 +135,7 @@ impl Verdicts {
             Some(&self.available),
             Some(&self.models),
             self.gpu.as_ref(),
+            self.displaced.as_ref(),
             self.storage.as_ref(),
             self.autoscaler.as_ref(),
             self.exposure.as_ref(),

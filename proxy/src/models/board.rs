@@ -86,6 +86,7 @@ impl Entry {
             digest: None,
             size: None,
             message: None,
+            displaced: 0,
         };
         Self {
             model: model.clone(),
@@ -208,8 +209,19 @@ impl Board {
         });
     }
 
+    /// It isn't in memory and is being loaded. One that was ready has been displaced.
     pub(super) fn loading(&self, name: &str, digest: &str, size: u64) {
+        self.update(name, |entry| {
+            if entry.status.state == ModelState::Ready {
+                entry.status.displaced = entry.status.displaced.saturating_add(1);
+            }
+        });
         self.there(name, ModelState::Loading, digest, size);
+    }
+
+    /// It was not displaced since the last look.
+    pub(super) fn stays_loaded(&self, name: &str) {
+        self.update(name, |entry| entry.status.displaced = 0);
     }
 
     pub(super) fn ready(&self, name: &str, digest: &str, size: u64) {
@@ -338,6 +350,26 @@ mod tests {
             (ModelState::Failed, None, None, None),
             "all of it was there before"
         );
+    }
+
+    #[test]
+    fn looks_that_find_a_model_displaced_are_counted_in_a_row() {
+        let board = Board::new(wanted(&["a"]));
+        let displaced = || board.statuses().remove(0).displaced;
+        let look = |expected, what: &str| {
+            board.loading("a", "1", 7);
+            board.ready("a", "1", 7);
+            assert_eq!(displaced(), expected, "{what}");
+        };
+        look(0, "the first time it has to be loaded");
+        look(1, "once");
+        look(2, "and again");
+        board.stays_loaded("a");
+        board.ready("a", "1", 7);
+        assert_eq!(displaced(), 0, "it stayed");
+        board.failed("a", "Ollama has ended");
+        look(0, "Ollama was away");
+        look(1, "from the beginning");
     }
 
     #[test]

@@ -165,5 +165,6 @@ fn ready(name: &str) -> ModelStatus {
         digest: Some("sha256:0123".to_owned()),
         size: Some(1),
         message: None,
+        displaced: 0,
     }
 }

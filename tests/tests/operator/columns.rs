@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use corral_proxy::status::{ModelState, ModelStatus};
 use corral_tests::cluster::Kubectl;
 use serde_json::json;
 
 use crate::lab::{Lab, eventually};
-use crate::replica::{Replica, ready_pods};
+use crate::replica::{Replica, ready_pods, there};
 
 /// The cells of each row by their columns' names; the first column is the row's name.
 fn table(printed: &str) -> BTreeMap<String, BTreeMap<String, String>> {
@@ -53,16 +52,7 @@ async fn columns_tell_how_each_service_is() {
     .await;
     lab.condition("ready", "Available", "False", "Starting").await;
     let replica = Replica::start(&lab, "ready", 1).await;
-    replica.models(vec![ModelStatus {
-        name: "m".to_owned(),
-        state: ModelState::Ready,
-        progress: None,
-        completed: None,
-        total: None,
-        digest: None,
-        size: None,
-        message: None,
-    }]);
+    replica.models(vec![there("m")]);
     ready_pods(&lab, "ready", 1).await;
     lab.condition("ready", "Ready", "True", "Ready").await;
     lab.condition("waiting", "Ready", "False", "Starting").await;

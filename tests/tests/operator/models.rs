@@ -8,7 +8,7 @@ use kube::api::{DeleteParams, ListParams};
 use serde_json::{Value, json};
 
 use crate::lab::{Lab, eventually};
-use crate::replica::{Replica, ready_pods};
+use crate::replica::{Replica, ready_pods, there};
 
 /// The Modelfile of the first model as the proxies are told, or why there is none.
 async fn told(lab: &Lab) -> Result<String, String> {
@@ -111,6 +111,7 @@ async fn another_digest_is_told_and_one_that_is_not_wanted_is_no_good() {
             digest: Some(digest.to_owned()),
             size: Some(7),
             message: message.map(str::to_owned),
+            displaced: 0,
         }]
     };
     replica.models(says(ModelState::Ready, &first, None));
@@ -174,5 +175,30 @@ async fn a_model_on_the_cpu_is_spoken_of_where_a_gpu_was_asked_for() {
     lab.condition("x", "Ready", "True", "Ready").await;
 
     lab.patch("x", json!({"gpu": null})).await;
+    lab.condition("x", "Degraded", "False", "AsExpected").await;
+}
+
+#[tokio::test]
+async fn models_that_do_not_stay_in_memory_are_spoken_of() {
+    let lab = Lab::new("displaced").await;
+    let _operator = lab.operator(&[]).await;
+    lab.create("x", json!({"models": [{"name": "m", "keepLoaded": true}]}))
+        .await;
+    lab.condition("x", "Available", "False", "Starting").await;
+    let replica = Replica::start(&lab, "x", 1).await;
+    replica.models(vec![ModelStatus {
+        displaced: 4,
+        ..there("m")
+    }]);
+    ready_pods(&lab, "x", 1).await;
+    let message = lab.condition("x", "Degraded", "True", "ModelsDisplaced").await;
+    assert_eq!(
+        lab.event("ModelsDisplaced").await,
+        ("Warning".to_owned(), message)
+    );
+    lab.condition("x", "Ready", "True", "Ready").await;
+
+    // No watch shows it, so the operator asks again.
+    replica.models(vec![there("m")]);
     lab.condition("x", "Degraded", "False", "AsExpected").await;
 }

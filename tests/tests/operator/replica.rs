@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use corral_proxy::config::{ADMIN_PORT, paths};
 use corral_proxy::digest::{DigestKey, Entries};
-use corral_proxy::status::{LoadedModel, ModelStatus, SourceStatus, Status};
+use corral_proxy::status::{LoadedModel, ModelState, ModelStatus, SourceStatus, Status};
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::server::conn::http1;
@@ -129,6 +129,21 @@ pub(crate) async fn run(lab: &Lab, service: &str, pod: &str, address: Ipv4Addr) 
     pods.patch_status(pod, &PatchParams::default(), &Patch::Merge(status))
         .await
         .unwrap();
+}
+
+/// A model that the proxy has.
+pub(crate) fn there(name: &str) -> ModelStatus {
+    ModelStatus {
+        name: name.to_owned(),
+        state: ModelState::Ready,
+        progress: None,
+        completed: None,
+        total: None,
+        digest: None,
+        size: None,
+        message: None,
+        displaced: 0,
+    }
 }
 
 /// Has the Deployment say that so many Pods are ready, as its controller would.

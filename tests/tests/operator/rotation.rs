@@ -250,6 +250,7 @@ async fn rules_and_models_reach_the_replicas_the_same_way() {
         digest: None,
         size: None,
         message: message.map(str::to_owned),
+        displaced: 0,
     };
     one.models(vec![
         model("a", ModelState::Ready, None, None),

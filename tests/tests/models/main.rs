@@ -6,11 +6,11 @@
     reason = "a test that can't go on fails, in its helpers too"
 )]
 
+mod blobs;
+
 use std::convert::Infallible;
-use std::io;
-use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use corral_proxy::config::Model;
@@ -22,11 +22,11 @@ use corral_proxy::upstream::Upstream;
 use corral_tests::http_client::HttpClient;
 use corral_tests::model;
 use corral_tests::ollama::Ollama;
-use corral_tests::registry::{self, Registry};
+use corral_tests::registry::Registry;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
+
+use blobs::Blobs;
 
 /// How long Ollama may take to answer a connection.
 const CONNECTING: Duration = Duration::from_secs(10);
@@ -212,91 +212,36 @@ async fn what_nobody_lists_goes_and_what_is_needed_stays() {
     client.post("/api/generate", &[], &question).await.unwrap();
 }
 
-/// A server of a registry's files (a fake, since it has to fail): it breaks off long answers until it has done that as often
-/// as it is to.
-struct Blobs {
-    url: String,
-    /// How many answers more are broken off.
-    broken: Arc<AtomicUsize>,
-    /// Bytes that it has sent.
-    sent: Arc<AtomicU64>,
-    task: JoinHandle<()>,
-}
-
-impl Drop for Blobs {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-impl Blobs {
-    /// Where answers are broken off.
-    const AFTER: usize = 32 << 20;
-
-    async fn start(broken: usize) -> Self {
-        let storage = registry::storage().await.unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        // Another name than the registry's, as Ollama demands it.
-        let url = format!("http://localhost:{}", listener.local_addr().unwrap().port());
-        let (broken, sent) = (Arc::new(AtomicUsize::new(broken)), Arc::new(AtomicU64::new(0)));
-        let (breaks, sends) = (Arc::clone(&broken), Arc::clone(&sent));
-        let task = tokio::spawn(async move {
-            loop {
-                let (client, _) = listener.accept().await.unwrap();
-                let (storage, breaks, sends) = (storage.clone(), Arc::clone(&breaks), Arc::clone(&sends));
-                tokio::spawn(async move { serve(client, &storage, &breaks, &sends).await });
-            }
-        });
-        Self {
-            url,
-            broken,
-            sent,
-            task,
-        }
-    }
-}
-
-/// Answers one request for a range of a file, as far as it may.
-async fn serve(
-    mut client: TcpStream,
-    storage: &Path,
-    broken: &AtomicUsize,
-    sent: &AtomicU64,
-) -> io::Result<()> {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        head.push(client.read_u8().await?);
-    }
-    let head = String::from_utf8(head).unwrap();
-    let path = head.split(' ').nth(1).unwrap().trim_start_matches('/');
-    let range = head.lines().find_map(|line| {
-        line.to_ascii_lowercase()
-            .strip_prefix("range: bytes=")
-            .map(str::to_owned)
-    });
-    let content = tokio::fs::read(storage.join(path)).await?;
-    let (first, last) = match range.as_deref().and_then(|range| range.split_once('-')) {
-        Some((first, last)) => (first.parse().unwrap(), last.parse().unwrap()),
-        None => (0, content.len() - 1),
+/// What a Modelfile sets for the runner itself makes another of it, and there is room for one; what it sets for answers doesn't.
+#[tokio::test]
+async fn models_that_do_not_stay_in_memory_are_counted() {
+    let kept = |model: Model| Model {
+        keep_loaded: true,
+        ..model
     };
-    let part = &content[first..=last];
-    let answer = format!(
-        "HTTP/1.1 206 Partial Content\r\nContent-Length: {}\r\nContent-Range: bytes {first}-{last}/{}\r\n\
-         Connection: close\r\n\r\n",
-        part.len(),
-        content.len()
+    let plain = Model {
+        name: model::NAME.to_owned(),
+        ..Model::default()
+    };
+    let both = |modelfile: &str| wanted(&[kept(plain.clone()), kept(made(modelfile))]);
+    let one_at_a_time = [("OLLAMA_MAX_LOADED_MODELS", "1")];
+    let (crowded, shared) = (
+        Ollama::start_with(&one_at_a_time).await.unwrap(),
+        Ollama::start_with(&one_at_a_time).await.unwrap(),
     );
-    client.write_all(answer.as_bytes()).await?;
-    let is_broken = part.len() > Blobs::AFTER
-        && broken
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |count| count.checked_sub(1))
-            .is_ok();
-    let part = if is_broken { &part[..Blobs::AFTER] } else { part };
-    for chunk in part.chunks(256 << 10) {
-        client.write_all(chunk).await?;
-        sent.fetch_add(u64::try_from(chunk.len()).unwrap(), Ordering::SeqCst);
+    let shares = Keeper::start(&shared, both("FROM gemma3:270m\nSYSTEM You are kind."));
+    shares.ready().await;
+    let displaces = Keeper::start(&crowded, both("FROM gemma3:270m\nPARAMETER num_ctx 2048"));
+    displaces
+        .until("it is displaced again and again", |status| status.displaced >= 2)
+        .await;
+    for status in shares.board.statuses() {
+        assert_eq!(
+            (status.state, status.displaced),
+            (ModelState::Ready, 0),
+            "{status:?}"
+        );
     }
-    client.shutdown().await
 }
 
 #[tokio::test]
