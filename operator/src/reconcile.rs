@@ -21,7 +21,7 @@ use crate::observe::{Observed, Place, Readings, config_maps, is_there, observe};
 use crate::plan::{Kind, Plan, PlanError, plan};
 use crate::replicas::{Asker, Replica};
 use crate::report::Reporter;
-use crate::rotation::{Progress, again, lagging_untold, nudge_value, to_nudge};
+use crate::rotation::{Progress, again, all_have_ended, lagging_untold, nudge_value, to_nudge};
 use crate::status::{Blocked, Known, patience, status, status_of_blocked, until_more};
 use crate::watch::{Guarded, Stores};
 
@@ -266,7 +266,7 @@ impl<'a> One<'a> {
     fn progress(&self, plan: &Plan, observed: &Observed, replicas: &[Replica]) -> Progress {
         let deployment = observed.children.get(&Kind::Deployment);
         let none_wanted =
-            plan.replicas.wanted(deployment.map(|live| &**live)) == 0 && observed.pods.is_empty();
+            plan.replicas.wanted(deployment.map(|live| &**live)) == 0 && all_have_ended(&observed.pods);
         Progress::of(plan, &observed.secrets, replicas, none_wanted)
     }
 

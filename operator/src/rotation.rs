@@ -63,8 +63,17 @@ fn told(pod: &Pod) -> Option<&str> {
 }
 
 fn runs(pod: &Pod) -> bool {
-    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-    phase == Some("Running") && pod.metadata.deletion_timestamp.is_none()
+    phase(pod) == Some("Running") && pod.metadata.deletion_timestamp.is_none()
+}
+
+/// Whether no Pod is left in which something could be in force. Those that have ended, such as evicted ones, stay as a record.
+pub fn all_have_ended(pods: &[Pod]) -> bool {
+    pods.iter()
+        .all(|pod| matches!(phase(pod), Some("Failed" | "Succeeded")))
+}
+
+fn phase(pod: &Pod) -> Option<&str> {
+    pod.status.as_ref()?.phase.as_deref()
 }
 
 /// How far a rotation is.

@@ -125,6 +125,17 @@ async fn an_evicted_pod_is_spoken_of_until_another_is_ready() {
     lab.condition("x", "Available", "True", "ReplicasReady").await;
     lab.condition("x", "Degraded", "False", "AsExpected").await;
     assert!(pods.get_opt("x-1").await.unwrap().is_some(), "its record stays");
+
+    lab.patch("x", json!({"suspend": true})).await;
+    eventually("what is newest is in force where nothing runs", || async {
+        let credentials = lab.status("x").await.credentials.unwrap_or_default();
+        let is_named = credentials
+            .secrets
+            .iter()
+            .any(|secret| secret.name == "x-credentials");
+        is_named.then_some(()).ok_or_else(|| format!("{credentials:?}"))
+    })
+    .await;
 }
 
 #[tokio::test]
