@@ -11,7 +11,7 @@ use super::names::{
     AUTOSCALED_ANNOTATION, REQUESTED_ANNOTATION, TEMPLATE_ANNOTATION, metadata, selector_labels,
 };
 use super::{pod, storage};
-use crate::crd::{OllamaServiceSpec, UpgradePolicy};
+use crate::crd::{EphemeralStorage, OllamaServiceSpec, Storage, UpgradePolicy};
 
 /// Pods are replaced one at a time.
 pub(super) fn deployment(prepared: &Prepared<'_>) -> Result<Deployment, serde_json::Error> {
@@ -58,7 +58,7 @@ fn surges(prepared: &Prepared<'_>) -> bool {
 
 /// What the user asks of the Pods: all of the spec but what never changes them. A field that is not named here counts.
 fn requested(prepared: &Prepared<'_>) -> Result<String, serde_json::Error> {
-    let of_pods = OllamaServiceSpec {
+    let of_spec = OllamaServiceSpec {
         replicas: 0,
         autoscaling: None,
         suspend: false,
@@ -70,12 +70,36 @@ fn requested(prepared: &Prepared<'_>) -> Result<String, serde_json::Error> {
         prune_models: false,
         access: Vec::new(),
         service: None,
+        streams: None,
+        storage: Some(of_pods(prepared.spec.storage.clone().unwrap_or_default())),
         // Of these the Pods have only the volumes with credentials.
         auth: None,
         network: None,
         ..prepared.spec.clone()
     };
-    digest(&(of_pods, pod::credential_volumes(prepared)))
+    digest(&(
+        of_spec,
+        pod::credential_volumes(prepared),
+        pod::environment::keeps_parts(prepared),
+    ))
+}
+
+/// What the Pods have of the storage: which volume it is, and of one that comes and goes with them, how it is made.
+fn of_pods(storage: Storage) -> Storage {
+    let Storage {
+        size,
+        storage_class_name: _,
+        access_modes: _,
+        retain: _,
+        existing_claim,
+        ephemeral,
+    } = storage;
+    Storage {
+        size: size.map(|_| String::new()),
+        existing_claim,
+        ephemeral: ephemeral.filter(|ephemeral| *ephemeral != EphemeralStorage::default()),
+        ..Storage::default()
+    }
 }
 
 fn digest(value: &impl Serialize) -> Result<String, serde_json::Error> {

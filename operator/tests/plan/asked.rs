@@ -62,8 +62,8 @@ fn with_one_less(value: &Value) -> Vec<(String, Value)> {
 }
 
 #[test]
-fn whatever_changes_the_pods_was_asked_for() {
-    let (mut changes, mut unasked) = (0, Vec::new());
+fn what_was_asked_for_is_whatever_changes_the_pods_and_nothing_else() {
+    let (mut changes, mut unasked, mut needless) = (0, Vec::new(), Vec::new());
     for case in fs::read_dir(folder("cases")).unwrap() {
         let path = case.unwrap().path();
         let text = fs::read_to_string(&path).unwrap();
@@ -79,14 +79,51 @@ fn whatever_changes_the_pods_was_asked_for() {
                     continue;
                 };
                 changes += usize::from(made != made_then);
-                if made != made_then && asked == asked_then {
-                    unasked.push(format!("{} without spec{place}", path.display()));
+                let what = || format!("{} without spec{place}", path.display());
+                match (made == made_then, asked == asked_then) {
+                    (false, true) => unasked.push(what()),
+                    (true, false) => needless.push(what()),
+                    _ => {}
                 }
             }
         }
     }
     assert!(unasked.is_empty(), "{unasked:#?}");
+    assert!(needless.is_empty(), "{needless:#?}");
     assert!(changes > 100, "only {changes}");
+}
+
+/// What can change besides being left out.
+#[test]
+fn what_leaves_the_pods_as_they_are_was_not_asked_of_them() {
+    let cases = [
+        (
+            "a claim's size",
+            "{storage: {size: 1Gi}}",
+            "{storage: {size: 2Gi}}",
+        ),
+        (
+            "what becomes of it",
+            "{storage: {size: 1Gi, retain: Retain}}",
+            "{storage: {size: 1Gi, retain: Delete}}",
+        ),
+        (
+            "heartbeats",
+            "{streams: {heartbeatSeconds: 10}}",
+            "{streams: {heartbeatSeconds: 20}}",
+        ),
+        ("a volume of each Pod's own", "{}", "{storage: {ephemeral: {}}}"),
+    ];
+    for (name, before, after) in cases {
+        let [before, after] = [before, after].map(|spec| {
+            let text = format!(
+                "{{apiVersion: corral.dev/v1alpha1, kind: OllamaService, metadata: {{name: x}}, spec: {spec}}}"
+            );
+            let object = serde_yaml::from_str(&text).unwrap();
+            annotations(&text, &object).unwrap()
+        });
+        assert_eq!(before, after, "{name}");
+    }
 }
 
 #[test]

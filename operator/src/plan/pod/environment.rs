@@ -28,6 +28,14 @@ pub(super) fn environment(prepared: &Prepared<'_>) -> Vec<EnvVar> {
     named.chain(runtime.env).collect()
 }
 
+/// Whether parts of models that no model needs stay on the volume, and in whose words.
+pub(in crate::plan) fn keeps_parts(prepared: &Prepared<'_>) -> Option<EnvVar> {
+    let mut variables = environment(prepared).into_iter();
+    variables.find(|variable| variable.name == KEEPS_PARTS)
+}
+
+const KEEPS_PARTS: &str = "OLLAMA_NOPRUNE";
+
 type Variable = (&'static str, Option<String>);
 
 fn owned(prepared: &Prepared<'_>) -> Vec<Variable> {
@@ -59,7 +67,7 @@ fn defaults(prepared: &Prepared<'_>) -> [Variable; 3] {
         .is_some_and(|gpu| gpu.vendor == GpuVendor::Intel);
     [
         ("OLLAMA_NO_CLOUD", Some("true".to_owned())),
-        ("OLLAMA_NOPRUNE", shared.then(|| "true".to_owned())),
+        (KEEPS_PARTS, shared.then(|| "true".to_owned())),
         // Nothing else of Ollama's computes on Intel's GPUs, and without this it passes Vulkan over (discover/runner.go).
         ("OLLAMA_VULKAN", intel.then(|| "true".to_owned())),
     ]
@@ -107,7 +115,7 @@ fn fields(runtime: &Runtime) -> Vec<Variable> {
         ("OLLAMA_SCHED_SPREAD", switch(spread_over_gpus)),
         ("OLLAMA_LLM_LIBRARY", llm_library.clone()),
         ("HSA_OVERRIDE_GFX_VERSION", hsa_override_gfx_version.clone()),
-        ("OLLAMA_NOPRUNE", switch(no_prune)),
+        (KEEPS_PARTS, switch(no_prune)),
         ("OLLAMA_NO_CLOUD", cloud.map(|cloud| (!cloud).to_string())),
         ("OLLAMA_DEBUG", switch(debug)),
         ("HTTPS_PROXY", https_proxy.clone()),
