@@ -24,7 +24,7 @@ pub enum ApplyError {
         /// The API server's words.
         source: Box<kube::Error>,
     },
-    /// What was to be deleted has been replaced, or is being changed.
+    /// What was to be changed or deleted has been replaced, or is being changed.
     #[error("{kind} {name} is not what it was a moment ago")]
     Outrun {
         /// Kind of the object.
@@ -197,6 +197,7 @@ impl Writer<'_> {
         self.metrics.write(child.kind.name(), "create");
         self.patch(child, &child.object, &PatchParams::apply(MANAGER))
             .await
+            .map_err(|source| refused(child.kind.name(), &child.name, source))
     }
 
     /// With the uid, so that an object that was replaced meanwhile is not taken over.
@@ -206,6 +207,7 @@ impl Writer<'_> {
         object["metadata"]["uid"] = uid.into();
         self.patch(child, &object, &PatchParams::apply(MANAGER).force())
             .await
+            .map_err(|source| outrun_or_refused(child.kind, &child.name, source))
     }
 
     /// As another manager than the one that is about to say nothing of it any more.
@@ -230,7 +232,7 @@ impl Writer<'_> {
         let outcome = api.patch(name, &parameters, &Patch::Apply(&object)).await;
         outcome
             .map(drop)
-            .map_err(|source| refused(kind.name(), name, source))
+            .map_err(|source| outrun_or_refused(kind, name, source))
     }
 
     /// With the uid. One that is gone is not there to be deleted; whether another has replaced it, the next look tells.
@@ -247,29 +249,24 @@ impl Writer<'_> {
             Api::namespaced_with(self.client.clone(), self.namespace, &kind.resource());
         match api.delete(name, &parameters).await {
             Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
-            Err(kube::Error::Api(status)) if status.is_conflict() => Err(ApplyError::Outrun {
-                kind: kind.name(),
-                name: name.to_owned(),
-            }),
             outcome => outcome
                 .map(drop)
-                .map_err(|source| refused(kind.name(), name, source)),
+                .map_err(|source| outrun_or_refused(kind, name, source)),
         }
     }
 
+    /// Applies a child; says the object's generation.
     async fn patch(
         &self,
         child: &Child,
         object: &Value,
         parameters: &PatchParams,
-    ) -> Result<Option<i64>, ApplyError> {
+    ) -> Result<Option<i64>, kube::Error> {
         // Metadata alone comes back: what was written is known.
         let api: Api<PartialObjectMeta> =
             Api::namespaced_with(self.client.clone(), self.namespace, &child.kind.resource());
         let outcome = api.patch(&child.name, parameters, &Patch::Apply(object)).await;
-        outcome
-            .map(|written| written.metadata.generation)
-            .map_err(|source| refused(child.kind.name(), &child.name, source))
+        outcome.map(|written| written.metadata.generation)
     }
 
     /// Changes an annotation of a Pod, which makes the kubelet refresh its mounts at once. A Pod that is gone needs none.
@@ -299,5 +296,65 @@ fn refused(kind: &'static str, name: &str, source: kube::Error) -> ApplyError {
         kind,
         name: name.to_owned(),
         source: Box::new(source),
+    }
+}
+
+/// Of a write to an object that was known by its uid: a conflict says that it is another by now, or in another state.
+fn outrun_or_refused(kind: Kind, name: &str, source: kube::Error) -> ApplyError {
+    match source {
+        kube::Error::Api(status) if status.is_conflict() => ApplyError::Outrun {
+            kind: kind.name(),
+            name: name.to_owned(),
+        },
+        source => refused(kind.name(), name, source),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+
+    use super::*;
+
+    /// What the API server answers with that code.
+    fn answer(code: u16, reason: &str) -> kube::Error {
+        kube::Error::Api(Box::new(Status::failure("no", reason).with_code(code)))
+    }
+
+    #[test]
+    fn what_is_no_longer_what_it_was_is_outrun() {
+        let cases = [
+            (409, "Conflict", true),
+            (409, "AlreadyExists", false),
+            (403, "Forbidden", false),
+            (422, "Invalid", false),
+            (500, "InternalError", false),
+        ];
+        for (code, reason, expected) in cases {
+            let error = outrun_or_refused(Kind::Deployment, "x", answer(code, reason));
+            assert_eq!(error.is_outrun(), expected, "{code} {reason}");
+        }
+    }
+
+    #[test]
+    fn what_concerns_one_write_ends_no_others() {
+        let cases = [
+            (400, "BadRequest", false),
+            (401, "Unauthorized", true),
+            (403, "Forbidden", false),
+            (404, "NotFound", false),
+            (409, "Conflict", true),
+            (422, "Invalid", false),
+            (429, "TooManyRequests", true),
+            (500, "InternalError", false),
+            (503, "ServiceUnavailable", true),
+            (504, "Timeout", true),
+        ];
+        for (code, reason, expected) in cases {
+            let error = refused("Service", "x", answer(code, reason));
+            assert_eq!(error.concerns_all(), expected, "{code} {reason}");
+        }
+        let away = kube::Error::Service("nobody answers".into());
+        assert!(refused("Service", "x", away).concerns_all());
     }
 }
