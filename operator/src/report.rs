@@ -14,8 +14,8 @@ use crate::metrics::Metrics;
 use crate::plan::MANAGER;
 use crate::status::changed;
 
-/// Longest note of an event (events.k8s.io/v1).
-const LONGEST_NOTE: usize = 1000;
+/// Bytes of the longest note of an event (events.k8s.io/v1).
+const LONGEST_NOTE: usize = 1024;
 
 /// How many events one recorder makes. It keeps each for six minutes, to count those that repeat, at two kilobytes and more, and
 /// goes through all that it keeps for every new one.
@@ -86,7 +86,7 @@ impl Reporter {
                     EventType::Normal
                 },
                 reason: change.reason,
-                note: Some(change.message.chars().take(LONGEST_NOTE).collect()),
+                note: Some(note(change.message)),
                 action: change.condition,
                 secondary: None,
             };
@@ -98,6 +98,14 @@ impl Reporter {
             }
         }
     }
+}
+
+/// As much of a message as an event may say.
+fn note(mut message: String) -> String {
+    let end = LONGEST_NOTE.min(message.len());
+    let end = (0..=end).rev().find(|end| message.is_char_boundary(*end));
+    message.truncate(end.unwrap_or_default());
+    message
 }
 
 /// Something that is made anew after so many uses.
@@ -134,6 +142,23 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
+
+    #[test]
+    fn a_note_is_cut_where_a_character_ends() {
+        let cases = [
+            ("short".to_owned(), 5),
+            ("a".repeat(1024), 1024),
+            ("a".repeat(1025), 1024),
+            ("é".repeat(1000), 1024),
+            (format!("a{}", "é".repeat(1000)), 1023),
+            ("名".repeat(1000), 1023),
+        ];
+        for (message, expected) in cases {
+            let note = note(message.clone());
+            assert_eq!(note.len(), expected, "{message}");
+            assert!(message.starts_with(&note), "{message}");
+        }
+    }
 
     #[test]
     fn a_recorder_is_made_anew_after_so_many_events() {
