@@ -27,7 +27,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// A Lease that is sought or held.
 pub struct Lease {
     manager: LeaseManager,
+    client: Client,
     objects: Api<Object>,
+    namespace: String,
     identity: String,
 }
 
@@ -50,21 +52,31 @@ impl Lease {
         let manager = manager(&client, namespace, identity).await?;
         Ok(Self {
             manager,
-            objects: Api::namespaced(client, namespace),
+            objects: Api::namespaced(client.clone(), namespace),
+            client,
+            namespace: namespace.to_owned(),
             identity: identity.to_owned(),
         })
     }
 
     /// Returns once the Lease is held, with the time from which on it holds.
-    pub async fn acquired(&self) -> Instant {
+    ///
+    /// # Errors
+    /// When the Lease was deleted, and the API server refuses to have another made.
+    pub async fn acquired(&mut self) -> Result<Instant, LeaseManagerError> {
         loop {
             match self.manager.changed().await {
                 Ok(true) => {
                     if let Some(renewed) = self.renewed().await {
-                        return renewed;
+                        return Ok(renewed);
                     }
                 }
                 Ok(false) => {}
+                // The manager makes it at its own beginning only.
+                Err(LeaseManagerError::NonexistentLease(_)) => {
+                    tracing::warn!("the Lease was deleted; another is made");
+                    self.manager = manager(&self.client, &self.namespace, &self.identity).await?;
+                }
                 Err(error) => {
                     tracing::warn!(%error, "the Lease can't be looked at");
                     sleep(PAUSE).await;

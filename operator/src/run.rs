@@ -127,10 +127,11 @@ async fn work(
         .as_deref()
         .ok_or(RunError::NoNamespace)?;
     let lease = Lease::new(config, namespace, &options.pod_name);
-    let Some(lease) = stop.run_until_cancelled(lease).await.transpose()? else {
+    let Some(mut lease) = stop.run_until_cancelled(lease).await.transpose()? else {
         return Ok(());
     };
-    let Some(held) = stop.run_until_cancelled(lease.acquired()).await else {
+    let acquired = stop.run_until_cancelled(lease.acquired()).await;
+    let Some(held) = acquired.transpose()? else {
         return Ok(());
     };
     tracing::info!("acting: the Lease is held");

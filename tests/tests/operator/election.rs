@@ -61,6 +61,33 @@ async fn one_that_is_killed_is_followed() {
     assert_eq!(holder(&lab).await.as_deref(), Some("second"));
 }
 
+/// As whoever cleans up a namespace does, or restores it without.
+#[tokio::test]
+async fn one_that_waits_makes_a_lease_that_was_deleted() {
+    let lab = Lab::new("deleted-lease").await;
+    let namespace = format!("--pod-namespace={}", lab.namespace);
+    let mut first = lab
+        .operator(&["--leader-elect", &namespace, "--pod-name=first"])
+        .await;
+    eventually("the first holds the Lease", || async {
+        holder(&lab).await.ok_or_else(|| "nobody".to_owned())
+    })
+    .await;
+    let _second = lab
+        .operator(&["--leader-elect", &namespace, "--pod-name=second"])
+        .await;
+    // Until the second seeks the Lease that there is.
+    tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+    first.kill().await.unwrap();
+    lab.api::<Lease>()
+        .delete("corral-operator", &kube::api::DeleteParams::default())
+        .await
+        .unwrap();
+    lab.create("x", json!({})).await;
+    lab.condition("x", "Available", "False", "Starting").await;
+    assert_eq!(holder(&lab).await.as_deref(), Some("second"));
+}
+
 #[tokio::test]
 async fn one_that_loses_the_lease_ends() {
     let lab = Lab::new("lost").await;
