@@ -58,6 +58,8 @@ pub struct Observed {
     pub generated: BTreeMap<String, GeneratedState>,
     /// For each source of the plan, in its order, the state of its Secret.
     pub secrets: Vec<SecretState>,
+    /// What is wrong with the Secret that holds the key of the proxies' digests.
+    pub digest_key_problem: Option<String>,
     /// The state of the Secret with the certificate, where clients speak HTTPS.
     pub certificate: Option<CertificateState>,
     /// The Pods.
@@ -87,7 +89,7 @@ pub struct Place<'a> {
 /// When the API server doesn't answer.
 pub async fn observe(place: Place<'_>, plan: &Plan) -> Result<Observed, kube::Error> {
     // The Secrets first: nothing may hold up a rotation.
-    let secrets = credentials::secrets(place, plan).await?;
+    let (secrets, digest_key_problem) = credentials::secrets(place, plan).await?;
     let certificate = certificate::certificate(place, plan).await?;
     let mut children = Children::new();
     let mut unserved = BTreeSet::new();
@@ -111,6 +113,7 @@ pub async fn observe(place: Place<'_>, plan: &Plan) -> Result<Observed, kube::Er
         surplus: place.surplus(plan)?,
         generated,
         secrets,
+        digest_key_problem,
         certificate,
         pods: place.pods()?,
     })

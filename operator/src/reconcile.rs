@@ -195,6 +195,7 @@ impl<'a> One<'a> {
             .report(&Known {
                 plan: &plan,
                 secrets: &observed.secrets,
+                digest_key_problem: observed.digest_key_problem.as_deref(),
                 certificate: observed.certificate.as_ref(),
                 deployment: deployment.as_ref(),
                 pods: &observed.pods,

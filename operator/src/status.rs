@@ -54,6 +54,8 @@ pub struct Known<'a> {
     pub plan: &'a Plan,
     /// The state of each source's Secret.
     pub secrets: &'a [SecretState],
+    /// What is wrong with the Secret that holds the key of the proxies' digests.
+    pub digest_key_problem: Option<&'a str>,
     /// The state of the Secret with the certificate, where clients speak HTTPS.
     pub certificate: Option<&'a CertificateState>,
     /// What the Deployment says of itself; none before it is there.

@@ -96,38 +96,56 @@ impl Readings {
     }
 }
 
-/// The state of each source's Secret.
-pub(super) async fn secrets(place: Place<'_>, plan: &Plan) -> Result<Vec<SecretState>, kube::Error> {
+/// The state of each source's Secret, and what is wrong with the one that holds the key of the digests.
+pub(super) async fn secrets(
+    place: Place<'_>,
+    plan: &Plan,
+) -> Result<(Vec<SecretState>, Option<String>), kube::Error> {
     if place.stores.secrets.is_none() {
-        return Ok(vec![SecretState::Unread; plan.sources.len()]);
+        return Ok((vec![SecretState::Unread; plan.sources.len()], None));
     }
-    let key = digest_key(place).await?;
+    let (key, wrong) = match digest_key(place).await? {
+        None => (None, None),
+        Some(Ok(key)) => (Some(key), None),
+        Some(Err(wrong)) => (None, Some(wrong)),
+    };
     let mut states = Vec::new();
     for source in &plan.sources {
         states.push(secret(place, source, key.as_ref()).await?);
     }
-    Ok(states)
+    Ok((states, wrong))
 }
 
-/// The key of the digests and the version of its Secret.
-async fn digest_key(place: Place<'_>) -> Result<Option<(String, DigestKey)>, kube::Error> {
+/// The key of the digests and the version of its Secret; or what is wrong with that.
+type FoundKey = Result<(String, DigestKey), String>;
+
+async fn digest_key(place: Place<'_>) -> Result<Option<FoundKey>, kube::Error> {
     let name = digest_key_name(place.name);
     let index = (place.namespace.to_owned(), name.clone());
     if let Some(known) = place.readings.keys.get(&index)
         && place.version_in_store(&name).as_deref() == Some(&known.0)
     {
-        return Ok(Some(known));
+        return Ok(Some(Ok(known)));
     }
     let Some(secret) = place.read_generated(&name).await? else {
         return Ok(None);
     };
     let content = secret.entries.get(paths::DIGEST_KEY_FILE);
     let Some(key) = content.and_then(|key| DigestKey::new(key)) else {
-        return Ok(None);
+        return Ok(Some(Err(not_a_key(&name))));
     };
     let read = (secret.resource_version, key);
     place.readings.keys.insert(index, read.clone());
-    Ok(Some(read))
+    Ok(Some(Ok(read)))
+}
+
+fn not_a_key(secret: &str) -> String {
+    format!(
+        "Secret {secret}: entry `{}` must have at least {} bytes, and what replicas have in force can't be compared without; \
+         delete the Secret, and the operator makes another",
+        paths::DIGEST_KEY_FILE,
+        DigestKey::MINIMUM_LENGTH
+    )
 }
 
 async fn secret(

@@ -31,6 +31,9 @@ pub(super) fn synced(service: &OllamaService, known: &Known<'_>) -> Verdict {
     if known.secrets.contains(&SecretState::Unread) {
         return unverified(known, namespace);
     }
+    if let Some(problem) = known.digest_key_problem {
+        return Verdict::no("SecretInvalid", problem);
+    }
     if known.secrets.iter().any(|secret| secret.digest().is_none()) {
         return Verdict::not_yet(
             "Starting",

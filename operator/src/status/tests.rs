@@ -169,6 +169,7 @@ impl Case {
         let known = Known {
             plan: &plan,
             secrets: &secrets,
+            digest_key_problem: None,
             certificate: self.certificate.as_ref(),
             deployment: Some(&deployment),
             pods: &pods,

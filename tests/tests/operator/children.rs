@@ -266,6 +266,37 @@ async fn generated_credentials_are_made_once() {
 }
 
 #[tokio::test]
+async fn a_digest_key_that_is_none_is_said_and_not_overwritten() {
+    let lab = Lab::new("digest-key").await;
+    let _operator = lab.operator(&[]).await;
+    lab.create("x", json!({})).await;
+    lab.condition("x", "CredentialsSynced", "Unknown", "NoReplicas")
+        .await;
+    let secrets = lab.api::<Secret>();
+    let edit = json!({"stringData": {"key": "too-short"}});
+    let edited = secrets
+        .patch("x-digest-key", &PatchParams::default(), &Patch::Merge(edit))
+        .await
+        .unwrap();
+    let message = lab
+        .condition("x", "CredentialsSynced", "False", "SecretInvalid")
+        .await;
+    for words in ["Secret x-digest-key", "`key`", "16 bytes", "delete the Secret"] {
+        assert!(message.contains(words), "{message}");
+    }
+    lab.settled().await;
+    assert_eq!(secrets.get("x-digest-key").await.unwrap(), edited);
+    secrets
+        .delete("x-digest-key", &DeleteParams::default())
+        .await
+        .unwrap();
+    lab.condition("x", "CredentialsSynced", "Unknown", "NoReplicas")
+        .await;
+    let content = secrets.get("x-digest-key").await.unwrap().data.unwrap();
+    assert_eq!(content["key"].0.len(), 64);
+}
+
+#[tokio::test]
 async fn without_privileges_on_secrets_none_is_touched() {
     let lab = Lab::new("minimal").await;
     let mark = lab.cluster.audit().mark().unwrap();
