@@ -85,8 +85,11 @@ pub use upgrade::{Rollout, UpgradePolicy};
         .message("storage.size may grow, not shrink: a volume can't be made smaller. What it couldn't grow to (VolumeNotGrown) may be taken back"),
     validation = Rule::new("!has(self.spec.rollout) || !has(self.spec.rollout.surge) || !self.spec.rollout.surge || !has(self.spec.storage) || !has(self.spec.storage.size) || (has(self.spec.storage.accessModes) && 'ReadWriteMany' in self.spec.storage.accessModes)")
         .message("rollout.surge needs a volume that both Pods may have: accessModes [ReadWriteMany], or one of each Pod's own (ephemeral)"),
-    validation = Rule::new("!has(self.spec.runtime) || !has(self.spec.runtime.maxLoadedModels) || !has(self.spec.models) || self.spec.models.filter(model, has(model.keepLoaded) && model.keepLoaded).size() <= self.spec.runtime.maxLoadedModels")
-        .message("more models have keepLoaded than runtime.maxLoadedModels lets be in memory: they would push one another out; raise it, or keep fewer loaded"),
+)]
+// Beside the spec and not above it, so that it doesn't keep the status of what is stored already from being written.
+#[x_kube(
+    validation = Rule::new("!has(self.runtime) || !has(self.runtime.maxLoadedModels) || !has(self.models) || self.models.filter(model, has(model.keepLoaded) && model.keepLoaded).size() <= self.runtime.maxLoadedModels")
+        .message("more models have keepLoaded than runtime.maxLoadedModels lets be in memory: they would push one another out; raise it, or keep fewer loaded")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct OllamaServiceSpec {

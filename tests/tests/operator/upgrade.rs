@@ -8,7 +8,7 @@ use corral_operator::crd::{self, OllamaService};
 use corral_tests::cluster::{ControlPlane, define};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
+use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams, PostParams};
 use kube::{Client, ResourceExt};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -164,4 +164,70 @@ async fn what_an_earlier_release_has_stored_is_read_and_can_be_edited() {
         }
     }
     assert!(read >= 5, "only {read} objects");
+}
+
+/// Takes the rules of CEL out of a schema, as if they had come later.
+fn without_rules(schema: &mut Value) {
+    match schema {
+        Value::Object(fields) => {
+            fields.remove("x-kubernetes-validations");
+            fields.values_mut().for_each(without_rules);
+        }
+        Value::Array(list) => list.iter_mut().for_each(without_rules),
+        _ => {}
+    }
+}
+
+/// What is wrong with them could else be told in no status.
+#[tokio::test]
+async fn what_was_stored_before_a_rule_came_can_be_told_so() {
+    let cluster = ControlPlane::start().await.unwrap();
+    let client = cluster.client().await.unwrap();
+    let mut older = serde_json::to_value(crd::definition()).unwrap();
+    without_rules(&mut older);
+    define(&client, &serde_json::from_value(older).unwrap())
+        .await
+        .unwrap();
+    let services = Api::<OllamaService>::namespaced(client.clone(), "default");
+    let kept = json!([{"name": "a", "keepLoaded": true}, {"name": "b", "keepLoaded": true}]);
+    let cases = [
+        (
+            "gpu-in-resources",
+            json!({"resources": {"limits": {"nvidia.com/gpu": 1}}}),
+        ),
+        (
+            "more-kept-loaded",
+            json!({"runtime": {"maxLoadedModels": 1}, "models": kept}),
+        ),
+        (
+            "small-cache",
+            json!({"runtime": {"kvCacheType": "q8_0", "flashAttention": false}}),
+        ),
+    ];
+    let object = |name: &str, spec: &Value| {
+        serde_json::from_value::<OllamaService>(json!({"apiVersion": "corral.dev/v1alpha1",
+            "kind": "OllamaService", "metadata": {"name": name}, "spec": spec}))
+        .unwrap()
+    };
+    for (name, spec) in &cases {
+        let stored = services.create(&PostParams::default(), &object(name, spec)).await;
+        assert!(stored.is_ok(), "{name}: {stored:?}");
+    }
+    define(&client, &crd::definition()).await.unwrap();
+    let trial = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    for (name, spec) in &cases {
+        eventually(&format!("{name} is refused from now on"), || async {
+            let again = services.create(&trial, &object("again", spec)).await;
+            again.map_or(Ok(()), |_| Err("it is taken".to_owned()))
+        })
+        .await;
+        let status = Patch::Merge(json!({"status": {"replicas": 1}}));
+        let told = services
+            .patch_status(name, &PatchParams::default(), &status)
+            .await;
+        assert!(told.is_ok(), "{name}: {told:?}");
+    }
 }
