@@ -71,23 +71,24 @@ pub use upgrade::{Rollout, UpgradePolicy};
         .message("metadata.name may have at most 50 characters, so that NAME-credentials and the other objects made from it fit into 63"),
     validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')")
         .message("metadata.name must begin with a lower-case letter and have only lower-case letters, digits and '-', since the Service takes it as its name"),
-    validation = Rule::new("!has(self.spec.auth) || !has(self.spec.auth.clientCertificates) || (has(self.spec.network) && has(self.spec.network.tls))")
-        .message("auth.clientCertificates needs network.tls: certificates are shown in its handshake"),
-    validation = Rule::new("!has(self.spec.pruneModels) || !self.spec.pruneModels || (has(self.spec.models) && self.spec.models.size() > 0)")
-        .message("pruneModels needs models: with none listed it would delete every model"),
-    validation = Rule::new("!has(self.spec.pruneModels) || !self.spec.pruneModels || !has(self.spec.storage) || !has(self.spec.storage.existingClaim)")
-        .message("pruneModels can't go with storage.existingClaim: others may keep their models there"),
     validation = Rule::new("!has(self.spec.storage) || !has(self.spec.storage.existingClaim) || self.spec.storage.existingClaim != self.metadata.name + '-models'")
         .message("storage.existingClaim can't be NAME-models, the claim that the operator makes and deletes: with storage.size and retain: Retain it is kept"),
     validation = Rule::new("!has(self.spec.storage) || !has(self.spec.storage.size) || !has(oldSelf.spec.storage) || !has(oldSelf.spec.storage.size) \
         || quantity(self.spec.storage.size).compareTo(quantity(oldSelf.spec.storage.size)) >= 0 \
         || (has(oldSelf.status) && has(oldSelf.status.conditions) && oldSelf.status.conditions.exists(one, one.reason == 'VolumeNotGrown'))")
         .message("storage.size may grow, not shrink: a volume can't be made smaller. What it couldn't grow to (VolumeNotGrown) may be taken back"),
-    validation = Rule::new("!has(self.spec.rollout) || !has(self.spec.rollout.surge) || !self.spec.rollout.surge || !has(self.spec.storage) || !has(self.spec.storage.size) || (has(self.spec.storage.accessModes) && 'ReadWriteMany' in self.spec.storage.accessModes)")
-        .message("rollout.surge needs a volume that both Pods may have: accessModes [ReadWriteMany], or one of each Pod's own (ephemeral)"),
 )]
-// Beside the spec and not above it, so that it doesn't keep the status of what is stored already from being written.
+// Of the spec and not of the whole object: what is stored already and breaks a rule that came later can so have its status
+// written all the same, since its spec doesn't change by that.
 #[x_kube(
+    validation = Rule::new("!has(self.auth) || !has(self.auth.clientCertificates) || (has(self.network) && has(self.network.tls))")
+        .message("auth.clientCertificates needs network.tls: certificates are shown in its handshake"),
+    validation = Rule::new("!has(self.pruneModels) || !self.pruneModels || (has(self.models) && self.models.size() > 0)")
+        .message("pruneModels needs models: with none listed it would delete every model"),
+    validation = Rule::new("!has(self.pruneModels) || !self.pruneModels || !has(self.storage) || !has(self.storage.existingClaim)")
+        .message("pruneModels can't go with storage.existingClaim: others may keep their models there"),
+    validation = Rule::new("!has(self.rollout) || !has(self.rollout.surge) || !self.rollout.surge || !has(self.storage) || !has(self.storage.size) || (has(self.storage.accessModes) && 'ReadWriteMany' in self.storage.accessModes)")
+        .message("rollout.surge needs a volume that both Pods may have: accessModes [ReadWriteMany], or one of each Pod's own (ephemeral)"),
     validation = Rule::new("!has(self.runtime) || !has(self.runtime.maxLoadedModels) || !has(self.models) || self.models.filter(model, has(model.keepLoaded) && model.keepLoaded).size() <= self.runtime.maxLoadedModels")
         .message("more models have keepLoaded than runtime.maxLoadedModels lets be in memory: they would push one another out; raise it, or keep fewer loaded")
 )]

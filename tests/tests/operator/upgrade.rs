@@ -199,6 +199,15 @@ async fn what_was_stored_before_a_rule_came_can_be_told_so() {
             "more-kept-loaded",
             json!({"runtime": {"maxLoadedModels": 1}, "models": kept}),
         ),
+        ("prunes-all", json!({"pruneModels": true})),
+        (
+            "certificates-without-tls",
+            json!({"auth": {"clientCertificates": {"secretRef": {"name": "a"}}}}),
+        ),
+        (
+            "two-pods-one-volume",
+            json!({"rollout": {"surge": true}, "storage": {"size": "1Gi"}}),
+        ),
         (
             "small-cache",
             json!({"runtime": {"kvCacheType": "q8_0", "flashAttention": false}}),
