@@ -25,6 +25,11 @@ pub struct AuditLog {
 #[derive(Clone, Copy, Debug)]
 pub struct Mark(u64);
 
+impl Mark {
+    /// The log's beginning.
+    pub const START: Self = Self(0);
+}
+
 /// A request, whether it was granted or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {

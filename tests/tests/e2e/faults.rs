@@ -112,6 +112,16 @@ pub(crate) async fn a_node_without_its_kubelet_serves_on_and_proves_nothing(fixt
         condition(fixture, "Available")?
     );
     println!("  until then: {traffic}");
+    let pod = fixture.pods(SERVICE)?.pop().context("no Pod")?;
+    let mut stream = Stream::of(fixture, &pod)?;
+    stream.wait_for_lines(1)?;
+    wait_for(fixture, "Kubernetes sends no new ones", || {
+        Ok(fixture
+            .curl(&format!("{url}/api/tags"), &["--header", &bearer(KEY)])
+            .is_err())
+    })?;
+    println!("  no new one comes; a stream under way: {}", stream.end()?);
+    ensure!(stream.is_whole(), "a stream was cut for its node being NotReady");
     drop(kubelet);
     let start = Instant::now();
     fixture.wait(SERVICE, "condition=Ready", "180s")?;

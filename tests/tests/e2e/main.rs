@@ -59,6 +59,7 @@ const CASES: &[Case] = cases![
     faults::a_full_disk_is_named_and_stops_no_stream,
     faults::a_node_without_its_kubelet_serves_on_and_proves_nothing,
     faults::an_api_server_that_is_away_for_a_minute_delays_a_rotation_and_nothing_else,
+    operations::the_operator_asks_for_nothing_that_it_may_not,
 ];
 
 #[tokio::main]

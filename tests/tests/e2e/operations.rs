@@ -4,11 +4,14 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
+use corral_tests::cluster::Mark;
 use corral_tests::command;
 use corral_tests::lab::SYSTEM;
+use http::StatusCode;
 use serde_json::json;
 
-use crate::fixture::{Fixture, service};
+use crate::fixture::{Fixture, SERVICE, service};
+use crate::stream::Traffic;
 
 const IDLE: Duration = Duration::from_secs(60);
 const SERVICES: usize = 20;
@@ -34,6 +37,25 @@ pub(crate) async fn nothing_is_written_while_nothing_changes(fixture: &Fixture) 
     Ok(())
 }
 
+/// By the API server's own record of all that the cases before had it do, with the ClusterRole of the chart's defaults.
+pub(crate) async fn the_operator_asks_for_nothing_that_it_may_not(fixture: &Fixture) -> Result<()> {
+    let user = format!("system:serviceaccount:{SYSTEM}:corral");
+    let requests = fixture.node()?.audit().requests_since(Mark::START, &user)?;
+    let asked: BTreeSet<_> = requests
+        .iter()
+        .map(|request| format!("{} {}", request.verb, request.resource))
+        .collect();
+    println!("  {} requests: {asked:?}", requests.len());
+    ensure!(!asked.is_empty(), "{user} has asked for nothing");
+    let forbidden = StatusCode::FORBIDDEN.as_u16();
+    let refused: Vec<_> = requests
+        .iter()
+        .filter(|request| request.status == forbidden)
+        .collect();
+    ensure!(refused.is_empty(), "{refused:#?}");
+    Ok(())
+}
+
 /// SIGKILL while it is making the children of twenty OllamaServices: all converge, and nothing is there twice.
 pub(crate) async fn twenty_services_converge_though_the_operator_is_killed_meanwhile(
     fixture: &Fixture,
@@ -45,18 +67,26 @@ pub(crate) async fn twenty_services_converge_though_the_operator_is_killed_meanw
         .collect();
     fixture.kubectl().apply(&manifests.join("\n---\n"))?;
     wait_for_deployments(fixture, 3)?;
-    // Its own process namespace has no other process of that name.
-    command::output(
-        fixture
-            .node()?
-            .command("pkill")
-            .args(["-KILL", "-x", "corral-operator"]),
-    )?;
-    let made = wait_for_deployments(fixture, 1)?;
-    println!("  killed with {made} of {SERVICES} Deployments made");
-    for name in &names {
-        fixture.wait(name, "jsonpath={.status.observedGeneration}=1", "90s")?;
-    }
+    let ((), traffic) = Traffic::during(fixture, &fixture.url(SERVICE)?, || {
+        // Its own process namespace has no other process of that name.
+        command::output(
+            fixture
+                .node()?
+                .command("pkill")
+                .args(["-KILL", "-x", "corral-operator"]),
+        )?;
+        let made = wait_for_deployments(fixture, 1)?;
+        println!("  killed with {made} of {SERVICES} Deployments made");
+        for name in &names {
+            fixture.wait(name, "jsonpath={.status.observedGeneration}=1", "90s")?;
+        }
+        Ok(())
+    })?;
+    println!("  until all have converged: {traffic}");
+    ensure!(
+        traffic.is_unharmed(),
+        "a request failed without an operator: {traffic}"
+    );
     for kind in [
         "deployments",
         "services",

@@ -25,15 +25,19 @@ pub(crate) struct Stream {
 impl Stream {
     /// From the proxy of that Pod.
     pub(crate) fn of(fixture: &Fixture, pod: &str) -> Result<Self> {
-        let proxy = fixture.proxy(pod)?;
+        Self::from(fixture, &fixture.proxy(pod)?, &["--header", &bearer(KEY)])
+    }
+
+    /// From whoever answers at that address.
+    fn from(fixture: &Fixture, url: &str, credential: &[&str]) -> Result<Self> {
         let body = json!({
             "model": registry::MODEL, "prompt": "Count from 1 to 1000, one number a line.", "options": {"num_predict": 60},
         });
         let mut curl = fixture.node()?.command("curl");
         curl.args(["--silent", "--no-buffer", "--max-time", "300"])
-            .args(["--header", &bearer(KEY)])
+            .args(credential)
             .args(["--data", &body.to_string()])
-            .arg(format!("{proxy}/api/generate"))
+            .arg(format!("{url}/api/generate"))
             .stdout(Stdio::piped());
         let mut curl = curl.spawn()?;
         let output = BufReader::new(curl.stdout.take().context("no output")?);
@@ -105,12 +109,19 @@ fn shortened(line: &str) -> String {
     }
 }
 
-/// Between two short streams.
+/// Between two streams.
 const BETWEEN: Duration = Duration::from_millis(500);
 
-/// What short streams saw, one after the other, through the Service.
-#[derive(Default)]
+/// What streams saw, one after the other, through the Service: short ones, and beside them long ones, so that there is one under
+/// way whenever anything happens.
 pub(crate) struct Traffic {
+    short: Seen,
+    long: Seen,
+}
+
+/// What streams of a kind saw.
+#[derive(Default)]
+struct Seen {
     whole: usize,
     /// What went wrong, with how often in a row.
     failures: Vec<(String, usize)>,
@@ -124,30 +135,43 @@ impl Traffic {
         act: impl FnOnce() -> Result<T>,
     ) -> Result<(T, Self)> {
         let stop = AtomicBool::new(false);
-        let url = format!("{url}/api/generate");
+        let again = |ask: fn(&Fixture, &str) -> Result<()>| {
+            let mut seen = Seen::default();
+            while !stop.load(Ordering::Relaxed) {
+                seen.note(ask(fixture, url));
+                thread::sleep(BETWEEN);
+            }
+            seen
+        };
         thread::scope(|scope| {
-            let traffic = scope.spawn(|| {
-                let mut traffic = Self::default();
-                while !stop.load(Ordering::Relaxed) {
-                    traffic.note(short(fixture, &url));
-                    thread::sleep(BETWEEN);
-                }
-                traffic
-            });
+            let (short, long) = (scope.spawn(|| again(short)), scope.spawn(|| again(long)));
             let outcome = act();
             stop.store(true, Ordering::Relaxed);
-            let traffic = traffic
-                .join()
-                .map_err(|_| anyhow!("the traffic's thread panicked"))?;
+            let panicked = |_| anyhow!("the traffic's thread panicked");
+            let traffic = Self {
+                short: short.join().map_err(panicked)?,
+                long: long.join().map_err(panicked)?,
+            };
             Ok((outcome?, traffic))
         })
     }
 
     /// Whether each was whole, and there were some.
     pub(crate) fn is_unharmed(&self) -> bool {
-        self.whole > 0 && self.failures.is_empty()
+        [&self.short, &self.long]
+            .iter()
+            .all(|seen| seen.whole > 0 && seen.failures.is_empty())
     }
+}
 
+impl fmt::Display for Traffic {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { short, long } = self;
+        write!(formatter, "short answers: {short}; long streams: {long}")
+    }
+}
+
+impl Seen {
     fn note(&mut self, outcome: Result<()>) {
         let Err(error) = outcome else {
             self.whole += 1;
@@ -163,9 +187,9 @@ impl Traffic {
     }
 }
 
-impl fmt::Display for Traffic {
+impl fmt::Display for Seen {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} answers whole", self.whole)?;
+        write!(formatter, "{} whole", self.whole)?;
         for (failure, count) in &self.failures {
             write!(formatter, ", {count} × {failure}")?;
         }
@@ -174,13 +198,24 @@ impl fmt::Display for Traffic {
 }
 
 /// By a user's password: keys are rotated meanwhile.
-fn short(fixture: &Fixture, url: &str) -> Result<()> {
+fn credential() -> String {
     let (user, password) = USERS[0];
+    format!("{user}:{password}")
+}
+
+fn short(fixture: &Fixture, url: &str) -> Result<()> {
     let body =
         json!({"model": registry::MODEL, "prompt": "Hello", "options": {"num_predict": 1}}).to_string();
-    let credential = format!("{user}:{password}");
-    let answer = fixture.curl(url, &["--user", &credential, "--data", &body])?;
+    let url = format!("{url}/api/generate");
+    let answer = fixture.curl(&url, &["--user", &credential(), "--data", &body])?;
     ensure!(answer.status == 200, "{}", answer.status);
     ensure!(answer.body.contains("\"done\":true"), "200, and broken off");
+    Ok(())
+}
+
+fn long(fixture: &Fixture, url: &str) -> Result<()> {
+    let mut stream = Stream::from(fixture, url, &["--user", &credential()])?;
+    let end = stream.end()?;
+    ensure!(stream.is_whole(), "{end}");
     Ok(())
 }
