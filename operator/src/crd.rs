@@ -28,8 +28,8 @@ pub use spec::{
     EphemeralStorage, Gpu, GpuClaim, GpuVendor, HostAlias, Image, IssuedCertificate, IssuerRef, JwtAuth,
     Keda, KedaAuthentication, KedaTrigger, KubernetesAuth, KvCacheType, Model, ModelfileSource, Network,
     NetworkTls, OllamaKeysAuth, OllamaService, OllamaServiceSpec, PodMount, PodTemplate, PodVolume, Policy,
-    PolicyEgress, PolicyPeer, PullPolicy, Resources, Retention, Rollout, Runtime, SecretRef, SecretVolume,
-    Sidecar, Storage, TopologySpread, UpgradePolicy, WhenUnsatisfiable,
+    PolicyEgress, PolicyPeer, PullPolicy, RegistryKey, Resources, Retention, Rollout, Runtime, SecretKeyRef,
+    SecretRef, SecretVolume, Sidecar, Storage, TopologySpread, UpgradePolicy, WhenUnsatisfiable,
 };
 pub use status::{CredentialsStatus, ModelStatus, OllamaServiceStatus, SecretStatus};
 

@@ -8,6 +8,7 @@ mod certificate;
 mod config_maps;
 mod credentials;
 mod read_secret;
+mod registry_key;
 mod remembered;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,6 +28,7 @@ pub use at_hand::HELD;
 pub use certificate::CertificateState;
 pub use config_maps::config_maps;
 pub use credentials::{Content, Readings, SecretState};
+pub use registry_key::RegistryKeyState;
 
 /// A child that there is.
 pub type Live = Arc<DynamicObject>;
@@ -62,6 +64,8 @@ pub struct Observed {
     pub digest_key_problem: Option<String>,
     /// The state of the Secret with the certificate, where clients speak HTTPS.
     pub certificate: Option<CertificateState>,
+    /// The state of the Secret with the key by which registries know Ollama, where it may be read.
+    pub registry_key: Option<RegistryKeyState>,
     /// The Pods.
     pub pods: Vec<Pod>,
 }
@@ -91,6 +95,7 @@ pub async fn observe(place: Place<'_>, plan: &Plan) -> Result<Observed, kube::Er
     // The Secrets first: nothing may hold up a rotation.
     let (secrets, digest_key_problem) = credentials::secrets(place, plan).await?;
     let certificate = certificate::certificate(place, plan).await?;
+    let registry_key = registry_key::registry_key(place, plan).await?;
     let mut children = Children::new();
     let mut unserved = BTreeSet::new();
     // One after the other: where many are new, each look at a time takes a connection, and its buffers, of its own.
@@ -115,6 +120,7 @@ pub async fn observe(place: Place<'_>, plan: &Plan) -> Result<Observed, kube::Er
         secrets,
         digest_key_problem,
         certificate,
+        registry_key,
         pods: place.pods()?,
     })
 }

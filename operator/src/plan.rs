@@ -21,10 +21,12 @@ mod storage;
 use corral_proxy::config::validate::validate;
 
 use crate::cli::PlanOptions;
-use crate::crd::{OllamaService, UpgradePolicy};
+use crate::crd::{OllamaService, SecretKeyRef, UpgradePolicy};
 
 pub use child::{Child, Kind};
-pub use credentials::{GENERATED_ENTRY, Generated, GeneratedSecret, Source, secret_names, tls_secret};
+pub use credentials::{
+    GENERATED_ENTRY, Generated, GeneratedSecret, Source, registry_key_secret, secret_names, tls_secret,
+};
 pub use exposure::endpoint;
 pub use models::{ConfigMaps, ModelProblem, config_map_names};
 pub use names::{
@@ -50,6 +52,8 @@ pub struct Plan {
     pub sources: Vec<Source>,
     /// The Secret with the certificate, where clients speak HTTPS.
     pub tls_secret: Option<String>,
+    /// The entry with the key by which registries know Ollama.
+    pub registry_key: Option<SecretKeyRef>,
     /// What lets the proxies ask the API server whose tokens are, where they have to: a command for an administrator.
     pub token_reviewer_binding: Option<String>,
     /// Models that can't be made as they are defined.
@@ -121,6 +125,7 @@ pub fn plan(
         model_problems: models::problems(&configuration.config.models),
         configuration_digest: configuration.digest,
         tls_secret: prepared.tls_secret.as_deref().map(str::to_owned),
+        registry_key: prepared.spec.registry_key.clone().map(|key| key.secret_key_ref),
         token_reviewer_binding: network::token_reviewer_binding(
             &prepared,
             options.token_reviewer_role.as_deref(),

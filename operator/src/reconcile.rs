@@ -197,6 +197,7 @@ impl<'a> One<'a> {
                 secrets: &observed.secrets,
                 digest_key_problem: observed.digest_key_problem.as_deref(),
                 certificate: observed.certificate.as_ref(),
+                registry_key: observed.registry_key.as_ref(),
                 deployment: deployment.as_ref(),
                 pods: &observed.pods,
                 children: &observed.children,

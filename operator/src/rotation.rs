@@ -6,7 +6,7 @@ use kube::ResourceExt;
 use sha2::{Digest, Sha256};
 
 use crate::crd::SecretStatus;
-use crate::observe::{Observed, SecretState};
+use crate::observe::{Observed, RegistryKeyState, SecretState};
 use crate::plan::{NUDGE_ANNOTATION, Plan, Source};
 use crate::replicas::Replica;
 
@@ -22,6 +22,9 @@ pub fn nudge_value(plan: &Plan, observed: &Observed) -> String {
         let version = certificate.resource_version().unwrap_or("-");
         hash.update(format!("\n{name}={version}"));
     }
+    if let Some(RegistryKeyState::Found { resource_version, .. }) = &observed.registry_key {
+        hash.update(format!("\nregistry key={resource_version}"));
+    }
     hex::encode(&hash.finalize()[..8])
 }
 
@@ -36,7 +39,9 @@ pub fn again(value: &str, times: u32) -> String {
 /// The Pods whose mounts are to be refreshed: those that run and were told of another state. Pods mount what is newest when they
 /// start; one that was never told anything need not be told, unless what it has mounted doesn't show in what its proxy says.
 pub fn to_nudge<'a>(plan: &Plan, observed: &'a Observed, value: &str) -> Vec<&'a str> {
-    let unseen = plan.tls_secret.is_some() || observed.secrets.contains(&SecretState::Unread);
+    let unseen = plan.tls_secret.is_some()
+        || plan.registry_key.is_some()
+        || observed.secrets.contains(&SecretState::Unread);
     let waiting = observed.pods.iter().filter(|pod| match told(pod) {
         Some(told) => runs(pod) && told != value,
         None => runs(pod) && unseen,

@@ -10,6 +10,7 @@ mod models;
 mod overdue;
 mod patience;
 mod pods;
+mod registry_key;
 mod scale;
 mod storage;
 mod stuck;
@@ -27,7 +28,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use crate::changes::Collision;
 use crate::crd::{CredentialsStatus, OllamaService, OllamaServiceStatus, SecretStatus};
-use crate::observe::{CertificateState, Children, SecretState};
+use crate::observe::{CertificateState, Children, RegistryKeyState, SecretState};
 use crate::plan::{Kind, Plan, endpoint, selector};
 use crate::replicas::Replica;
 use crate::rotation::{Progress, revision, versions_in_force};
@@ -58,6 +59,8 @@ pub struct Known<'a> {
     pub digest_key_problem: Option<&'a str>,
     /// The state of the Secret with the certificate, where clients speak HTTPS.
     pub certificate: Option<&'a CertificateState>,
+    /// The state of the Secret with the key by which registries know Ollama, where it may be read.
+    pub registry_key: Option<&'a RegistryKeyState>,
     /// What the Deployment says of itself; none before it is there.
     pub deployment: Option<&'a DeploymentStatus>,
     /// Its Pods.
@@ -97,6 +100,7 @@ pub fn status(
         gpu: gpu::fallback(service, known),
         displaced: gpu::displaced(known),
         storage: storage::problem(known),
+        registry_key: registry_key::problem(service, known),
         models: models::ready(service, known, &models),
         exposure: exposure::exposed(service, before, known, now),
         blocked: known.refused.map(|refused| Verdict::no("ApplyRefused", refused)),

@@ -31,8 +31,11 @@ use serde::de::DeserializeOwned;
 use tokio::task::JoinSet;
 
 use crate::cli::SecretsMode;
+use crate::crd::OllamaService;
 use crate::memory::{Key, Memory, key_of};
-use crate::plan::{Kind, MANAGED_BY_LABEL, MANAGER, child_selector, config_map_names, secret_names};
+use crate::plan::{
+    Kind, MANAGED_BY_LABEL, MANAGER, child_selector, config_map_names, registry_key_secret, secret_names,
+};
 use crate::queue::{Queue, Urgency};
 
 use concerned::Concerned;
@@ -179,6 +182,12 @@ where
     backoff: Pauses,
 }
 
+/// The names of the Secrets that an OllamaService is made from.
+fn secrets_of(service: &OllamaService) -> impl Iterator<Item = String> {
+    let key = registry_key_secret(service).map(str::to_owned);
+    secret_names(service).chain(key)
+}
+
 impl Starting<'_> {
     fn services(&mut self, writer: Writer<KeptService>, memory: Arc<Memory>) {
         let mut templates = Templates::default();
@@ -192,7 +201,7 @@ impl Starting<'_> {
         };
         let (naming, making) = (self.naming.clone(), self.making.clone());
         let note = move |event: &Event<Guarded>| {
-            naming.note(event, |service| service.0.iter().flat_map(secret_names).collect());
+            naming.note(event, |service| service.0.iter().flat_map(secrets_of).collect());
             making.note(event, |service| {
                 let names = service.0.iter().flat_map(config_map_names);
                 names.map(str::to_owned).collect()

@@ -26,7 +26,7 @@ pub use auth::{
 };
 pub use gpu::{Gpu, GpuClaim, GpuVendor, Resources};
 pub use image::{Image, PullPolicy};
-pub use models::{ConfigMapKeyRef, Model, ModelfileSource};
+pub use models::{ConfigMapKeyRef, Model, ModelfileSource, RegistryKey, SecretKeyRef};
 pub use network::{IssuedCertificate, IssuerRef, Network, NetworkTls, Policy, PolicyEgress, PolicyPeer};
 pub use pod_template::{
     ClaimVolume, ConfigMapVolume, DnsConfig, DnsOption, DnsPolicy, EmptyVolume, HostAlias, PodMount,
@@ -148,6 +148,10 @@ pub struct OllamaServiceSpec {
     /// What a listed model is made from stays.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub prune_models: bool,
+    /// By which key registries know every replica, such as ollama.com, where an account has it for its private models.
+    /// Without it each Pod makes one of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub registry_key: Option<RegistryKey>,
     /// Where models are kept. Without it they last as long as the Pod.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub storage: Option<Storage>,

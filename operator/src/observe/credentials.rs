@@ -10,7 +10,8 @@ use kube::api::{Api, GetParams};
 use super::config_maps::Held;
 use super::read_secret::ReadSecret;
 use super::remembered::Remembered;
-use super::{CertificateState, Place};
+use super::{CertificateState, Place, RegistryKeyState};
+use crate::crd::SecretKeyRef;
 use crate::memory::Key;
 use crate::plan::{Plan, Source, credentials_name, digest_key_name};
 
@@ -64,6 +65,8 @@ pub struct Readings {
     keys: Remembered<(String, String), (String, DigestKey)>,
     /// By namespace and OllamaService, the Secret's name and what was found.
     pub(super) certificates: Remembered<(String, String), (String, CertificateState)>,
+    /// By namespace and OllamaService, the entry and what was found.
+    pub(super) registry_keys: Remembered<(String, String), (SecretKeyRef, RegistryKeyState)>,
     /// By namespace and name of the Secret.
     pub(super) at_hand: Remembered<Key, ReadSecret>,
     /// By namespace and name of the ConfigMap.
@@ -89,6 +92,8 @@ impl Readings {
         self.keys
             .forget(|(of, secret)| of == namespace && *secret == key_name);
         self.certificates
+            .forget(|(of, service)| of == namespace && service == name);
+        self.registry_keys
             .forget(|(of, service)| of == namespace && service == name);
         let made = [key_name, credentials_name(name)];
         self.at_hand

@@ -177,6 +177,12 @@ pub fn secret_names(service: &OllamaService) -> impl Iterator<Item = String> {
         .chain(tls_secret(service).map(Cow::into_owned))
 }
 
+/// The Secret with the key by which registries know Ollama.
+pub fn registry_key_secret(service: &OllamaService) -> Option<&str> {
+    let key = service.spec.registry_key.as_ref()?;
+    Some(&key.secret_key_ref.name)
+}
+
 /// A Secret that is made once, with random content, and never written again.
 #[derive(Clone, Debug)]
 pub struct GeneratedSecret {

@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use k8s_openapi::api::core::v1::EnvVar;
 
 use super::certificate::tls_problem;
-use super::credentials::{Source, issuers, secret_names, sources, tls_secret};
+use super::credentials::{Source, issuers, registry_key_secret, secret_names, sources, tls_secret};
 use super::gpu::{GpuRequest, gpu_problems, gpu_request};
 use super::models::model_problems;
 use super::names::claim_name;
@@ -74,6 +74,7 @@ pub(super) fn prepare<'a>(
     problems.extend(gpu_problems(spec));
     check_storage(name, spec, &mut problems);
     problems.extend(model_problems(spec));
+    check_registry_key(service, &mut problems);
     check_runtime(spec, &mut problems);
     check_environment(service, &mut problems);
     check_pod_template(service, &mut problems);
@@ -189,6 +190,16 @@ fn check_storage(name: &str, spec: &OllamaServiceSpec, problems: &mut Vec<String
         && ephemeral.size_limit.is_none()
     {
         problems.push("spec.storage.ephemeral: storageClassName needs sizeLimit".to_owned());
+    }
+}
+
+fn check_registry_key(service: &OllamaService, problems: &mut Vec<String>) {
+    let secret = registry_key_secret(service);
+    if secret.is_some_and(|secret| secret_names(service).any(|name| name == secret)) {
+        problems.push(
+            "spec.registryKey.secretKeyRef: is a Secret with this service's credentials, which only the proxy may have"
+                .to_owned(),
+        );
     }
 }
 

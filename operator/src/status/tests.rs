@@ -20,6 +20,7 @@ mod exposure;
 mod gpu;
 mod models;
 mod pods;
+mod registry_key;
 mod reviews;
 mod scale;
 
@@ -31,6 +32,7 @@ struct Case {
     spec: Value,
     secret: SecretState,
     certificate: Option<CertificateState>,
+    registry_key: Option<RegistryKeyState>,
     ready: i32,
     /// What the Pod `x-1` says of itself.
     pod: Value,
@@ -50,6 +52,7 @@ impl Default for Case {
             spec: json!({}),
             secret: found("1", Ok(1)),
             certificate: None,
+            registry_key: None,
             ready: 1,
             pod: json!({}),
             others: Vec::new(),
@@ -171,6 +174,7 @@ impl Case {
             secrets: &secrets,
             digest_key_problem: None,
             certificate: self.certificate.as_ref(),
+            registry_key: self.registry_key.as_ref(),
             deployment: Some(&deployment),
             pods: &pods,
             children: &children,

@@ -110,6 +110,8 @@ pub(super) struct Verdicts {
     pub(super) models: Verdict,
     /// What is wrong with the certificate.
     pub(super) certificate: Option<Verdict>,
+    /// What is wrong with the key by which registries know Ollama.
+    pub(super) registry_key: Option<Verdict>,
     /// Models compute on the CPU although a GPU was asked for. They answer, slowly.
     pub(super) gpu: Option<Verdict>,
     /// Models that are to stay in memory don't. They answer, and some wait for it.
@@ -134,6 +136,7 @@ impl Verdicts {
             self.certificate.as_ref(),
             Some(&self.available),
             Some(&self.models),
+            self.registry_key.as_ref(),
             self.gpu.as_ref(),
             self.displaced.as_ref(),
             self.storage.as_ref(),

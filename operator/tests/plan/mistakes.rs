@@ -27,6 +27,10 @@ fn what_is_wrong_is_named() {
             "{runtime: {env: [{name: A, valueFrom: {secretKeyRef: {name: x-digest-key, key: key}}}]}}",
             "spec.runtime.env: A is from a Secret with this service's credentials",
         ),
+        (
+            "{registryKey: {secretKeyRef: {name: x-credentials, key: default}}}",
+            "spec.registryKey.secretKeyRef: is a Secret with this service's credentials",
+        ),
         ("{auth: {}}", "spec.auth: at least one of"),
         (
             "{auth: {jwt: [{issuer: '', audiences: [a], secretRef: {name: x}}]}}",

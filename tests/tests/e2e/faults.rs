@@ -1,9 +1,11 @@
 //! What breaks on a node, and what the users' streams see of it.
 
+use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use corral_tests::ollama::Ollama;
 use corral_tests::{command, registry};
 use serde_json::json;
 
@@ -181,10 +183,15 @@ pub(crate) async fn a_full_disk_is_named_and_stops_no_stream(fixture: &Fixture) 
         folder,
     ]))?;
     fixture.kubectl().apply(&small_volume(folder))?;
+    // It changes nothing here: Ollama has to live with a key that it can't write.
+    let account = Ollama::without_models().await?;
+    let key = fs::read_to_string(account.home().join(".ollama/id_ed25519"))?;
+    fixture.secret("account", &[("id_ed25519", &key)])?;
     fixture.apply_service(
         service,
         &json!({
             "models": [{"name": registry::MODEL, "insecure": true}],
+            "registryKey": {"secretKeyRef": {"name": "account"}},
             "storage": {"size": "1Gi", "storageClassName": "small"},
             "auth": {"apiKeys": {"secretRef": {"name": KEYS}}},
         }),

@@ -7,6 +7,7 @@
 )]
 
 mod blobs;
+mod private;
 
 use std::convert::Infallible;
 use std::sync::Arc;

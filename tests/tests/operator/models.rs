@@ -202,3 +202,24 @@ async fn models_that_do_not_stay_in_memory_are_spoken_of() {
     replica.models(vec![there("m")]);
     lab.condition("x", "Degraded", "False", "AsExpected").await;
 }
+
+#[tokio::test]
+async fn a_key_for_registries_is_asked_for_by_name() {
+    let lab = Lab::new("registry-key").await;
+    let _operator = lab.operator(&[]).await;
+    lab.create("x", json!({"registryKey": {"secretKeyRef": {"name": "account"}}}))
+        .await;
+    let message = lab.condition("x", "Degraded", "True", "RegistryKeyMissing").await;
+    assert!(
+        message.contains("create secret generic account --from-file=id_ed25519"),
+        "{message}"
+    );
+    lab.secret("account", json!({"id_ed25519": "no-key-at-all"}))
+        .await;
+    let message = lab.condition("x", "Degraded", "True", "RegistryKeyInvalid").await;
+    assert!(
+        message.contains("entry id_ed25519 of Secret account"),
+        "{message}"
+    );
+    assert!(!message.contains("no-key-at-all"), "the content shows: {message}");
+}

@@ -36,6 +36,34 @@ pub struct Model {
     pub modelfile: Option<ModelfileSource>,
 }
 
+/// The private key by which registries know this Ollama.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RegistryKey {
+    /// An entry of a Secret in the same namespace: an ed25519 key without a passphrase, as OpenSSH and Ollama write it.
+    pub secret_key_ref: SecretKeyRef,
+}
+
+/// An entry of a Secret.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SecretKeyRef {
+    /// The Secret's name.
+    #[schemars(
+        length(min = 1, max = 253),
+        regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
+    )]
+    pub name: String,
+    /// The entry's name.
+    #[serde(default = "usual_file")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
+    pub key: String,
+}
+
+/// Ollama's own name of the file (ollama/auth/auth.go, `defaultPrivateKey`).
+fn usual_file() -> String {
+    "id_ed25519".to_owned()
+}
+
 /// Where a Modelfile stands. Its FROM names a model, which is pulled if it isn't there; ADAPTER and paths of files can't be
 /// used, since there are no files beside Ollama.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -1,6 +1,6 @@
 //! Volumes of the Pod and their mounts.
 //!
-//! Secrets are mounted as directories and are optional: one that is deleted empties its mount, and the proxy then denies
+//! Secrets with credentials are mounted as directories and are optional: one that is deleted empties its mount, and the proxy then denies
 //! everybody; it neither keeps what was there nor hinders the Pod's start.
 
 use corral_proxy::config::{Kubernetes, paths};
@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 
 use super::overrides;
 use crate::cli::SecretsMode;
+use crate::crd::{RegistryKey, SecretKeyRef};
 use crate::plan::names::digest_key_name;
 use crate::plan::{Prepared, Source, storage};
 
@@ -40,6 +41,7 @@ pub(super) fn volumes(prepared: &Prepared<'_>) -> Vec<Volume> {
             ..Volume::default()
         },
     ];
+    volumes.extend(prepared.spec.registry_key.as_ref().map(registry_key));
     volumes.extend(overrides::volumes(prepared));
     let mounted = mounted(prepared);
     volumes.extend(mounted.iter().map(|(source, name)| secret(name, &source.secret)));
@@ -52,7 +54,7 @@ pub(super) fn volumes(prepared: &Prepared<'_>) -> Vec<Volume> {
 }
 
 /// Names of the operator's volumes, beside those of issuers.
-const OWNED: [&str; 12] = [
+const OWNED: [&str; 13] = [
     "models",
     "home",
     "tmp",
@@ -65,7 +67,16 @@ const OWNED: [&str; 12] = [
     API_SERVER,
     "tls",
     "digest-key",
+    REGISTRY_KEY,
 ];
+
+/// The volume with the key by which registries know Ollama.
+const REGISTRY_KEY: &str = "registry-key";
+
+/// Where Ollama looks for it, and makes one where there is none (ollama/cmd/cmd.go, `initializeKeypair`). It reads the file
+/// anew for each signature.
+const KEY_DIRECTORY: &str = "/home/ollama/.ollama";
+const KEY_FILE: &str = "id_ed25519";
 
 /// The volume with what it takes to ask the API server whose a token is.
 const API_SERVER: &str = "kubernetes";
@@ -88,8 +99,10 @@ pub(super) fn of_ollama(prepared: &Prepared<'_>) -> Vec<VolumeMount> {
         ("tmp", TEMPORARY_DIRECTORY),
     ]
     .map(|(name, path)| writable(name, path));
+    let key = prepared.spec.registry_key.as_ref();
     owned
         .into_iter()
+        .chain(key.map(|_| mount(REGISTRY_KEY, KEY_DIRECTORY)))
         .chain(overrides::ollama_mounts(prepared))
         .collect()
 }
@@ -184,6 +197,25 @@ fn api_server() -> Volume {
         projected: Some(ProjectedVolumeSource {
             default_mode: Some(MODE),
             sources: Some(sources),
+        }),
+        ..Volume::default()
+    }
+}
+
+/// A Pod without it doesn't start: Ollama could make itself none there.
+fn registry_key(key: &RegistryKey) -> Volume {
+    let SecretKeyRef { name, key } = &key.secret_key_ref;
+    Volume {
+        name: REGISTRY_KEY.to_owned(),
+        secret: Some(SecretVolumeSource {
+            secret_name: Some(name.clone()),
+            default_mode: Some(MODE),
+            optional: None,
+            items: Some(vec![KeyToPath {
+                key: key.clone(),
+                path: KEY_FILE.to_owned(),
+                mode: None,
+            }]),
         }),
         ..Volume::default()
     }
