@@ -89,7 +89,7 @@ pub enum SessionAffinity {
 
 /// An Ingress for the service. Timeouts and buffering of ingress-nginx, F5 NGINX, HAProxy and Contour are set so that
 /// streams pass as they are made. There is no path: Ollama's routes are known from the root only, so give it a host.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Ingress {
     /// Which controller serves it; the cluster's default class without it.
@@ -104,6 +104,7 @@ pub struct Ingress {
             regex(pattern = HOST)
         )
     )]
+    #[x_kube(validation = Rule::new("self.all(host, !isIP(host))").message("a host must be a name such as ollama.example, not an address"))]
     pub hosts: Vec<String>,
     /// More annotations, or others than the operator's for streams: one of the same key replaces it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -118,7 +119,7 @@ pub struct Ingress {
 }
 
 /// An HTTPRoute of the Gateway API (gateway.networking.k8s.io/v1) for the service.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpRoute {
     /// The Gateways that serve it.
@@ -133,6 +134,7 @@ pub struct HttpRoute {
             regex(pattern = HOST)
         )
     )]
+    #[x_kube(validation = Rule::new("self.all(host, !isIP(host))").message("a host must be a name such as ollama.example, not an address"))]
     pub hostnames: Vec<String>,
     /// Annotations of the HTTPRoute.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -164,16 +166,18 @@ pub struct ParentRef {
 }
 
 /// Longest times, such as 10m; 0s is for ever (GEP-2257).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.backendRequest) || !has(self.request) || duration(self.request) == duration('0s') || duration(self.backendRequest) <= duration(self.request)")
+    .message("httpRoute.timeouts: backendRequest can't be longer than request"))]
 pub struct HttpRouteTimeouts {
     /// Of a request from its beginning to the end of its answer.
     #[serde(default = "for_ever")]
-    #[schemars(regex(pattern = r"^([0-9]{1,5}(h|m|s|ms)){1,4}$"))]
+    #[schemars(length(max = 28), regex(pattern = r"^([0-9]{1,5}(h|m|s|ms)){1,4}$"))]
     pub request: String,
     /// Of one try of the Gateway to have it answered; not more than `request`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = r"^([0-9]{1,5}(h|m|s|ms)){1,4}$"))]
+    #[schemars(length(max = 28), regex(pattern = r"^([0-9]{1,5}(h|m|s|ms)){1,4}$"))]
     pub backend_request: Option<String>,
 }
 

@@ -19,7 +19,7 @@ const DURATION: &str = r"^([0-9]{1,6}(h|m|s)){1,3}$";
 pub struct Network {
     /// Networks that may call; everyone without any. Others get 403 whatever their credential.
     #[serde(default, rename = "allowedCIDRs", skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 256), inner(length(max = 64)))]
+    #[schemars(length(max = 256), inner(length(max = 43)))]
     #[x_kube(validation = Rule::new("self.all(network, isCIDR(network))")
         .message("allowedCIDRs must be networks such as 10.0.0.0/8 or 2001:db8::/32 (one address: 192.0.2.7/32)"))]
     pub allowed_cidrs: Vec<String>,
@@ -82,11 +82,14 @@ pub struct Policy {
         .message("cidr must be a network such as 10.0.0.0/8 or 2001:db8::/32 (one address: 192.0.2.7/32)"),
     validation = Rule::new("!has(self.except) || has(self.cidr)")
         .message("except goes with cidr"),
+    validation = Rule::new("!has(self.except) || !has(self.cidr) || !isCIDR(self.cidr) || self.except.all(network, !isCIDR(network) || \
+        cidr(self.cidr).containsCIDR(network) && cidr(network).prefixLength() > cidr(self.cidr).prefixLength())")
+        .message("except must be networks within cidr, and smaller than it"),
 )]
 pub struct PolicyPeer {
     /// A network.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 64))]
+    #[schemars(length(max = 43))]
     pub cidr: Option<String>,
     /// Networks in it that are left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -136,8 +139,10 @@ pub struct NetworkTls {
 
 /// A Certificate of cert-manager (cert-manager.io/v1) for the Service's names in the cluster: NAME, NAME.NAMESPACE,
 /// NAME.NAMESPACE.svc and NAME.NAMESPACE.svc.cluster.local.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.renewBefore) || !has(self.duration) || duration(self.renewBefore) < duration(self.duration)")
+    .message("network.tls.certificate: renewBefore must be shorter than duration"))]
 pub struct IssuedCertificate {
     /// Who signs it.
     pub issuer_ref: IssuerRef,

@@ -18,7 +18,8 @@ use super::Resources;
 pub struct PodTemplate {
     /// More labels.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 64))]
+    #[schemars(extend("maxProperties" = 64, "additionalProperties" = {
+        "type": "string", "maxLength": 63, "pattern": "^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$"}))]
     #[x_kube(validation = Rule::new("self.all(key, !key.startsWith('corral.dev/') && !key.startsWith('app.kubernetes.io/'))")
         .message("labels that begin with corral.dev/ or app.kubernetes.io/ are the operator's"))]
     pub labels: BTreeMap<String, String>,

@@ -105,6 +105,8 @@ pub struct Runtime {
     #[x_kube(validation = Rule::new(
         "self.all(variable, !(variable.name in ['HOME', 'NVIDIA_VISIBLE_DEVICES', 'OLLAMA_CONTEXT_LENGTH', 'OLLAMA_DEBUG_LOG_REQUESTS', 'OLLAMA_HOST', 'OLLAMA_KEEP_ALIVE', 'OLLAMA_MODELS', 'OLLAMA_NUM_PARALLEL', 'OLLAMA_ORIGINS', 'TMPDIR']))")
         .message("the operator owns HOME, TMPDIR, NVIDIA_VISIBLE_DEVICES, OLLAMA_HOST, OLLAMA_ORIGINS, OLLAMA_MODELS and OLLAMA_DEBUG_LOG_REQUESTS; for OLLAMA_KEEP_ALIVE, OLLAMA_CONTEXT_LENGTH and OLLAMA_NUM_PARALLEL use keepAlive, contextLength and numParallel"))]
+    #[x_kube(validation = Rule::new("self.all(variable, variable.name != '')")
+        .message("a variable in runtime.env needs a name"))]
     #[x_kube(validation = Rule::new(
         "self.all(variable, !has(variable.valueFrom) || \
          (!has(variable.value) || variable.value == '') && [has(variable.valueFrom.configMapKeyRef), \

@@ -115,6 +115,9 @@ pub struct KedaAuthentication {
     pub name: String,
 }
 
+/// A number of replicas that is a text is a share of them.
+const PERCENTAGE: &str = r"^(100|[1-9]?[0-9])%$";
+
 /// How many replicas may be away while nodes are drained: exactly one of both. Makes a PodDisruptionBudget.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -123,9 +126,11 @@ pub struct KedaAuthentication {
 pub struct Disruption {
     /// How many replicas must stay, as a number or a percentage.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("minimum" = 0, "pattern" = PERCENTAGE))]
     pub min_available: Option<IntOrString>,
     /// How many replicas may be away, as a number or a percentage.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("minimum" = 0, "pattern" = PERCENTAGE))]
     pub max_unavailable: Option<IntOrString>,
 }
 

@@ -12,6 +12,10 @@ use serde::{Deserialize, Serialize};
         .message("storage needs exactly one of size (a claim made for you), existingClaim (one you made) or ephemeral (lasts as long as the Pod)"),
     validation = Rule::new("has(self.size) || !(has(self.storageClassName) || has(self.accessModes) || has(self.retain))")
         .message("storageClassName, accessModes and retain go with size: an existing claim has its own"),
+    validation = Rule::new("!has(self.size) || quantity(self.size).isGreaterThan(quantity('0'))")
+        .message("storage.size must be more than 0"),
+    validation = Rule::new("!has(self.accessModes) || self.accessModes.size() == 1 || !('ReadWriteOncePod' in self.accessModes)")
+        .message("storage.accessModes: ReadWriteOncePod goes alone"),
     validation = Rule::new("!has(self.size) || !has(oldSelf.size) || (has(self.storageClassName) ? (has(oldSelf.storageClassName) && self.storageClassName == oldSelf.storageClassName) : !has(oldSelf.storageClassName))")
         .message("storage.storageClassName can't change once the claim is there: make another OllamaService, or move to an existingClaim"),
     validation = Rule::new("!has(self.size) || !has(oldSelf.size) || (has(self.accessModes) ? (has(oldSelf.accessModes) && self.accessModes == oldSelf.accessModes) : !has(oldSelf.accessModes))")
@@ -61,8 +65,12 @@ pub enum Retention {
 /// A volume of each replica's own: on the node's disk, or of a StorageClass.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("!has(self.storageClassName) || has(self.sizeLimit)")
-    .message("storage.ephemeral.storageClassName needs sizeLimit: it is the size of each replica's volume"))]
+#[x_kube(
+    validation = Rule::new("!has(self.storageClassName) || has(self.sizeLimit)")
+        .message("storage.ephemeral.storageClassName needs sizeLimit: it is the size of each replica's volume"),
+    validation = Rule::new("!has(self.sizeLimit) || quantity(self.sizeLimit).isGreaterThan(quantity('0'))")
+        .message("storage.ephemeral.sizeLimit must be more than 0"),
+)]
 pub struct EphemeralStorage {
     /// StorageClass of each replica's volume. Without it the models are on the node's own disk.
     #[serde(skip_serializing_if = "Option::is_none")]
