@@ -7,11 +7,15 @@ use corral_proxy::status::{ModelState, ModelStatus as Reported};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
+use super::conditions::shortened;
 use super::verdict::Verdict;
 use super::{Known, scale};
 use crate::crd::{ModelStatus, OllamaService};
 use crate::plan::ModelProblem;
 use crate::replicas::Replica;
+
+/// Most characters of what Ollama says of a model.
+const LONGEST_WORDS: usize = 1000;
 
 /// The state of a model that every replica has.
 pub(super) const READY: &str = "Ready";
@@ -128,7 +132,10 @@ fn status_of(report: &Reported) -> ModelStatus {
         completed_bytes: bytes(report.completed),
         total_bytes: bytes(report.total),
         size: bytes(report.size),
-        message: report.message.clone(),
+        message: report
+            .message
+            .clone()
+            .map(|words| shortened(words, LONGEST_WORDS)),
         ..ModelStatus::default()
     }
 }

@@ -29,8 +29,8 @@ fn not_grown(words: &str) -> Verdict {
     Verdict::no(
         "VolumeNotGrown",
         format!(
-            "The volume can't grow to spec.storage.size: {words}. Its StorageClass must have allowVolumeExpansion, and its \
-             driver must be able to"
+            "The volume can't become what spec.storage says: {words}. To grow, its StorageClass must have \
+             allowVolumeExpansion, and its driver must be able to"
         ),
     )
 }

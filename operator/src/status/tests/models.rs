@@ -160,3 +160,12 @@ fn bytes_alone_are_no_reason_to_write_a_status() {
         Some(860)
     );
 }
+
+#[test]
+fn words_of_ollama_are_cut_where_there_are_too_many() {
+    let words = "é".repeat(5000);
+    let status = case(&json!({}), vec![model(ModelState::Failed, Some(&words))])
+        .status(&OllamaServiceStatus::default(), NOW);
+    let told = status.models[0].message.clone().unwrap();
+    assert!((900..1100).contains(&told.chars().count()), "{}", told.len());
+}
