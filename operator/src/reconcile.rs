@@ -1,12 +1,12 @@
 //! One OllamaService, from what it should be to what its status says.
 
+mod said;
 mod written;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::future::try_join_all;
-use k8s_openapi::jiff::Timestamp;
 use kube::core::error_boundary::InvalidObject;
 use kube::{Client, Resource, ResourceExt};
 
@@ -22,7 +22,7 @@ use crate::plan::{Kind, Plan, PlanError, plan};
 use crate::replicas::{Asker, Replica};
 use crate::report::Reporter;
 use crate::rotation::{Progress, again, all_have_ended, lagging_untold, nudge_value, to_nudge};
-use crate::status::{Blocked, Known, patience, status, status_of_blocked, until_more};
+use crate::status::{Blocked, Known};
 use crate::watch::{Guarded, Stores};
 
 use written::{Refused, deployment_status, listed};
@@ -130,14 +130,6 @@ struct One<'a> {
     uid: String,
     /// The status last written, as far as it is known.
     before: OllamaServiceStatus,
-}
-
-/// What came of a report.
-struct Said {
-    /// Models are on their way.
-    models_wait: bool,
-    /// After what time there is more to say though nothing else happens.
-    more_after: Option<Duration>,
 }
 
 /// How it went, and after what time to look again.
@@ -272,21 +264,6 @@ impl<'a> One<'a> {
         Progress::of(plan, &observed.secrets, replicas, none_wanted)
     }
 
-    /// Writes what is known, if it is time to.
-    async fn report(&self, known: &Known<'_>) -> Result<Said, ReconcileError> {
-        let now = now();
-        let status = status(self.service, &self.before, known, now);
-        let models_wait =
-            !known.replicas.is_empty() && status.models.iter().any(|model| model.state != "Ready");
-        let patience = patience(&self.before, &status);
-        let until_more = until_more(known, &status, now);
-        let kept_back = self.write_status(status, patience).await?;
-        Ok(Said {
-            models_wait,
-            more_after: kept_back.into_iter().chain(until_more).min(),
-        })
-    }
-
     /// When to look again where nothing is on its way.
     fn settled(&self, replicas: &[Replica]) -> Duration {
         if replicas.iter().any(Replica::lacks_an_answer) {
@@ -325,68 +302,6 @@ impl<'a> One<'a> {
             }
         }
     }
-
-    /// Says what a person must do first. Nothing of the OllamaService is touched.
-    async fn blocked(&self, blocked: &Blocked) -> Done {
-        let status = status_of_blocked(self.service, &self.before, blocked, now());
-        self.write_status(status, Duration::ZERO).await?;
-        // What takes a name shows in no watch of ours, so it is looked at again.
-        let look_after = match blocked {
-            Blocked::Invalid(_) => None,
-            Blocked::Taken(_) => Some(TAKEN),
-        };
-        Ok((Outcome::Blocked, look_after))
-    }
-
-    /// Writes a status that says something new, unless it may be kept back: then it says for how long.
-    async fn write_status(
-        &self,
-        status: OllamaServiceStatus,
-        patience: Duration,
-    ) -> Result<Option<Duration>, ReconcileError> {
-        let (namespace, name) = (&self.key.0, &self.key.1);
-        let context = self.context;
-        // One that can't be read shows no status; then what was written last counts.
-        if *self.service.status.as_ref().unwrap_or(&self.before) == status {
-            context
-                .memory
-                .has_said_all(&self.key, self.service.status.is_some());
-            return Ok(None);
-        }
-        // The store doesn't have it yet; once it does, it is looked at again.
-        if self.before == status
-            && let Some(left) = context.memory.is_on_its_way(&self.key)
-        {
-            return Ok(Some(left));
-        }
-        if let Some(left) = context.memory.keeps_back(&self.key, patience) {
-            return Ok(Some(left));
-        }
-        // Before it is sent: the watch may be faster than the answer.
-        context
-            .memory
-            .writes_status(&self.key, self.service.meta(), status.clone());
-        let written = context
-            .reporter
-            .write_status(&context.metrics, namespace, name, &status)
-            .await;
-        match written {
-            Err(kube::Error::Api(answer)) if answer.is_not_found() => return Ok(None),
-            Err(error) => {
-                context.memory.has_not_written(&self.key);
-                return Err(ReconcileError::Status(error));
-            }
-            Ok(()) => {}
-        }
-        context.reporter.events(self.service, &self.before, &status).await;
-        Ok(None)
-    }
-}
-
-/// To the second, as the API keeps times: what is read back would else never be what was written.
-fn now() -> Timestamp {
-    let now = Timestamp::now();
-    Timestamp::from_second(now.as_second()).unwrap_or(now)
 }
 
 /// An OllamaService that can't even be read, which the definition forbids: an older one must be installed.

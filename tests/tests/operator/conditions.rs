@@ -1,11 +1,20 @@
 //! What a person reads when something is wrong.
 
+use std::future::ready;
+
+use corral_operator::crd::OllamaService;
+use futures::TryStreamExt;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::api::events::v1::Event;
+use kube::ResourceExt;
 use kube::api::{DeleteParams, ListParams};
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{self, watcher};
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
 
 use crate::lab::Lab;
+use crate::replica::{Replica, ready_pods};
 
 #[tokio::test]
 async fn what_is_wrong_with_a_secret_is_said_and_what_to_do() {
@@ -68,7 +77,7 @@ async fn what_is_wrong_with_a_secret_is_said_and_what_to_do() {
         );
         assert_eq!(lab.condition(name, "Ready", "False", reason).await, message);
         assert_eq!(lab.condition(name, "Degraded", "True", reason).await, message);
-        lab.api::<corral_operator::crd::OllamaService>()
+        lab.api::<OllamaService>()
             .delete(name, &DeleteParams::default())
             .await
             .unwrap();
@@ -103,4 +112,41 @@ async fn a_secret_that_comes_is_noticed() {
         .await
         .unwrap();
     lab.condition("x", "Degraded", "True", "SecretMissing").await;
+}
+
+/// What an operator has seen of an OllamaService it must not say of the next one of that name, which another has made while
+/// the proxies were being asked.
+#[tokio::test]
+async fn a_status_reaches_no_other_of_the_same_name() {
+    let lab = Lab::new("again").await;
+    let _operator = lab.operator(&[]).await;
+    lab.create("x", json!({})).await;
+    lab.condition("x", "Available", "False", "Starting").await;
+    let replica = Replica::start(&lab, "x", 1).await;
+    ready_pods(&lab, "x", 1).await;
+    lab.condition("x", "Ready", "True", "Ready").await;
+    let services = lab.api::<OllamaService>();
+    let (seen, mut history) = mpsc::unbounded_channel();
+    let watched = watcher(services.clone(), watcher::Config::default()).applied_objects();
+    let watching = tokio::spawn(
+        watched.try_for_each(move |one| ready(seen.send(one).map_err(|_| watcher::Error::NoResourceVersion))),
+    );
+    history.recv().await.unwrap();
+    let next = replica
+        .before_it_answers(ready_pods(&lab, "x", 0), async {
+            services.delete("x", &DeleteParams::default()).await.unwrap();
+            lab.create("x", json!({})).await
+        })
+        .await;
+    let reason = loop {
+        let seen = history.recv().await.unwrap();
+        let conditions = seen.status.clone().unwrap_or_default().conditions;
+        let first = conditions.into_iter().find(|one| one.type_ == "Ready");
+        if let Some(first) = first.filter(|_| seen.uid() == next.uid()) {
+            break first.reason;
+        }
+    };
+    watching.abort();
+    // Its names are those of children whose owner has gone, and nobody collects them here.
+    assert_eq!(reason, "NameTaken");
 }

@@ -18,6 +18,7 @@ use kube::ResourceExt;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 use tokio::net::TcpListener;
+use tokio::sync::{Notify, RwLock};
 use tokio::task::JoinHandle;
 
 use crate::lab::{Lab, eventually};
@@ -28,7 +29,17 @@ pub(crate) struct Replica<'a> {
     service: String,
     pub(crate) pod: String,
     says: Arc<Mutex<Status>>,
+    /// Whether it is asked and doesn't answer.
+    silence: Arc<Silence>,
     server: JoinHandle<()>,
+}
+
+/// Answers that are held back.
+#[derive(Default)]
+struct Silence {
+    /// Nobody is answered while this is held.
+    door: RwLock<()>,
+    asked: Notify,
 }
 
 impl Drop for Replica<'_> {
@@ -42,12 +53,14 @@ impl<'a> Replica<'a> {
     pub(crate) async fn start(lab: &'a Lab, service: &str, number: u8) -> Self {
         let (listener, address) = listen(number).await;
         let says = Arc::new(Mutex::new(mounted::nothing_yet()));
+        let silence = Arc::<Silence>::default();
         let replica = Self {
             lab,
             service: service.to_owned(),
             pod: format!("{service}-{number}"),
-            server: tokio::spawn(serve(listener, says.clone())),
+            server: tokio::spawn(serve(listener, says.clone(), silence.clone())),
             says,
+            silence,
         };
         replica.mount().await;
         run(lab, service, &replica.pod, address).await;
@@ -87,6 +100,19 @@ impl<'a> Replica<'a> {
     /// Has the proxy say what is in its Ollama's memory.
     pub(crate) fn loaded(&self, loaded: Vec<LoadedModel>) {
         self.says.lock().unwrap().loaded = loaded;
+    }
+
+    /// Does something after the proxy was asked next, and before it answers.
+    pub(crate) async fn before_it_answers<T>(
+        &self,
+        cause: impl Future<Output = ()>,
+        then: impl Future<Output = T>,
+    ) -> T {
+        let _silent = self.silence.door.write().await;
+        let asked = self.silence.asked.notified();
+        cause.await;
+        asked.await;
+        then.await
     }
 
     async fn entries(&self, secret: &str) -> Entries {
@@ -170,14 +196,16 @@ pub(crate) async fn listen(number: u8) -> (TcpListener, Ipv4Addr) {
     panic!("no address of the loopback network is free");
 }
 
-async fn serve(listener: TcpListener, says: Arc<Mutex<Status>>) {
+async fn serve(listener: TcpListener, says: Arc<Mutex<Status>>, silence: Arc<Silence>) {
     loop {
         let (stream, _) = listener.accept().await.unwrap();
-        let says = says.clone();
+        let (says, silence) = (says.clone(), silence.clone());
         tokio::spawn(async move {
-            let service = service_fn(|_| {
+            let service = service_fn(|_| async {
+                silence.asked.notify_waiters();
+                let _open = silence.door.read().await;
                 let body = serde_json::to_vec(&*says.lock().unwrap()).unwrap();
-                async { Ok::<_, Infallible>(http::Response::new(Full::new(Bytes::from(body)))) }
+                Ok::<_, Infallible>(http::Response::new(Full::new(Bytes::from(body))))
             });
             let _ = http1::Builder::new()
                 .serve_connection(TokioIo::new(stream), service)
