@@ -87,8 +87,8 @@ fn slow_heads_and_unused_connections_are_closed() {
     let backend = Backend::start();
     let (_runtime, address) = impatient(&backend);
     for (name, sent) in cases {
-        let mut client = Client::connect(address);
         let start = Instant::now();
+        let mut client = Client::connect(address);
         client.send(sent);
         assert!(client.is_closed(), "{name}");
         assert!(start.elapsed() >= HEAD_TIMEOUT, "{name}: {:?}", start.elapsed());

@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
@@ -233,22 +233,21 @@ fn s2_a_certificate_is_renewed_under_load_and_no_request_fails() {
     let pairs: Vec<_> = (0..6).map(|_| pair()).collect();
     let (proxy, directory) = start(&backend, Some(&pairs[0]));
     let trusted = trusting(&pairs.iter().collect::<Vec<_>>());
-    let done = AtomicBool::new(false);
+    let (done, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
     let mut kept = connect(proxy.address, Arc::clone(&trusted));
     assert_eq!(status(&mut kept, &get("/api/tags")).unwrap(), 200);
     thread::scope(|scope| {
         let load = || {
-            let mut requests = 0;
             while !done.load(Ordering::Relaxed) {
                 let mut client = connect(proxy.address, Arc::clone(&trusted));
                 for _ in 0..3 {
                     assert_eq!(status(&mut client, &get("/api/tags")).unwrap(), 200);
-                    requests += 1;
+                    answered.fetch_add(1, Ordering::Relaxed);
                 }
             }
-            requests
         };
         let loads = [scope.spawn(load), scope.spawn(load)];
+        within(SOON, "the load", || answered.load(Ordering::Relaxed) > 0);
         for (version, pair) in pairs.iter().enumerate().skip(1) {
             mount(directory.path(), version, pair);
             within(SOON, "the renewed certificate", || {
@@ -259,7 +258,7 @@ fn s2_a_certificate_is_renewed_under_load_and_no_request_fails() {
         }
         done.store(true, Ordering::Relaxed);
         for load in loads {
-            assert!(load.join().unwrap() > 0);
+            load.join().unwrap();
         }
     });
     assert_eq!(

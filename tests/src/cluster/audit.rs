@@ -47,6 +47,9 @@ pub struct Request {
     pub name: String,
     /// The HTTP status of the answer.
     pub status: u16,
+    /// Nothing grants it to that user. Other answers have the status 403 as well, such as those about what can't be made in
+    /// a namespace that is being deleted.
+    pub denied: bool,
 }
 
 #[derive(Deserialize)]
@@ -57,6 +60,15 @@ struct Event {
     object: Object,
     #[serde(rename = "responseStatus", default)]
     response: Response,
+    #[serde(default)]
+    annotations: Annotations,
+}
+
+#[derive(Default, Deserialize)]
+struct Annotations {
+    /// `allow` or `forbid` (k8s.io/apiserver/pkg/endpoints/filters, `decisionAnnotationKey`).
+    #[serde(rename = "authorization.k8s.io/decision", default)]
+    decision: String,
 }
 
 #[derive(Deserialize)]
@@ -155,6 +167,7 @@ impl From<Event> for Request {
             user,
             object,
             response,
+            annotations,
         } = event;
         let resource = match object.subresource.as_str() {
             "" => object.resource,
@@ -168,6 +181,7 @@ impl From<Event> for Request {
             namespace: object.namespace,
             name: object.name,
             status: response.code,
+            denied: annotations.decision == "forbid",
         }
     }
 }

@@ -7,7 +7,6 @@ use anyhow::{Result, ensure};
 use corral_tests::cluster::Mark;
 use corral_tests::command;
 use corral_tests::lab::SYSTEM;
-use http::StatusCode;
 use serde_json::json;
 
 use crate::fixture::{Fixture, SERVICE, service};
@@ -47,11 +46,7 @@ pub(crate) async fn the_operator_asks_for_nothing_that_it_may_not(fixture: &Fixt
         .collect();
     println!("  {} requests: {asked:?}", requests.len());
     ensure!(!asked.is_empty(), "{user} has asked for nothing");
-    let forbidden = StatusCode::FORBIDDEN.as_u16();
-    let refused: Vec<_> = requests
-        .iter()
-        .filter(|request| request.status == forbidden)
-        .collect();
+    let refused: Vec<_> = requests.iter().filter(|request| request.denied).collect();
     ensure!(refused.is_empty(), "{refused:#?}");
     Ok(())
 }

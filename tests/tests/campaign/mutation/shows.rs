@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 /// The kinds of children that a field may change; empty for a field that says when and not what.
 pub(crate) fn kinds(field: &str) -> &'static [&'static str] {
-    const TABLE: [(&str, &[&str]); 32] = [
+    const TABLE: [(&str, &[&str]); 33] = [
         ("access", &["ConfigMap"]),
         ("auth", &["ConfigMap", "Deployment", "Secret"]),
         (
@@ -60,6 +60,7 @@ pub(crate) fn kinds(field: &str) -> &'static [&'static str] {
         ("podTemplate", &["Deployment"]),
         ("parallelPulls", &["ConfigMap"]),
         ("pruneModels", &["ConfigMap"]),
+        ("registryKey", &["Deployment"]),
         ("replicas", &["ConfigMap", "Deployment", "PodDisruptionBudget"]),
         ("resources", &["Deployment"]),
         ("rollout", &["Deployment"]),
@@ -99,6 +100,7 @@ pub(crate) fn kinds(field: &str) -> &'static [&'static str] {
 pub(crate) fn said<'a>(field: &str, value: Option<&'a Value>) -> Option<&'a Value> {
     let default = match field {
         "disruption.maxUnavailable" => json!(1),
+        "service.sessionAffinity" => json!("None"),
         "podTemplate.dnsPolicy" => json!("ClusterFirst"),
         "podTemplate.terminationGracePeriodSeconds" => json!(120),
         "streams.askForUsage" => json!(true),

@@ -14,7 +14,7 @@ pub(crate) type Privilege = (String, String, String);
 pub(crate) fn used(evidence: &Evidence) -> BTreeSet<Privilege> {
     let mut used = BTreeSet::new();
     for request in &evidence.requests {
-        if request.status == StatusCode::FORBIDDEN.as_u16() {
+        if request.denied {
             continue;
         }
         let privilege = |verb: &str| (verb.to_owned(), request.group.clone(), request.resource.clone());
@@ -50,10 +50,7 @@ pub(crate) fn granted(roles: &[Value]) -> BTreeSet<Privilege> {
 
 /// What was asked for and not granted.
 pub(super) fn refused(evidence: &Evidence) -> Vec<String> {
-    let refused = evidence
-        .requests
-        .iter()
-        .filter(|request| request.status == StatusCode::FORBIDDEN.as_u16());
+    let refused = evidence.requests.iter().filter(|request| request.denied);
     let refused: BTreeSet<_> = refused
         .map(|request| {
             format!(
