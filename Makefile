@@ -5,7 +5,7 @@
 
 MINUTES ?= 30
 COUNTS ?= 100 1000 5000
-LAB := cargo run --quiet --package corral-tests --bin corral-lab --
+LAB := cargo run --locked --package corral-tests --bin corral-lab --
 
 help: ## List what there is
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
