@@ -16,6 +16,7 @@ mod storage;
 mod stuck;
 #[cfg(test)]
 mod tests;
+mod unschedulable;
 mod upgrade;
 mod verdict;
 
@@ -118,7 +119,7 @@ pub fn status(
 
 /// After what time the status says more though nothing else has changed: something has then lasted for too long.
 pub fn until_more(known: &Known<'_>, status: &OllamaServiceStatus, now: Timestamp) -> Option<Duration> {
-    let pods = known.pods.iter().filter_map(|pod| stuck::until_more(pod, now));
+    let pods = known.pods.iter().filter_map(|pod| pods::until_more(pod, now));
     pods.chain(exposure::until_more(status, now)).min()
 }
 

@@ -1,12 +1,14 @@
 //! Available: whether a replica answers, and if not, why the Pods don't run.
 
+use std::time::Duration;
+
 use k8s_openapi::api::apps::v1::DeploymentStatus;
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodStatus};
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition, PodStatus};
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 
 use super::verdict::{Truth, Verdict};
-use super::{Known, ended, scale, stuck};
+use super::{Known, ended, scale, stuck, unschedulable};
 use crate::crd::{OllamaService, OllamaServiceStatus};
 
 pub(super) fn available(
@@ -30,12 +32,15 @@ pub(super) fn available(
     if ready >= wanted && updated >= wanted {
         return Verdict::yes("ReplicasReady", format!("{ready} of {wanted} replicas are ready"));
     }
-    let why = why(before, known, now);
-    match (ready, why) {
+    let hint = known.pods.iter().find_map(|pod| hint(pod, now));
+    let with_hint = |message: String| match &hint {
+        Some(hint) => format!("{message}; {hint}"),
+        None => message,
+    };
+    match (ready, why(before, known, now)) {
         (0, Some(why)) => why,
         (0, None) => {
-            let hint = known.pods.iter().find_map(|pod| stuck::hint(pod, now));
-            let words = hint.unwrap_or_else(|| "the Pods are starting".to_owned());
+            let words = hint.as_deref().unwrap_or("the Pods are starting");
             Verdict::not_yet("Starting", format!("0 of {wanted} replicas are ready; {words}"))
         }
         (_, Some(why)) => Verdict {
@@ -43,15 +48,27 @@ pub(super) fn available(
             message: format!("{ready} of {wanted} replicas are ready; {}", why.message),
             ..why
         },
-        (_, None) if ready >= wanted => Verdict::yes(
-            "SomeReplicasReady",
-            format!("{updated} of {wanted} replicas are of the newest spec, the others follow"),
-        ),
-        (_, None) => Verdict::yes(
-            "SomeReplicasReady",
-            format!("{ready} of {wanted} replicas are ready"),
-        ),
+        (_, None) if ready >= wanted => {
+            let message = format!("{updated} of {wanted} replicas are of the newest spec, the others follow");
+            Verdict::yes("SomeReplicasReady", with_hint(message))
+        }
+        (_, None) => {
+            let message = format!("{ready} of {wanted} replicas are ready");
+            Verdict::yes("SomeReplicasReady", with_hint(message))
+        }
     }
+}
+
+/// After what time there is more to say of a Pod though nothing else has changed.
+pub(super) fn until_more(pod: &Pod, now: Timestamp) -> Option<Duration> {
+    unschedulable::until_more(pod, now).or_else(|| stuck::until_more(pod, now))
+}
+
+/// What to say of a Pod that takes its time.
+fn hint(pod: &Pod, now: Timestamp) -> Option<String> {
+    unschedulable::hint(pod)
+        .or_else(|| closed_gates(pod))
+        .or_else(|| stuck::hint(pod, now))
 }
 
 /// Why a Pod is missing or doesn't run; none while it just takes its time.
@@ -86,7 +103,7 @@ fn replica_failure(deployment: &DeploymentStatus) -> Option<Verdict> {
 fn pod_problem(pod: &Pod, now: Timestamp) -> Option<Verdict> {
     let status = pod.status.as_ref()?;
     let name = pod.name_any();
-    unschedulable(&name, status).or_else(|| {
+    unschedulable::problem(pod, now).or_else(|| {
         let containers = status
             .init_container_statuses
             .iter()
@@ -101,13 +118,10 @@ fn pod_problem(pod: &Pod, now: Timestamp) -> Option<Verdict> {
 }
 
 /// A node that doesn't answer has its Pods marked as not ready, by others than its kubelet: what that said last of the
-/// containers stays (node lifecycle controller, `MarkPodsNotReady`).
+/// containers stays, and so does the reason (node lifecycle controller, `MarkPodsNotReady`).
 fn silent_node(pod: &str, status: &PodStatus) -> Option<Verdict> {
-    let is = |condition: &str, wanted: &str| {
-        let mut conditions = status.conditions.iter().flatten();
-        conditions.any(|one| one.type_ == condition && one.status == wanted)
-    };
-    if !(is("ContainersReady", "True") && is("Ready", "False")) {
+    let ready = unready_with_ready_containers(status)?;
+    if ready.reason.as_deref() == Some(GATES_CLOSED) {
         return None;
     }
     Some(Verdict::no(
@@ -119,26 +133,32 @@ fn silent_node(pod: &str, status: &PodStatus) -> Option<Verdict> {
     ))
 }
 
-/// The scheduler's own words, and what they mean where a resource is short.
-fn unschedulable(pod: &str, status: &PodStatus) -> Option<Verdict> {
-    let conditions = status.conditions.iter().flatten();
-    let scheduled = conditions
-        .into_iter()
-        .find(|one| one.type_ == "PodScheduled" && one.status == "False")?;
-    let words = scheduled.message.as_deref().unwrap_or_default();
-    let advice = if words.contains("Insufficient ") {
-        ". Free what is short on a node, add a node, or ask for less in spec.gpu or spec.resources"
-    } else if words.contains("unbound immediate PersistentVolumeClaims")
-        || words.contains("persistentvolumeclaim")
-    {
-        ". See the events of the PersistentVolumeClaim; spec.storage says which it is"
-    } else {
-        ""
-    };
-    Some(Verdict::no(
-        "Unschedulable",
-        format!("Pod {pod} finds no node: {}{advice}", words.trim_end_matches('.')),
+/// The kubelet's reason where a readiness gate is closed (Kubernetes, pkg/kubelet/status/generate.go): clouds add such gates to
+/// Pods, and open them once their load balancers have the Pod as a target.
+const GATES_CLOSED: &str = "ReadinessGatesNotReady";
+
+/// What the kubelet says of the gates that a Pod waits for.
+fn closed_gates(pod: &Pod) -> Option<String> {
+    let status = pod.status.as_ref().filter(|_| stays(pod))?;
+    let ready = unready_with_ready_containers(status)?;
+    if ready.reason.as_deref() != Some(GATES_CLOSED) {
+        return None;
+    }
+    let words = ready.message.as_deref().unwrap_or_default();
+    let name = pod.name_any();
+    Some(format!(
+        "the containers of Pod {name} are ready, and it waits for its readiness gates: {words}"
     ))
+}
+
+/// What is said of Ready where that is false though all containers are ready.
+fn unready_with_ready_containers(status: &PodStatus) -> Option<&PodCondition> {
+    let of = |condition: &str, wanted: &str| {
+        let mut conditions = status.conditions.iter().flatten();
+        conditions.find(|one| one.type_ == condition && one.status == wanted)
+    };
+    of("ContainersReady", "True")?;
+    of("Ready", "False")
 }
 
 fn container_problem(pod: &str, container: &ContainerStatus) -> Option<Verdict> {

@@ -31,7 +31,8 @@ async fn why_pods_do_not_run_is_said() {
     };
     let cases = [
         (
-            json!({"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": words}]}),
+            json!({"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": words,
+                "lastTransitionTime": "2026-01-02T03:04:05Z"}]}),
             "Unschedulable",
             "1 Insufficient nvidia.com/gpu. Free what is short",
         ),

@@ -35,8 +35,10 @@ fn conditions_say_what_is_known() {
             {"type": "Ready", "status": ready}, {"type": "ContainersReady", "status": containers},
         ]})
     };
-    let unschedulable =
-        json!({"conditions": [{"type": "PodScheduled", "status": "False", "message": "0/1 nodes."}]});
+    let mut gated = conditions("False", "True");
+    gated["conditions"][0]["reason"] = "ReadinessGatesNotReady".into();
+    let unschedulable = json!({"conditions": [{"type": "PodScheduled", "status": "False", "message": "0/1 nodes.",
+        "lastTransitionTime": NOW - SignedDuration::from_mins(2)}]});
     let cases = [
         (
             "all is well",
@@ -109,6 +111,16 @@ fn conditions_say_what_is_known() {
             },
             "Ready=False/NodeUnreachable Available=False/NodeUnreachable CredentialsSynced=True/InForce \
              ModelsReady=True/NoneAsked Degraded=True/NodeUnreachable",
+        ),
+        (
+            "the only one waits for a load balancer to have it",
+            Case {
+                ready: 0,
+                pod: gated,
+                ..Case::default()
+            },
+            "Ready=False/Starting Available=False/Starting CredentialsSynced=True/InForce ModelsReady=True/NoneAsked \
+             Degraded=False/AsExpected",
         ),
         (
             "the only one starts",

@@ -96,6 +96,68 @@ fn a_pod_that_waits_before_its_containers_is_stuck_after_a_while() {
     }
 }
 
+#[test]
+fn a_pod_without_a_node_needs_help_only_after_a_while() {
+    let words = "0/1 nodes are available: 1 Insufficient nvidia.com/gpu.";
+    let no_node = json!({"conditions": [{"type": "PodScheduled", "status": "False", "message": words,
+        "lastTransitionTime": NOW}]});
+    let cases = [
+        ("at first", "{}", 0, 0, "Starting", Some(120)),
+        ("while another drains", "{}", 0, 119, "Starting", Some(1)),
+        ("for too long", "{}", 0, 120, "Unschedulable", None),
+        (
+            "the second",
+            "{replicas: 2}",
+            1,
+            119,
+            "SomeReplicasReady",
+            Some(1),
+        ),
+        (
+            "the second, for too long",
+            "{replicas: 2}",
+            1,
+            120,
+            "Unschedulable",
+            None,
+        ),
+    ];
+    for (what, spec, ready, seconds, reason, more_after) in cases {
+        let case = Case {
+            spec: serde_yaml::from_str(spec).unwrap(),
+            ready,
+            pod: no_node.clone(),
+            ..Case::default()
+        };
+        let status = case.status(&OllamaServiceStatus::default(), at(seconds));
+        let unready = &status.conditions[0];
+        assert_eq!(unready.status, "False", "{what}");
+        assert_eq!(unready.reason, reason, "{what}");
+        let said = "Pod x-1 finds no node: 0/1 nodes are available: 1 Insufficient nvidia.com/gpu";
+        assert!(unready.message.contains(said), "{what}: {}", unready.message);
+        assert_eq!(status.says("Degraded"), more_after.is_none(), "{what}");
+        let more = case.known(|_, known| until_more(known, &status, at(seconds)));
+        assert_eq!(more, more_after.map(Duration::from_secs), "{what}");
+    }
+}
+
+/// What kubelets say of gates (Kubernetes, pkg/kubelet/status/generate.go).
+#[test]
+fn the_gates_that_a_pod_waits_for_are_named() {
+    let words =
+        "corresponding condition of pod readiness gate \"target-health.elbv2.k8s.aws/a\" does not exist.";
+    let waits = starts(json!({"conditions": [
+        {"type": "ContainersReady", "status": "True"},
+        {"type": "Ready", "status": "False", "reason": "ReadinessGatesNotReady", "message": words},
+    ]}));
+    let status = waits.status(&OllamaServiceStatus::default(), NOW);
+    let message = &status.conditions[1].message;
+    assert!(
+        message.contains("Pod x-1") && message.contains(words),
+        "{message}"
+    );
+}
+
 /// A Pod of a template that ended when that many seconds had passed.
 fn ended(name: &str, template: &str, reason: &str, seconds: i64) -> Value {
     json!({"metadata": {"name": name, "creationTimestamp": NOW, "labels": {"pod-template-hash": template}},
@@ -118,8 +180,8 @@ fn pods_that_their_node_has_ended_are_spoken_of_until_others_are_ready() {
     .status(&OllamaServiceStatus::default(), at(1000));
     let well = Case::default().status(&OllamaServiceStatus::default(), at(1000));
     let starting = || replacement("a", &json!({"phase": "Pending"}));
-    let no_node =
-        json!({"conditions": [{"type": "PodScheduled", "status": "False", "message": "0/1 nodes."}]});
+    let no_node = json!({"conditions": [{"type": "PodScheduled", "status": "False", "message": "0/1 nodes.",
+        "lastTransitionTime": at(1)}]});
     let evicted = |seconds| ended("x-2", "a", "Evicted", seconds);
     let refused = ended("x-2", "a", "UnexpectedAdmissionError", 1000);
     let mut leaving = evicted(1000);
