@@ -64,8 +64,8 @@ fn verdict(pod: &str, status: &PodStatus, count: usize) -> Verdict {
         "Evicted" => Verdict::no(
             "Evicted",
             format!(
-                "Pod {pod} was evicted from its node{others}: {words}. It may take more disk with a larger \
-                 spec.storage.ephemeral.sizeLimit, or where the node has more; of memory what spec.resources requests is its"
+                "Pod {pod} was evicted from its node{others}: {words}{}",
+                advice(words)
             ),
         ),
         reason => Verdict::no(
@@ -74,5 +74,17 @@ fn verdict(pod: &str, status: &PodStatus, count: usize) -> Verdict {
                 "Pod {pod} was ended by its node{others}: {reason}: {words}; others are made in its place"
             ),
         ),
+    }
+}
+
+/// What to do about the disk or the memory that was short. The kubelet names a volume that takes more than its limit
+/// (Kubernetes, pkg/kubelet/eviction/eviction_manager.go).
+fn advice(words: &str) -> &'static str {
+    if words.contains("EmptyDir volume \"models\"") {
+        ". It may take more with a larger spec.storage.ephemeral.sizeLimit"
+    } else if words.contains("EmptyDir volume ") {
+        ""
+    } else {
+        ". It may take more disk where the node has more; of memory what spec.resources requests is its"
     }
 }

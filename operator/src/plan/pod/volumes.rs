@@ -23,13 +23,17 @@ pub(super) const MODELS_DIRECTORY: &str = "/models";
 pub(super) const HOME_DIRECTORY: &str = "/home/ollama";
 pub(super) const TEMPORARY_DIRECTORY: &str = "/tmp";
 
+/// CUDA and Mesa keep up to 1 GiB each there of what they have compiled for the GPU (CUDA_CACHE_MAXSIZE and
+/// MESA_SHADER_CACHE_MAX_SIZE are that by default). The kubelet evicts a Pod that takes more, and the next would fill it again.
+const HOME_LIMIT: &str = "2Gi";
+
 /// Owner and group may read.
 const MODE: i32 = 0o440;
 
 pub(super) fn volumes(prepared: &Prepared<'_>) -> Vec<Volume> {
     let mut volumes = vec![
         storage::models_volume(prepared, "models"),
-        empty("home", "64Mi"),
+        empty("home", HOME_LIMIT),
         empty("tmp", "2Gi"),
         empty("state", "64Mi"),
         Volume {

@@ -284,6 +284,36 @@ fn pods_that_their_node_has_ended_are_spoken_of_until_others_are_ready() {
 }
 
 #[test]
+fn what_to_do_of_an_evicted_pod_depends_on_what_was_short() {
+    let limit = "spec.storage.ephemeral.sizeLimit";
+    let volume = |name: &str| format!("Usage of EmptyDir volume \"{name}\" exceeds the limit \"2Gi\". ");
+    let cases = [
+        ("the models' limit", volume("models"), Some(limit)),
+        ("another volume's limit", volume("home"), None),
+        (
+            "the node's disk",
+            "The node was low on resource: ephemeral-storage. ".to_owned(),
+            Some("where the node has more"),
+        ),
+    ];
+    for (what, words, expected) in cases {
+        let mut evicted = ended("x-2", "a", "Evicted", 0);
+        evicted["status"]["message"] = words.clone().into();
+        let case = Case {
+            ready: 0,
+            others: vec![evicted],
+            ..Case::default()
+        };
+        let status = case.status(&OllamaServiceStatus::default(), NOW);
+        let message = &status.conditions[1].message;
+        let advice = message.split_once(words.trim().trim_end_matches('.')).unwrap().1;
+        assert_eq!(advice.is_empty(), expected.is_none(), "{what}: {message}");
+        assert!(advice.contains(expected.unwrap_or_default()), "{what}: {message}");
+        assert_eq!(advice.contains(limit), expected == Some(limit), "{what}: {message}");
+    }
+}
+
+#[test]
 fn the_words_of_a_kubelet_are_cut_short() {
     let mut evicted = ended("x-2", "a", "Evicted", 0);
     evicted["status"]["message"] = "ä".repeat(10_000).into();
