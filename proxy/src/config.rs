@@ -45,7 +45,7 @@ pub mod paths {
     pub const API_KEYS_DIRECTORY: &str = "/etc/corral/credentials/api-keys";
     /// The mounted Secret of `auth.ollamaKeys`.
     pub const OLLAMA_KEYS_DIRECTORY: &str = "/etc/corral/credentials/ollama-keys";
-    /// The mounted Secrets of `auth.jwt`, each under its own name.
+    /// The mounted Secrets of `auth.jwt`, each under a name that is its issuer's.
     pub const JWT_DIRECTORY: &str = "/etc/corral/credentials/jwt";
     /// The mounted Secret of `auth.clientCertificates`.
     pub const CLIENT_CERTIFICATES_DIRECTORY: &str = "/etc/corral/credentials/client-certificates";

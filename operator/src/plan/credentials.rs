@@ -10,6 +10,7 @@ use corral_proxy::credentials::CredentialKind;
 use corral_proxy::status::SourceStatus;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
+use sha2::{Digest, Sha256};
 
 use super::Prepared;
 use super::names::{credentials_name, digest_key_name, metadata, tls_name};
@@ -38,6 +39,12 @@ impl Source {
     /// The algorithms that keys of tokens must be for; none where it holds no such keys.
     pub fn algorithms(&self) -> &[JwtAlgorithm] {
         self.issuer.as_ref().map_or(&[], |issuer| &issuer.algorithms)
+    }
+
+    /// The name of its directory among those of issuers.
+    pub(super) fn directory(&self) -> String {
+        let issuer = self.issuer.as_ref().map_or("", |issuer| &issuer.issuer);
+        directory_of(self.kind, issuer)
     }
 
     /// Whether this is what a proxy says of it.
@@ -133,9 +140,13 @@ fn issuer(auth: &JwtAuth) -> JwtIssuer {
     JwtIssuer {
         issuer: issuer.clone(),
         audiences: audiences.clone(),
-        keys: secret_ref.as_ref().map(mounted),
+        keys: secret_ref
+            .as_ref()
+            .map(|secret| mounted(CredentialKind::TokenKeys, issuer, secret)),
         jwks_uri: jwks_uri.clone(),
-        ca: ca_secret_ref.as_ref().map(mounted),
+        ca: ca_secret_ref
+            .as_ref()
+            .map(|secret| mounted(CredentialKind::IssuerAuthorities, issuer, secret)),
         insecure: *insecure,
         algorithms: algorithms.clone().unwrap_or_else(JwtAlgorithm::with_key_pair),
         client_claim: client_claim
@@ -147,10 +158,22 @@ fn issuer(auth: &JwtAuth) -> JwtIssuer {
 }
 
 /// A Secret of an issuer as the proxy finds it.
-fn mounted(SecretRef { name, key }: &SecretRef) -> CredentialSource {
+fn mounted(kind: CredentialKind, issuer: &str, SecretRef { name: _, key }: &SecretRef) -> CredentialSource {
     CredentialSource {
-        path: Path::new(paths::JWT_DIRECTORY).join(name),
+        path: Path::new(paths::JWT_DIRECTORY).join(directory_of(kind, issuer)),
         key: key.clone(),
+    }
+}
+
+/// The name of the directory with an issuer's Secret. It tells nothing of the Secret's name: the configuration is in force in
+/// Pods that are yet to be replaced too, and what those have there counts until then. Nor of the place in the list, so that
+/// another order changes nothing.
+fn directory_of(kind: CredentialKind, issuer: &str) -> String {
+    let issuer = hex::encode(&Sha256::digest(issuer)[..8]);
+    if kind == CredentialKind::IssuerAuthorities {
+        format!("ca-{issuer}")
+    } else {
+        issuer
     }
 }
 

@@ -200,6 +200,39 @@ fn the_new_pod_comes_first_only_where_it_can_or_is_asked_to() {
     }
 }
 
+/// Pods that are yet to be replaced have the newest configuration too, and only the Secrets that they were made with.
+#[test]
+fn another_secret_of_an_issuer_leaves_the_configuration_of_the_pods_before_it() {
+    let before = fs::read_to_string(folder("cases").join("tokens.yaml")).unwrap();
+    for (from, to) in [
+        (
+            "{name: idp-keys, key: jwks.json}",
+            "{name: new-keys, key: jwks.json}",
+        ),
+        ("gateway.secret", "gateway-2.secret"),
+        ("internal-ca", "internal-ca-2"),
+    ] {
+        let after = before.replace(from, to);
+        assert_ne!(
+            child(&before, "Deployment"),
+            child(&after, "Deployment"),
+            "{from}"
+        );
+        assert_eq!(child(&before, "ConfigMap"), child(&after, "ConfigMap"), "{from}");
+    }
+}
+
+#[test]
+fn another_order_of_issuers_restarts_nothing() {
+    let before = fs::read_to_string(folder("cases").join("tokens.yaml")).unwrap();
+    let mut object: serde_yaml::Value = serde_yaml::from_str(&before).unwrap();
+    let issuers = object["spec"]["auth"]["jwt"].as_sequence_mut().unwrap();
+    issuers.reverse();
+    let after = serde_yaml::to_string(&object).unwrap();
+    assert_eq!(child(&before, "Deployment"), child(&after, "Deployment"));
+    assert_ne!(child(&before, "ConfigMap"), child(&after, "ConfigMap"));
+}
+
 /// The kubelet mounts a Secret by its name; what stands in it may change at any time.
 #[test]
 fn another_certificate_secret_restarts_the_pods() {

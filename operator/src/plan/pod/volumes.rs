@@ -10,7 +10,6 @@ use k8s_openapi::api::core::v1::{
     SecretVolumeSource, ServiceAccountTokenProjection, Volume, VolumeMount, VolumeProjection,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-use sha2::{Digest, Sha256};
 
 use super::overrides;
 use crate::cli::SecretsMode;
@@ -117,16 +116,7 @@ pub(super) fn of_proxy(prepared: &Prepared<'_>) -> Vec<VolumeMount> {
         writable("state", paths::STATE_DIRECTORY),
     ];
     for (source, name) in mounted(prepared) {
-        let directory = match source.kind {
-            CredentialKind::Basic => paths::BASIC_DIRECTORY.to_owned(),
-            CredentialKind::ApiKeys => paths::API_KEYS_DIRECTORY.to_owned(),
-            CredentialKind::OllamaKeys => paths::OLLAMA_KEYS_DIRECTORY.to_owned(),
-            CredentialKind::TokenKeys | CredentialKind::IssuerAuthorities => {
-                format!("{}/{}", paths::JWT_DIRECTORY, source.secret)
-            }
-            CredentialKind::ClientCertificates => paths::CLIENT_CERTIFICATES_DIRECTORY.to_owned(),
-        };
-        mounts.push(mount(&name, &directory));
+        mounts.push(mount(&name, &directory_of(source)));
     }
     mounts.extend(asks_api_server(prepared).then(|| mount(API_SERVER, Kubernetes::DIRECTORY)));
     let tls = prepared.tls_secret.as_ref();
@@ -137,30 +127,35 @@ pub(super) fn of_proxy(prepared: &Prepared<'_>) -> Vec<VolumeMount> {
     mounts
 }
 
-/// The sources with the names of their volumes, each once: several issuers may have their keys in one Secret.
+/// The sources with the names of their volumes, in the order of those: another order of issuers restarts nothing.
 fn mounted<'a>(prepared: &'a Prepared<'_>) -> Vec<(&'a Source, String)> {
-    let mut mounted: Vec<(&Source, String)> = Vec::new();
-    for source in &prepared.sources {
-        let name = volume_of(source);
-        if mounted.iter().all(|(_, other)| *other != name) {
-            mounted.push((source, name));
-        }
-    }
+    let sources = prepared.sources.iter();
+    let mut mounted: Vec<_> = sources.map(|source| (source, volume_of(source))).collect();
+    mounted.sort_by(|(_, one), (_, other)| one.cmp(other));
     mounted
 }
 
-/// A Secret's name can be longer than a volume's. The name doesn't tell the place in the list, so that another order of
-/// issuers restarts nothing.
 fn volume_of(source: &Source) -> String {
     match source.kind {
         CredentialKind::Basic => "basic".to_owned(),
         CredentialKind::ApiKeys => "api-keys".to_owned(),
         CredentialKind::OllamaKeys => "ollama-keys".to_owned(),
-        CredentialKind::TokenKeys | CredentialKind::IssuerAuthorities => format!(
-            "{OF_ISSUERS}{}",
-            hex::encode(&Sha256::digest(&source.secret)[..4])
-        ),
+        CredentialKind::TokenKeys | CredentialKind::IssuerAuthorities => {
+            format!("{OF_ISSUERS}{}", source.directory())
+        }
         CredentialKind::ClientCertificates => "client-certificates".to_owned(),
+    }
+}
+
+fn directory_of(source: &Source) -> String {
+    match source.kind {
+        CredentialKind::Basic => paths::BASIC_DIRECTORY.to_owned(),
+        CredentialKind::ApiKeys => paths::API_KEYS_DIRECTORY.to_owned(),
+        CredentialKind::OllamaKeys => paths::OLLAMA_KEYS_DIRECTORY.to_owned(),
+        CredentialKind::TokenKeys | CredentialKind::IssuerAuthorities => {
+            format!("{}/{}", paths::JWT_DIRECTORY, source.directory())
+        }
+        CredentialKind::ClientCertificates => paths::CLIENT_CERTIFICATES_DIRECTORY.to_owned(),
     }
 }
 

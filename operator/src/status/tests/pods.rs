@@ -309,7 +309,11 @@ fn what_to_do_of_an_evicted_pod_depends_on_what_was_short() {
         let advice = message.split_once(words.trim().trim_end_matches('.')).unwrap().1;
         assert_eq!(advice.is_empty(), expected.is_none(), "{what}: {message}");
         assert!(advice.contains(expected.unwrap_or_default()), "{what}: {message}");
-        assert_eq!(advice.contains(limit), expected == Some(limit), "{what}: {message}");
+        assert_eq!(
+            advice.contains(limit),
+            expected == Some(limit),
+            "{what}: {message}"
+        );
     }
 }
 
