@@ -1,7 +1,6 @@
 //! The operator's own small server: `/livez`, `/readyz`, `/metrics`.
 
 use std::convert::Infallible;
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -25,11 +24,8 @@ pub struct Admin {
     pub ready: AtomicBool,
 }
 
-/// Serves until it is dropped.
-///
-/// # Errors
-/// When the listener fails for good.
-pub async fn serve(listener: TcpListener, admin: Arc<Admin>) -> io::Result<()> {
+/// Serves until it is dropped; a connection that can't be taken is left out.
+pub async fn serve(listener: TcpListener, admin: Arc<Admin>) -> Infallible {
     loop {
         let (stream, _) = match listener.accept().await {
             Ok(accepted) => accepted,

@@ -4,8 +4,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use crate::crd::PullPolicy;
+
+/// What matters to an operator of the operator.
+const USUAL_LOG: &str = "info,kube=warn";
 
 /// Turns each OllamaService into an Ollama that nobody reaches without a credential.
 #[derive(Debug, Parser)]
@@ -20,7 +24,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Watch OllamaServices and keep what they ask for.
-    Run(RunOptions),
+    Run(Box<RunOptions>),
     /// Print the CustomResourceDefinition.
     Crds,
     /// Print the objects that the OllamaServices in a file would become, without a cluster.
@@ -54,6 +58,9 @@ pub struct RunOptions {
         value_name = "ADDRESS:PORT"
     )]
     pub metrics_listen: SocketAddr,
+    /// What is logged: off, error, warn, info, debug or trace, or several with the module that each is for.
+    #[arg(long, env = "RUST_LOG", default_value = USUAL_LOG, value_parser = log_levels, value_name = "LEVELS")]
+    pub log_level: Targets,
     /// Shape of the log's lines.
     #[arg(long, env = "CORRAL_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
@@ -135,4 +142,44 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+}
+
+/// Reads what is to be logged. `Targets` alone would take a level that is misspelt for a module, and log nothing else.
+fn log_levels(text: &str) -> Result<Targets, String> {
+    let text = if text.is_empty() { USUAL_LOG } else { text };
+    let levels = || {
+        text.split(',')
+            .map(|part| part.rsplit('=').next().unwrap_or(part))
+    };
+    match levels().find(|level| level.is_empty() || level.parse::<LevelFilter>().is_err()) {
+        Some(wrong) => Err(format!(
+            "`{wrong}` is no level: off, error, warn, info, debug and trace are, as in {USUAL_LOG}"
+        )),
+        None => text.parse().map_err(|error| format!("{error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::log_levels;
+
+    #[test]
+    fn a_level_that_is_none_is_refused() {
+        let cases = [
+            ("", "kube=warn,info"),
+            ("debug", "debug"),
+            ("info,kube=warn", "kube=warn,info"),
+            ("corral_operator::watch=trace", "corral_operator::watch=trace"),
+            ("inof", "`inof` is no level"),
+            ("info,kube=loud", "`loud` is no level"),
+            ("info,", "`` is no level"),
+        ];
+        for (given, expected) in cases {
+            let said = match log_levels(given) {
+                Ok(levels) => levels.to_string(),
+                Err(problem) => problem,
+            };
+            assert!(said.starts_with(expected), "{given}: {said}");
+        }
+    }
 }

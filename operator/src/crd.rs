@@ -50,6 +50,23 @@ pub const OWNED_VARIABLES: [&str; 10] = [
     "TMPDIR",
 ];
 
+/// Names of the operator's volumes, beside those of issuers, which begin with `jwt-`.
+pub const OWNED_VOLUMES: [&str; 13] = [
+    "models",
+    "home",
+    "tmp",
+    "state",
+    "config",
+    "basic",
+    "api-keys",
+    "ollama-keys",
+    "client-certificates",
+    "kubernetes",
+    "tls",
+    "digest-key",
+    "registry-key",
+];
+
 /// How the names of resources begin that `spec.gpu` asks for, and `spec.resources` may not.
 pub const GPU_RESOURCES: [&str; 4] = [
     "amd.com/gpu",

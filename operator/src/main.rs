@@ -16,7 +16,7 @@ type Outcome = Result<(), Box<dyn std::error::Error>>;
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
-        Command::Run(options) => run(options),
+        Command::Run(options) => run(*options),
         Command::Crds => print_definition(),
         Command::Render(options) => print_rendered(&options),
     };
@@ -32,7 +32,7 @@ fn main() -> ExitCode {
 /// On one thread: it mostly waits, and each thread's share of the heap has gaps of its own.
 #[tokio::main(flavor = "current_thread")]
 async fn run(options: RunOptions) -> Outcome {
-    log(options.log_format);
+    log(options.log_level.clone(), options.log_format);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "starting");
     run::run(options)
         .await
@@ -41,24 +41,14 @@ async fn run(options: RunOptions) -> Outcome {
     Ok(())
 }
 
-/// `RUST_LOG` says what is logged; without it what matters to an operator of the operator.
-fn log(format: LogFormat) {
-    let chosen = std::env::var("RUST_LOG").ok();
-    let chosen = chosen.filter(|chosen| !chosen.is_empty());
-    let chosen: Option<Targets> = chosen.and_then(|chosen| chosen.parse().ok());
-    let usual = || {
-        Targets::new()
-            .with_default(LevelFilter::INFO)
-            .with_target("kube", LevelFilter::WARN)
-    };
-    let filter = chosen.unwrap_or_else(usual);
+fn log(levels: Targets, format: LogFormat) {
     let log = tracing_subscriber::fmt()
         .with_max_level(LevelFilter::TRACE)
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal());
     match format {
-        LogFormat::Text => log.finish().with(filter).init(),
-        LogFormat::Json => log.json().flatten_event(true).finish().with(filter).init(),
+        LogFormat::Text => log.finish().with(levels).init(),
+        LogFormat::Json => log.json().flatten_event(true).finish().with(levels).init(),
     }
 }
 

@@ -18,7 +18,7 @@ mod prepare;
 mod scale;
 mod storage;
 
-use corral_proxy::config::validate::validate;
+use corral_proxy::config::validate::{Invalid, validate};
 
 use crate::cli::PlanOptions;
 use crate::crd::{OllamaService, SecretKeyRef, UpgradePolicy};
@@ -76,6 +76,15 @@ pub enum PlanError {
     Yaml(#[from] serde_yaml::Error),
 }
 
+/// Where the OllamaService has the field that a proxy would refuse: the same names, but for the credentials.
+fn in_spec(invalid: &Invalid) -> String {
+    let Invalid { field, problem } = invalid;
+    match field.strip_prefix("credentials.") {
+        Some(field) => format!("spec.auth.{field}: {problem}"),
+        None => format!("spec.{field}: {problem}"),
+    }
+}
+
 /// Plans the children of one OllamaService, some of whose models are made from what stands in ConfigMaps.
 ///
 /// # Errors
@@ -87,8 +96,8 @@ pub fn plan(
 ) -> Result<Plan, PlanError> {
     let prepared = prepare::prepare(service, options).map_err(PlanError::Invalid)?;
     let configuration = configuration::configuration(&prepared, config_maps)?;
-    // What a proxy would refuse is refused here, before it is rolled out: the fields have the same names.
-    validate(&configuration.config).map_err(|invalid| PlanError::Invalid(vec![format!("spec.{invalid}")]))?;
+    // What a proxy would refuse is refused here, before it is rolled out.
+    validate(&configuration.config).map_err(|invalid| PlanError::Invalid(vec![in_spec(&invalid)]))?;
     let mut children = vec![
         Child::new(Kind::ServiceAccount, &network::service_account(&prepared))?,
         Child::new(Kind::ConfigMap, &configuration.config_map)?,

@@ -85,9 +85,7 @@ pub async fn run(options: RunOptions) -> Result<(), RunError> {
     let work = work(&options, config, &admin, &stop);
     tokio::select! {
         outcome = work => outcome,
-        outcome = admin::serve(listener, admin.clone()) => {
-            outcome.map_err(|source| RunError::Listen { address, source })
-        }
+        never = admin::serve(listener, admin.clone()) => match never {},
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use corral_operator::crd::{self, GPU_RESOURCES, OWNED_VARIABLES};
+use corral_operator::crd::{self, GPU_RESOURCES, OWNED_VARIABLES, OWNED_VOLUMES};
 
 #[test]
 fn the_committed_definition_is_current() {
@@ -20,34 +20,28 @@ fn the_committed_definition_is_current() {
 }
 
 #[test]
-fn the_rule_on_the_environment_names_every_owned_variable() {
+fn rules_name_every_name_that_is_the_operators() {
     let definition = serde_json::to_value(crd::definition()).unwrap();
-    let rule = definition.pointer(
-        "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/runtime/properties/env/x-kubernetes-validations/0",
-    );
-    let rule = rule.unwrap();
-    for variable in OWNED_VARIABLES {
-        assert!(
-            rule["rule"].as_str().unwrap().contains(&format!("'{variable}'")),
-            "{variable}"
-        );
-        assert!(rule["message"].as_str().unwrap().contains(variable), "{variable}");
-    }
-}
-
-#[test]
-fn the_rule_on_resources_names_every_gpu() {
-    let definition = serde_json::to_value(crd::definition()).unwrap();
-    let rule = definition.pointer(
-        "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/resources/x-kubernetes-validations/0",
-    );
-    let rule = rule.unwrap();
-    for name in GPU_RESOURCES {
-        assert!(
-            rule["rule"].as_str().unwrap().contains(&format!("'{name}'")),
-            "{name}"
-        );
-        assert!(rule["message"].as_str().unwrap().contains(name), "{name}");
+    let cases = [
+        ("runtime/properties/env", OWNED_VARIABLES.as_slice()),
+        ("resources", &GPU_RESOURCES),
+        ("podTemplate/properties/volumes", &OWNED_VOLUMES),
+    ];
+    for (field, owned) in cases {
+        let rule = definition.pointer(&format!(
+            "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/{field}/x-kubernetes-validations/0"
+        ));
+        let rule = rule.unwrap();
+        for name in owned {
+            assert!(
+                rule["rule"].as_str().unwrap().contains(&format!("'{name}'")),
+                "{field}: {name}"
+            );
+            assert!(
+                rule["message"].as_str().unwrap().contains(name),
+                "{field}: {name}"
+            );
+        }
     }
 }
 

@@ -3,8 +3,8 @@
 use corral_proxy::credentials::{CredentialKind, Means};
 use corral_proxy::status::Status;
 
-use super::Known;
 use super::verdict::Verdict;
+use super::{Known, scale};
 use crate::crd::OllamaService;
 use crate::observe::{Content, SecretState};
 use crate::plan::{GENERATED_ENTRY, Source};
@@ -184,7 +184,7 @@ fn progress(service: &OllamaService, known: &Known<'_>) -> Verdict {
         return Verdict::not_yet("Rotating", message);
     }
     let hint = where_the_key_is(known);
-    if replicas == 0 && service.spec.replicas > 0 {
+    if replicas == 0 && scale::wanted(known) > 0 {
         let message = format!("No replica runs yet; each starts with the newest credentials{hint}");
         return Verdict::unknown("NoReplicas", message);
     }

@@ -51,7 +51,7 @@ fn what_is_wrong_is_named() {
         ),
         (
             "{auth: {anonymous: {client: ' '}}}",
-            "spec.credentials.anonymous.client: a name has",
+            "spec.auth.anonymous.client: a name has",
         ),
         (
             "{auth: {basic: {secretRef: {name: a}}, ollamaKeys: {secretRef: {name: b}}, require: All}}",

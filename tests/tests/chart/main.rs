@@ -155,6 +155,11 @@ fn the_schema_refuses_what_is_not_a_value() {
             "value must be one of 'json', 'text'",
         ),
         (
+            "a log level with a slip",
+            "log.level=inof",
+            "'/log/level': 'inof' does not match pattern",
+        ),
+        (
             "a pull secret by its bare name",
             "imagePullSecrets={registry}",
             "'/imagePullSecrets/0': got string, want object",

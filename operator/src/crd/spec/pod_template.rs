@@ -61,8 +61,8 @@ pub struct PodTemplate {
     /// Volumes for ollamaMounts and sidecars.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
-    #[x_kube(validation = Rule::new("self.all(volume, !(volume.name in ['models', 'home', 'tmp', 'state', 'config', 'basic', 'api-keys', 'ollama-keys', 'client-certificates', 'kubernetes', 'tls', 'digest-key']) && !volume.name.startsWith('jwt-'))")
-        .message("models, home, tmp, state, config, basic, api-keys, ollama-keys, client-certificates, kubernetes, tls, digest-key and those that begin with jwt- are the operator's volumes"))]
+    #[x_kube(validation = Rule::new("self.all(volume, !(volume.name in ['models', 'home', 'tmp', 'state', 'config', 'basic', 'api-keys', 'ollama-keys', 'client-certificates', 'kubernetes', 'tls', 'digest-key', 'registry-key']) && !volume.name.startsWith('jwt-'))")
+        .message("models, home, tmp, state, config, basic, api-keys, ollama-keys, client-certificates, kubernetes, tls, digest-key, registry-key and those that begin with jwt- are the operator's volumes"))]
     pub volumes: Vec<PodVolume>,
     /// Where Ollama has them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

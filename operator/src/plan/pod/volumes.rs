@@ -13,7 +13,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::overrides;
 use crate::cli::SecretsMode;
-use crate::crd::{RegistryKey, SecretKeyRef};
+use crate::crd::{OWNED_VOLUMES, RegistryKey, SecretKeyRef};
 use crate::plan::names::digest_key_name;
 use crate::plan::{Prepared, Source, storage};
 
@@ -56,23 +56,6 @@ pub(super) fn volumes(prepared: &Prepared<'_>) -> Vec<Volume> {
     volumes
 }
 
-/// Names of the operator's volumes, beside those of issuers.
-const OWNED: [&str; 13] = [
-    "models",
-    "home",
-    "tmp",
-    "state",
-    "config",
-    "basic",
-    "api-keys",
-    "ollama-keys",
-    "client-certificates",
-    API_SERVER,
-    "tls",
-    "digest-key",
-    REGISTRY_KEY,
-];
-
 /// The volume with the key by which registries know Ollama.
 const REGISTRY_KEY: &str = "registry-key";
 
@@ -92,7 +75,7 @@ const OF_ISSUERS: &str = "jwt-";
 
 /// Whether a volume of that name is, or may come to be, the operator's.
 pub(super) fn is_owned(name: &str) -> bool {
-    OWNED.contains(&name) || name.starts_with(OF_ISSUERS)
+    OWNED_VOLUMES.contains(&name) || name.starts_with(OF_ISSUERS)
 }
 
 pub(super) fn of_ollama(prepared: &Prepared<'_>) -> Vec<VolumeMount> {

@@ -16,6 +16,8 @@ fn replicas_are_those_that_somebody_wants() {
     let target = json!({"autoscaling": {"maxReplicas": 4, "target": {"requestsInFlight": 2}}});
     let keda = json!({"autoscaling": {"minReplicas": 0, "maxReplicas": 4,
         "keda": {"triggers": [{"type": "cron", "metadata": {}}]}}});
+    let never_by_hand =
+        json!({"replicas": 0, "autoscaling": {"maxReplicas": 4, "target": {"requestsInFlight": 2}}});
     let suspended = json!({"suspend": true, "replicas": 2, "models": [{"name": "m"}]});
     let blind = |kind, condition, reason| vec![deployment(1), autoscaler(kind, condition, reason)];
     let none = |spec: &Value, children| Case {
@@ -38,7 +40,7 @@ fn replicas_are_those_that_somebody_wants() {
         (
             "suspended",
             none(&suspended, vec![]),
-            "Ready=False/Suspended Available=False/Suspended CredentialsSynced=Unknown/NoReplicas \
+            "Ready=False/Suspended Available=False/Suspended CredentialsSynced=True/InForce \
              ModelsReady=False/Suspended Degraded=False/AsExpected",
         ),
         (
@@ -55,8 +57,14 @@ fn replicas_are_those_that_somebody_wants() {
         (
             "KEDA wants none",
             none(&keda, vec![deployment(0)]),
-            "Ready=False/ScaledToZero Available=False/ScaledToZero CredentialsSynced=Unknown/NoReplicas \
+            "Ready=False/ScaledToZero Available=False/ScaledToZero CredentialsSynced=True/InForce \
              ModelsReady=True/NoneAsked Degraded=False/AsExpected",
+        ),
+        (
+            "spec.replicas is 0, and the autoscaler wants some",
+            none(&never_by_hand, vec![deployment(1)]),
+            "Ready=False/Starting Available=False/Starting CredentialsSynced=Unknown/NoReplicas ModelsReady=True/NoneAsked \
+             Degraded=False/AsExpected",
         ),
         (
             "the metrics can't be read",
