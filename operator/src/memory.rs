@@ -14,8 +14,10 @@ use crate::crd::{OllamaService, OllamaServiceStatus};
 /// First and longest time between two looks at replicas that lag.
 const FIRST_LOOK: Duration = Duration::from_millis(50);
 const LONGEST_LOOK: Duration = Duration::from_secs(10);
-/// How long replicas may lag before the kubelets are told once more; then twice as long, and so on.
+/// How long replicas may lag before the kubelets are told once more; after that as long again, then twice as long, and so on to a
+/// limit.
 const FIRST_NUDGE: Duration = Duration::from_millis(600);
+const RAREST_NUDGE: Duration = Duration::from_secs(3600);
 /// How long a status that was written may take to come back by the watch.
 const ON_ITS_WAY: Duration = Duration::from_secs(5);
 /// For how long what a watch sees of Pods whose kubelets were told something is mostly that: where a thousand are told, some of it
@@ -58,6 +60,30 @@ struct Written {
 struct Lagging {
     since: Instant,
     nudges: u32,
+    /// When the kubelets are to be told once more.
+    nudge_at: Instant,
+}
+
+impl Lagging {
+    fn new(since: Instant) -> Self {
+        Self {
+            since,
+            nudges: 0,
+            nudge_at: since + FIRST_NUDGE,
+        }
+    }
+
+    /// Whether the kubelets are to be told once more by now, and for which time. Every telling comes back as an event of a Pod, and
+    /// then this is asked again: so there is always a pause before the next, however long the replicas lag.
+    fn nudge(&mut self, now: Instant) -> Option<u32> {
+        if now < self.nudge_at {
+            return None;
+        }
+        let pause = FIRST_NUDGE.saturating_mul(1 << self.nudges.min(16));
+        self.nudge_at = now + pause.min(RAREST_NUDGE);
+        self.nudges = self.nudges.saturating_add(1);
+        Some(self.nudges)
+    }
 }
 
 /// What is remembered of each OllamaService.
@@ -94,16 +120,11 @@ impl Memory {
                     .take()
                     .map_or(Lag::None, |lagging| Lag::Over(lagging.since.elapsed()));
             }
-            let state = remembered.lagging.get_or_insert_with(|| Lagging {
-                since: Instant::now(),
-                nudges: 0,
-            });
-            let elapsed = state.since.elapsed();
-            let due = elapsed >= FIRST_NUDGE.saturating_mul(1 << state.nudges.min(16));
-            state.nudges += u32::from(due);
+            let now = Instant::now();
+            let state = remembered.lagging.get_or_insert_with(|| Lagging::new(now));
             Lag::Still {
-                look_after: (elapsed / 4).clamp(FIRST_LOOK, LONGEST_LOOK),
-                nudges: due.then_some(state.nudges),
+                look_after: (now.duration_since(state.since) / 4).clamp(FIRST_LOOK, LONGEST_LOOK),
+                nudges: state.nudge(now),
             }
         })
     }
@@ -265,6 +286,39 @@ mod tests {
         );
         assert!(matches!(memory.lagging(&key("a"), false), Lag::Over(_)));
         assert_eq!(memory.lagging(&key("a"), false), Lag::None);
+    }
+
+    #[test]
+    fn kubelets_are_told_ever_more_rarely_however_often_it_is_asked() {
+        const SECOND: u64 = 1000;
+        const HOUR: u64 = 3600 * SECOND;
+        let since = Instant::now();
+        let at = |millis| since + Duration::from_millis(millis);
+        let mut lagging = Lagging::new(since);
+        let moments = [0, 599, 600, 601, 1199, 1200, 2399, 2400, 4799, 4800];
+        let told = moments.map(|millis| lagging.nudge(at(millis)));
+        let expected = [0, 0, 1, 0, 0, 2, 0, 3, 0, 4].map(|times| (times > 0).then_some(times));
+        assert_eq!(told, expected, "at first");
+
+        let tellings = |lagging: &mut Lagging, from: u64, until: u64| {
+            let moments = (from..until).step_by(100);
+            moments
+                .filter(|millis| lagging.nudge(at(*millis)).is_some())
+                .count()
+        };
+        for (what, from, most) in [
+            ("the first hour", 4 * SECOND, 11),
+            ("after twelve hours", 12 * HOUR, 1),
+            ("after three days", 72 * HOUR, 1),
+        ] {
+            let mut lagging = lagging;
+            tellings(&mut lagging, 5 * SECOND, from);
+            let told = tellings(&mut lagging, from, from + HOUR);
+            assert!(told <= most, "{what}: {told} times");
+            let mut unasked = Lagging::new(since);
+            let told = tellings(&mut unasked, from, from + HOUR);
+            assert!(told <= 14, "{what}, not asked before: {told} times");
+        }
     }
 
     #[test]
