@@ -91,7 +91,7 @@ pub fn status(
         .credentials
         .as_ref()
         .map(|credentials| credentials.secrets.as_slice());
-    let models = models::aggregate(service, &before.models, known.replicas, now);
+    let models = models::aggregate(service, &before.models, known, now);
     let available = pods::available(service, before, known, now);
     let verdicts = Verdicts {
         autoscaler: scale::autoscaler(known, &available),

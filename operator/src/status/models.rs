@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use corral_proxy::config;
 use corral_proxy::status::{ModelState, ModelStatus as Reported};
+use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
@@ -17,32 +18,57 @@ use crate::replicas::Replica;
 /// Most characters of what Ollama says of a model.
 const LONGEST_WORDS: usize = 1000;
 
+/// The state of a model of which no replica, or not every one, has said anything else.
+const PENDING: &str = "Pending";
+
 /// The state of a model that every replica has.
 pub(super) const READY: &str = "Ready";
 
-/// For each model of the spec the replica that is least far; a failure before all.
+/// The states of a model, the one that is least far first; a failure before all.
+const STATES: [&str; 6] = ["Failed", PENDING, "Pulling", "Making", "Loading", READY];
+
+/// For each model of the spec the replica that is least far.
 pub(super) fn aggregate(
     service: &OllamaService,
     before: &[ModelStatus],
-    replicas: &[Replica],
+    known: &Known<'_>,
     now: Timestamp,
 ) -> Vec<ModelStatus> {
     let of = |name: &str| {
-        let reports: Vec<_> = reports(name, replicas).collect();
-        let least = reports.iter().min_by_key(|report| {
-            report.map_or((rank(ModelState::Pending), 0), |report| {
-                (rank(report.state), report.progress.unwrap_or(0))
-            })
-        });
-        let status = least.copied().flatten().map_or_else(|| pending(name), status_of);
-        let digests = reports
-            .into_iter()
+        let before = before.iter().find(|model| model.name == name);
+        let least = known
+            .replicas
+            .iter()
+            .map(|replica| of_replica(name, replica, before, known.pods))
+            .min_by_key(|model| (rank(&model.state), model.progress.unwrap_or(0)));
+        let digests = reports(name, known.replicas)
             .flatten()
             .filter_map(|report| report.digest.as_deref());
-        let before = before.iter().find(|model| model.name == name);
+        let status = least.unwrap_or_else(|| pending(name));
         since(status, &digests.collect::<Vec<_>>(), before, now)
     };
     service.spec.models.iter().map(|model| of(&model.name)).collect()
+}
+
+/// How far a model is on one replica. Where its proxy doesn't answer, but the kubelet finds it ready all the same, nothing says that
+/// this is any other than it was: an answer that is lost on its way is no reason to call a service that serves unready.
+fn of_replica(name: &str, replica: &Replica, before: Option<&ModelStatus>, pods: &[Pod]) -> ModelStatus {
+    let status = match &replica.answer {
+        Ok(answer) => answer
+            .models
+            .iter()
+            .find(|model| model.name == name)
+            .map(status_of),
+        Err(_) => before.filter(|_| is_ready(&replica.pod, pods)).cloned(),
+    };
+    status.unwrap_or_else(|| pending(name))
+}
+
+fn is_ready(name: &str, pods: &[Pod]) -> bool {
+    let pod = pods.iter().find(|pod| pod.metadata.name.as_deref() == Some(name));
+    let conditions = pod.and_then(|pod| pod.status.as_ref()?.conditions.as_deref());
+    let mut conditions = conditions.unwrap_or_default().iter();
+    conditions.any(|one| one.type_ == "Ready" && one.status == "True")
 }
 
 /// What each replica says of a model, if it says anything of it.
@@ -97,28 +123,21 @@ pub(super) fn changed(before: &[ModelStatus], after: &[ModelStatus]) -> Vec<Stri
     changed.collect()
 }
 
-fn rank(state: ModelState) -> u8 {
-    match state {
-        ModelState::Failed => 0,
-        ModelState::Pending => 1,
-        ModelState::Pulling => 2,
-        ModelState::Making => 3,
-        ModelState::Loading => 4,
-        ModelState::Ready => 5,
-    }
+fn rank(state: &str) -> usize {
+    STATES.iter().position(|one| *one == state).unwrap_or(0)
 }
 
 fn pending(name: &str) -> ModelStatus {
     ModelStatus {
         name: name.to_owned(),
-        state: "Pending".to_owned(),
+        state: PENDING.to_owned(),
         ..ModelStatus::default()
     }
 }
 
 fn status_of(report: &Reported) -> ModelStatus {
     let state = match report.state {
-        ModelState::Pending => "Pending",
+        ModelState::Pending => PENDING,
         ModelState::Pulling => "Pulling",
         ModelState::Making => "Making",
         ModelState::Loading => "Loading",

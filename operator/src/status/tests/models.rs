@@ -112,6 +112,82 @@ fn what_a_model_lacks_has_a_reason_and_words() {
 }
 
 #[test]
+fn a_proxy_that_does_not_answer_changes_nothing_of_models_while_its_pod_is_ready() {
+    let silent = || Replica {
+        pod: "x-1".to_owned(),
+        answer: Err("no answer".to_owned()),
+    };
+    let with_silent = |other: Option<Vec<ModelStatus>>, pod_is_ready: bool| {
+        let reports = other.into_iter().collect();
+        let mut case = case(&json!({}), reports);
+        for other in &mut case.replicas {
+            other.pod = "x-2".to_owned();
+        }
+        case.replicas.push(silent());
+        let truth = if pod_is_ready { "True" } else { "False" };
+        case.pod = json!({"conditions": [{"type": "Ready", "status": truth}]});
+        case
+    };
+    let none = OllamaServiceStatus::default();
+    let status = |report| case(&json!({}), vec![report]).status(&none, NOW);
+    let ready = status(there("one"));
+    let pulling = status(model(ModelState::Pulling, None));
+    let failed = status(model(ModelState::Failed, Some("no such file")));
+    let cases = [
+        ("it was ready", &ready, with_silent(None, true), "Ready"),
+        ("its Pod isn't", &ready, with_silent(None, false), "Pending"),
+        (
+            "nothing was said before",
+            &none,
+            with_silent(None, true),
+            "Pending",
+        ),
+        (
+            "it was being pulled",
+            &pulling,
+            with_silent(None, true),
+            "Pulling",
+        ),
+        ("it had failed", &failed, with_silent(None, true), "Failed"),
+        (
+            "another has it too",
+            &ready,
+            with_silent(Some(there("one")), true),
+            "Ready",
+        ),
+        (
+            "another has it, it was being pulled",
+            &pulling,
+            with_silent(Some(there("one")), true),
+            "Pulling",
+        ),
+        (
+            "another pulls it",
+            &ready,
+            with_silent(Some(model(ModelState::Pulling, None)), true),
+            "Pulling",
+        ),
+        (
+            "another has failed",
+            &ready,
+            with_silent(Some(model(ModelState::Failed, Some("no such file"))), true),
+            "Failed",
+        ),
+    ];
+    for (name, before, case, expected) in cases {
+        let status = case.status(before, NOW);
+        assert_eq!(status.models[0].state, expected, "{name}");
+        let is_ready = expected == "Ready";
+        assert_eq!(status.says("Ready"), is_ready, "{name}");
+        assert!(!status.says("CredentialsSynced"), "{name}");
+    }
+    let kept = with_silent(None, true).status(&ready, NOW);
+    assert_eq!(kept.models, ready.models);
+    let told = changed(&ready, &kept);
+    assert_eq!(told, [], "nothing is told of an answer that was lost");
+}
+
+#[test]
 fn a_digest_is_remembered_and_its_change_is_told() {
     let first = case(&json!({}), vec![there("one")]).status(&OllamaServiceStatus::default(), NOW);
     let of = |status: &OllamaServiceStatus| {
