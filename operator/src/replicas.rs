@@ -6,7 +6,7 @@ use corral_proxy::config::ADMIN_PORT;
 use corral_proxy::status::{ApiServerStatus, IssuerStatus, Status};
 use futures::{StreamExt, stream};
 use http::{StatusCode, Uri};
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
 use hyper::body::Bytes;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -86,38 +86,76 @@ impl Asker {
             .filter_map(|pod| running_address(pod).map(|address| (pod.name_any(), address)));
         stream::iter(running.collect::<Vec<_>>())
             .map(|(pod, address)| async move {
-                let answer = match tokio::time::timeout(TIMEOUT, self.ask_one(&address)).await {
-                    Ok(answer) => answer,
-                    Err(_) => Err(format!(
-                        "no answer from {address}:{ADMIN_PORT} within {} ms",
-                        TIMEOUT.as_millis()
-                    )),
-                };
-                Replica { pod, answer }
+                let answer = self.ask_again_if_lost(&format!("{address}:{ADMIN_PORT}")).await;
+                Replica {
+                    pod,
+                    answer: answer.map_err(|error| error.to_string()),
+                }
             })
             .buffered(AT_A_TIME)
             .collect()
             .await
     }
 
-    async fn ask_one(&self, address: &str) -> Result<Status, String> {
-        let uri: Uri = format!("http://{address}:{ADMIN_PORT}/status")
-            .parse()
-            .map_err(words)?;
-        let response = self.0.get(uri).await.map_err(words)?;
-        if response.status() != StatusCode::OK {
-            return Err(format!("/status answered {}", response.status()));
+    /// Asks once more where nothing came. A single packet that is lost takes longer to be sent again than a proxy has.
+    async fn ask_again_if_lost(&self, host: &str) -> Result<Status, Unanswered> {
+        match self.ask_in_time(host).await {
+            Err(Unanswered::Lost(_)) => self.ask_in_time(host).await,
+            answer => answer,
         }
-        let body = Limited::new(response.into_body(), LONGEST_ANSWER)
-            .collect()
+    }
+
+    async fn ask_in_time(&self, host: &str) -> Result<Status, Unanswered> {
+        let late = |_| {
+            let words = format!("no answer from {host} within {} ms", TIMEOUT.as_millis());
+            Err(Unanswered::Lost(words))
+        };
+        tokio::time::timeout(TIMEOUT, self.ask_one(host))
             .await
-            .map_err(words)?;
-        serde_json::from_slice(&body.to_bytes()).map_err(words)
+            .unwrap_or_else(late)
+    }
+
+    async fn ask_one(&self, host: &str) -> Result<Status, Unanswered> {
+        let uri: Uri = format!("http://{host}/status").parse().map_err(wrong)?;
+        let response = self.0.get(uri).await.map_err(lost)?;
+        if response.status() != StatusCode::OK {
+            return Err(wrong(format!("/status answered {}", response.status())));
+        }
+        let body = Limited::new(response.into_body(), LONGEST_ANSWER).collect().await;
+        let body = body.map_err(|error| {
+            if error.is::<LengthLimitError>() {
+                wrong(error)
+            } else {
+                lost(error)
+            }
+        })?;
+        serde_json::from_slice(&body.to_bytes()).map_err(wrong)
     }
 }
 
+/// Why a proxy has not said how it is, in words.
+#[derive(Debug, thiserror::Error)]
+enum Unanswered {
+    /// No answer came, or not all of it.
+    #[error("{0}")]
+    Lost(String),
+    /// It is no answer of a proxy.
+    #[error("{0}")]
+    Wrong(String),
+}
+
+fn lost(error: impl Into<BoxError>) -> Unanswered {
+    Unanswered::Lost(words(error))
+}
+
+fn wrong(error: impl Into<BoxError>) -> Unanswered {
+    Unanswered::Wrong(words(error))
+}
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
 /// The whole chain of an error: hyper's own words say little.
-fn words(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> String {
+fn words(error: impl Into<BoxError>) -> String {
     let error = error.into();
     let mut words = error.to_string();
     let mut source = error.source();
@@ -147,4 +185,83 @@ fn running_address(pod: &Pod) -> Option<String> {
     } else {
         address.clone()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// What one connection comes to.
+    enum Comes {
+        /// A whole answer.
+        Answer(u16, String),
+        /// The end, before all is said.
+        End,
+        /// Nothing.
+        Silence,
+    }
+
+    /// What a proxy says that has just started.
+    fn nothing_yet() -> Value {
+        json!({"version": "", "ready": false, "draining": false, "credentials": [], "clients": [], "models": [],
+            "configuration": {"digest": null, "loadedAt": "2026-01-01T00:00:00Z", "error": null}})
+    }
+
+    /// What comes of asking somebody who lets connections come to this, one after the other; and how many of those are left.
+    async fn asking(comes: Vec<Comes>) -> (Result<Status, Unanswered>, usize) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let host = listener.local_addr().unwrap().to_string();
+        let (mut comes, mut silent) = (comes.into_iter(), Vec::new());
+        let asker = Asker::default();
+        let answering = async {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let _ = stream.read(&mut [0; 1024]).await.unwrap();
+                match comes.next().unwrap() {
+                    Comes::Answer(code, body) => {
+                        let head = format!("HTTP/1.1 {code} x\r\ncontent-length: {}\r\n\r\n", body.len());
+                        // Who has heard enough doesn't listen to the end.
+                        let _ = stream.write_all(format!("{head}{body}").as_bytes()).await;
+                        silent.push(stream);
+                    }
+                    Comes::End => {
+                        let head = b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n{";
+                        stream.write_all(head).await.unwrap();
+                    }
+                    Comes::Silence => silent.push(stream),
+                }
+            }
+        };
+        let answer = tokio::select! {
+            answer = asker.ask_again_if_lost(&host) => answer,
+            never = answering => never,
+        };
+        (answer, comes.len())
+    }
+
+    #[tokio::test]
+    async fn what_was_lost_is_asked_for_once_more_and_what_is_wrong_is_not() {
+        let good = || Comes::Answer(200, nothing_yet().to_string());
+        let broken = || Comes::Answer(500, String::new());
+        let other = || Comes::Answer(200, "{}".to_owned());
+        let long = || Comes::Answer(200, " ".repeat(LONGEST_ANSWER + 1));
+        let cases = [
+            ("an answer", vec![good(), good()], true, 1),
+            ("an end", vec![Comes::End, good(), good()], true, 1),
+            ("silence", vec![Comes::Silence, good(), good()], true, 1),
+            ("two ends", vec![Comes::End, Comes::End, good()], false, 1),
+            ("an error", vec![broken(), good()], false, 1),
+            ("something else", vec![other(), good()], false, 1),
+            ("too much", vec![long(), good()], false, 1),
+        ];
+        for (what, comes, is_answered, left) in cases {
+            let (answer, unasked) = asking(comes).await;
+            assert_eq!(answer.is_ok(), is_answered, "{what}: {answer:?}");
+            assert_eq!(unasked, left, "{what}");
+        }
+    }
 }
