@@ -1,33 +1,49 @@
 //! What the proxies themselves say: `/status` on each running Pod's admin port.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use corral_proxy::config::ADMIN_PORT;
+use corral_proxy::credentials::Means;
 use corral_proxy::status::{ApiServerStatus, IssuerStatus, Status};
 use futures::{StreamExt, stream};
 use http::{StatusCode, Uri};
-use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
-use hyper::body::Bytes;
+use http_body_util::{BodyExt, Empty};
+use hyper::body::{Bytes, Incoming};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
+use tokio::sync::Semaphore;
 
 /// How long a proxy may take to answer; it answers in a millisecond.
 const TIMEOUT: Duration = Duration::from_millis(800);
-/// Longest answer that is read: some 100 bytes for each client.
-const LONGEST_ANSWER: usize = 8 << 20;
-/// How many proxies are asked at a time.
-const AT_A_TIME: usize = 64;
+/// How many proxies are asked at a time, and how long an answer may be that is read beside the others. Whoever may make Pods may
+/// also make some that have proxies of their own kind: what all can say at a time has to fit into the operator's memory.
+const AT_A_TIME: usize = 128;
+const SHORT_ANSWER: usize = 128 << 10;
+/// The same of longer answers: in memory one takes up to eight times its length until it is known what in it is of use. A Secret
+/// has room for some ten thousand good keys, and of each client a proxy says some 80 bytes.
+const LONG_AT_A_TIME: usize = 2;
+const LONGEST_ANSWER: usize = 2 << 20;
+/// Most bytes of one answer that are kept, and of all those of one OllamaService: a hundred models take some 25 KiB.
+const MOST_KEPT: usize = 128 << 10;
+const MOST_KEPT_OF_ALL: usize = 4 << 20;
+/// How much is read of an answer before somebody asks for it.
+const READ_AHEAD: usize = 32 << 10;
+/// Most bytes of what Ollama says of a model.
+const LONGEST_WORDS: usize = 4096;
 
 /// A Pod whose proxy runs, and what it says.
 #[derive(Clone, Debug)]
 pub struct Replica {
     /// The Pod's name.
     pub pod: String,
-    /// What the proxy says, or why nothing came of asking.
+    /// What the proxy says, or why nothing came of asking. It names no clients, and nothing that limits them.
     pub answer: Result<Status, String>,
+    /// How many clients it lets in by a credential.
+    pub clients: usize,
 }
 
 impl Replica {
@@ -58,9 +74,13 @@ impl Replica {
     }
 }
 
-/// Asks proxies.
+/// Asks proxies. Copies share what they may hold in memory.
 #[derive(Clone, Debug)]
-pub struct Asker(Client<HttpConnector, Empty<Bytes>>);
+pub struct Asker {
+    client: Client<HttpConnector, Empty<Bytes>>,
+    asked: Arc<Semaphore>,
+    long: Arc<Semaphore>,
+}
 
 impl Default for Asker {
     fn default() -> Self {
@@ -70,8 +90,13 @@ impl Default for Asker {
         // Each is asked rarely, and the connections to thousands would lie about.
         let client = Client::builder(TokioExecutor::new())
             .pool_max_idle_per_host(0)
+            .http1_max_buf_size(READ_AHEAD)
             .build(connector);
-        Self(client)
+        Self {
+            client,
+            asked: Arc::new(Semaphore::new(AT_A_TIME)),
+            long: Arc::new(Semaphore::new(LONG_AT_A_TIME)),
+        }
     }
 }
 
@@ -84,28 +109,28 @@ impl Asker {
         let running = pods
             .iter()
             .filter_map(|pod| running_address(pod).map(|address| (pod.name_any(), address)));
+        let mut left = MOST_KEPT_OF_ALL;
         stream::iter(running.collect::<Vec<_>>())
             .map(|(pod, address)| async move {
-                let answer = self.ask_again_if_lost(&format!("{address}:{ADMIN_PORT}")).await;
-                Replica {
-                    pod,
-                    answer: answer.map_err(|error| error.to_string()),
-                }
+                let heard = self.ask_again_if_lost(&format!("{address}:{ADMIN_PORT}")).await;
+                (pod, heard)
             })
             .buffered(AT_A_TIME)
+            .map(|(pod, heard)| replica(pod, heard, &mut left))
             .collect()
             .await
     }
 
     /// Asks once more where nothing came. A single packet that is lost takes longer to be sent again than a proxy has.
-    async fn ask_again_if_lost(&self, host: &str) -> Result<Status, Unanswered> {
+    async fn ask_again_if_lost(&self, host: &str) -> Result<Heard, Unanswered> {
         match self.ask_in_time(host).await {
             Err(Unanswered::Lost(_)) => self.ask_in_time(host).await,
             answer => answer,
         }
     }
 
-    async fn ask_in_time(&self, host: &str) -> Result<Status, Unanswered> {
+    async fn ask_in_time(&self, host: &str) -> Result<Heard, Unanswered> {
+        let _place = self.asked.acquire().await.map_err(wrong)?;
         let late = |_| {
             let words = format!("no answer from {host} within {} ms", TIMEOUT.as_millis());
             Err(Unanswered::Lost(words))
@@ -115,21 +140,95 @@ impl Asker {
             .unwrap_or_else(late)
     }
 
-    async fn ask_one(&self, host: &str) -> Result<Status, Unanswered> {
+    async fn ask_one(&self, host: &str) -> Result<Heard, Unanswered> {
         let uri: Uri = format!("http://{host}/status").parse().map_err(wrong)?;
-        let response = self.0.get(uri).await.map_err(lost)?;
+        let response = self.client.get(uri).await.map_err(lost)?;
         if response.status() != StatusCode::OK {
             return Err(wrong(format!("/status answered {}", response.status())));
         }
-        let body = Limited::new(response.into_body(), LONGEST_ANSWER).collect().await;
-        let body = body.map_err(|error| {
-            if error.is::<LengthLimitError>() {
-                wrong(error)
-            } else {
-                lost(error)
+        self.hear(response.into_body()).await
+    }
+
+    /// Reads an answer; of a long one no more than the beginning until it is its turn.
+    async fn hear(&self, mut body: Incoming) -> Result<Heard, Unanswered> {
+        let mut turn = None;
+        let mut text = Vec::new();
+        while let Some(frame) = body.frame().await {
+            let part = frame.map_err(lost)?.into_data().unwrap_or_default();
+            let length = text.len() + part.len();
+            if length > LONGEST_ANSWER {
+                return Err(wrong(format!("/status has more than {LONGEST_ANSWER} bytes")));
             }
-        })?;
-        serde_json::from_slice(&body.to_bytes()).map_err(wrong)
+            if length > SHORT_ANSWER && turn.is_none() {
+                turn = Some(self.long.acquire().await.map_err(wrong)?);
+            }
+            text.extend_from_slice(&part);
+        }
+        Heard::new(serde_json::from_slice(&text).map_err(wrong)?)
+    }
+}
+
+/// What is kept of an answer.
+#[derive(Debug)]
+struct Heard {
+    status: Status,
+    clients: usize,
+    /// How much it is, as text.
+    length: usize,
+}
+
+impl Heard {
+    /// Lets go of what is as long as there are clients, and of words without an end.
+    fn new(mut status: Status) -> Result<Self, Unanswered> {
+        let clients = std::mem::take(&mut status.clients);
+        let clients = clients.iter().filter(|client| client.means != Means::Anonymous);
+        let clients = clients.count();
+        status.limits = Vec::new();
+        for words in status
+            .models
+            .iter_mut()
+            .filter_map(|model| model.message.as_mut())
+        {
+            shorten(words);
+        }
+        let length = serde_json::to_vec(&status).map_err(wrong)?.len();
+        if length > MOST_KEPT {
+            let words = format!(
+                "/status has {length} bytes beside clients and limits, of which it may have {MOST_KEPT}"
+            );
+            return Err(wrong(words));
+        }
+        Ok(Self {
+            status,
+            clients,
+            length,
+        })
+    }
+}
+
+fn shorten(words: &mut String) {
+    let end = LONGEST_WORDS.min(words.len());
+    let end = (0..=end).rev().find(|end| words.is_char_boundary(*end));
+    words.truncate(end.unwrap_or_default());
+    words.shrink_to_fit();
+}
+
+/// What has been heard of one Pod, as long as something is left of what all may say together.
+fn replica(pod: String, heard: Result<Heard, Unanswered>, left: &mut usize) -> Replica {
+    let heard = heard.map_err(|error| error.to_string()).and_then(|heard| {
+        let Some(rest) = left.checked_sub(heard.length) else {
+            return Err(format!(
+                "the replicas' /status have more than {MOST_KEPT_OF_ALL} bytes together"
+            ));
+        };
+        *left = rest;
+        Ok(heard)
+    });
+    let clients = heard.as_ref().map_or(0, |heard| heard.clients);
+    Replica {
+        pod,
+        answer: heard.map(|heard| heard.status),
+        clients,
     }
 }
 
@@ -212,7 +311,7 @@ mod tests {
     }
 
     /// What comes of asking somebody who lets connections come to this, one after the other; and how many of those are left.
-    async fn asking(comes: Vec<Comes>) -> (Result<Status, Unanswered>, usize) {
+    async fn asking(comes: Vec<Comes>) -> (Result<Heard, Unanswered>, usize) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let host = listener.local_addr().unwrap().to_string();
         let (mut comes, mut silent) = (comes.into_iter(), Vec::new());
@@ -263,5 +362,76 @@ mod tests {
             assert_eq!(answer.is_ok(), is_answered, "{what}: {answer:?}");
             assert_eq!(unasked, left, "{what}");
         }
+    }
+
+    #[tokio::test]
+    async fn of_an_answer_no_more_is_kept_than_is_of_use() {
+        let client =
+            |number: usize| json!({"name": format!("client-{number}"), "means": "apiKeys", "lastUsed": null});
+        let anonymous = json!({"name": "nobody", "means": "anonymous", "lastUsed": null});
+        let with = |field: &str, value: Value| {
+            let mut says = nothing_yet();
+            says[field] = value;
+            says
+        };
+        let models = |models: usize, words: usize| {
+            let model = |number: usize| {
+                json!({"name": format!("registry.example/models/model-{number}:latest"), "state": "Failed", "progress": 100,
+                    "digest": "0".repeat(64), "size": 1_000_000, "message": "é".repeat(words)})
+            };
+            with("models", (0..models).map(model).collect())
+        };
+        let many = || (0..20_000).map(client).chain([anonymous.clone()]).collect();
+        let names = vec!["a"; 10_000];
+        let loaded = json!({"name": "m", "size": 1, "sizeVram": 1});
+        let cases = [
+            ("what a new one says", nothing_yet(), Ok(0)),
+            ("a full Secret's clients", with("clients", many()), Ok(20_000)),
+            (
+                "names that limits speak of",
+                with("limits", json!([{"clients": names}])),
+                Ok(0),
+            ),
+            ("models that all are missing", models(250, 40), Ok(0)),
+            ("words without an end", models(10, 10_000), Ok(0)),
+            (
+                "more than there can be",
+                with("loaded", vec![loaded; 4000].into()),
+                Err("beside clients"),
+            ),
+        ];
+        for (what, says, expected) in cases {
+            let (heard, _) = asking(vec![Comes::Answer(200, says.to_string())]).await;
+            let replica = replica("x-1".to_owned(), heard, &mut MOST_KEPT_OF_ALL.clone());
+            match (replica.answer, expected) {
+                (Ok(status), Ok(clients)) => {
+                    assert_eq!(replica.clients, clients, "{what}");
+                    let length = serde_json::to_string(&status).unwrap().len();
+                    assert!(length <= MOST_KEPT, "{what}: {length}");
+                }
+                (Err(error), Err(words)) => assert!(error.contains(words), "{what}: {error}"),
+                (answer, expected) => panic!("{what}: {answer:?}, {expected:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_all_say_together_has_an_end() {
+        let status: Status = serde_json::from_value(nothing_yet()).unwrap();
+        let heard = |length| {
+            let status = status.clone();
+            Ok(Heard {
+                status,
+                clients: 1,
+                length,
+            })
+        };
+        let mut left = 10;
+        let said = [4, 6, 1].map(|length| replica(String::new(), heard(length), &mut left));
+        assert_eq!(
+            said.each_ref().map(|replica| replica.answer.is_ok()),
+            [true, true, false]
+        );
+        assert_eq!(said.map(|replica| replica.clients), [1, 1, 0]);
     }
 }

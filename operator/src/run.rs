@@ -160,8 +160,9 @@ async fn act(
     stop: &CancellationToken,
 ) -> Result<(), RunError> {
     metrics.leads();
+    let asker = Asker::default();
     let controllers = watches.into_iter().map(|watches| {
-        let context = Arc::new(context(options, client, metrics, &watches));
+        let context = Arc::new(context(options, client, metrics, &asker, &watches));
         control(watches, context, stop.clone())
     });
     let controllers = future::join_all(controllers);
@@ -176,7 +177,13 @@ async fn act(
     Ok(())
 }
 
-fn context(options: &RunOptions, client: &Client, metrics: &Arc<Metrics>, watches: &Watches) -> Context {
+fn context(
+    options: &RunOptions,
+    client: &Client,
+    metrics: &Arc<Metrics>,
+    asker: &Asker,
+    watches: &Watches,
+) -> Context {
     let speaker = Speaker {
         controller: format!("corral.dev/{MANAGER}"),
         instance: Some(options.pod_name.clone()),
@@ -186,7 +193,7 @@ fn context(options: &RunOptions, client: &Client, metrics: &Arc<Metrics>, watche
         stores: watches.stores.clone(),
         options: options.plan.clone(),
         reporter: Reporter::new(client.clone(), speaker),
-        asker: Asker::default(),
+        asker: asker.clone(),
         metrics: metrics.clone(),
         memory: watches.memory.clone(),
         readings: Readings::default(),

@@ -1,7 +1,6 @@
 //! CredentialsSynced: whether the newest credentials are in force on every replica, and if not, why.
 
-use corral_proxy::credentials::{CredentialKind, Means};
-use corral_proxy::status::Status;
+use corral_proxy::credentials::CredentialKind;
 
 use super::verdict::Verdict;
 use super::{Known, scale};
@@ -247,12 +246,7 @@ fn where_the_key_is(known: &Known<'_>) -> String {
 /// How many clients are let in; where Secrets are not read, the proxies say.
 pub(super) fn clients(secrets: &[SecretState], replicas: &[Replica]) -> usize {
     if secrets.contains(&SecretState::Unread) {
-        let reported = replicas.iter().filter_map(|replica| replica.answer.as_ref().ok());
-        let known = |status: &Status| {
-            let clients = status.clients.iter();
-            clients.filter(|client| client.means != Means::Anonymous).count()
-        };
-        return reported.map(known).max().unwrap_or(0);
+        return replicas.iter().map(|replica| replica.clients).max().unwrap_or(0);
     }
     let counts = secrets.iter().filter_map(|secret| match secret {
         SecretState::Found(content) => content.clients.as_ref().ok().copied(),

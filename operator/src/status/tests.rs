@@ -105,6 +105,7 @@ fn replica(change: impl FnOnce(&mut Status)) -> Replica {
     Replica {
         pod: "x-1".to_owned(),
         answer: Ok(says),
+        clients: 0,
     }
 }
 
@@ -263,6 +264,7 @@ fn a_version_counts_once_every_replica_has_it() {
             vec![Replica {
                 pod: "x".to_owned(),
                 answer: Err(String::new()),
+                clients: 0,
             }],
             None,
         ),

@@ -261,6 +261,7 @@ fn conditions_say_what_is_known() {
                 replicas: vec![Replica {
                     pod: "x-1".to_owned(),
                     answer: Err("words".to_owned()),
+                    clients: 0,
                 }],
                 ..Case::default()
             },

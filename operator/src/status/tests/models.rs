@@ -116,6 +116,7 @@ fn a_proxy_that_does_not_answer_changes_nothing_of_models_while_its_pod_is_ready
     let silent = || Replica {
         pod: "x-1".to_owned(),
         answer: Err("no answer".to_owned()),
+        clients: 0,
     };
     let with_silent = |other: Option<Vec<ModelStatus>>, pod_is_ready: bool| {
         let reports = other.into_iter().collect();
