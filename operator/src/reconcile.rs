@@ -6,7 +6,7 @@ mod written;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::future::try_join_all;
+use futures::future::join_all;
 use kube::core::error_boundary::InvalidObject;
 use kube::{Client, Resource, ResourceExt};
 
@@ -180,9 +180,8 @@ impl<'a> One<'a> {
         let progress = self.progress(&plan, &observed, &replicas);
         let late = self.nudge(&lagging_untold(&progress, &observed), &nudge).await;
         let deployment = deployment_status(&observed, &changes, applied.generation);
-        let mut failures = applied.failures;
-        failures.extend([nudged, late].into_iter().filter_map(Result::err));
-        let refused = Refused::of(&failures, &observed);
+        // Kubelets that can't be told refresh what is mounted by themselves, a minute or two later: that is no child's lack.
+        let refused = Refused::of(&applied.failures, &observed);
         let said = self
             .report(&Known {
                 plan: &plan,
@@ -205,10 +204,10 @@ impl<'a> One<'a> {
         } else {
             self.settled(&replicas)
         };
-        let next = self.next_look(&progress, &nudge, settled).await;
-        let look_after = *next.as_ref().unwrap_or(&settled);
+        let (look_after, again) = self.next_look(&progress, &nudge, settled).await;
         let look_after = said.more_after.map_or(look_after, |more| look_after.min(more));
-        failures.extend(next.err());
+        let mut failures = applied.failures;
+        failures.extend([nudged, late, again].into_iter().flatten());
         if failures.is_empty() {
             return Ok((Outcome::Done, Some(look_after)));
         }
@@ -246,15 +245,15 @@ impl<'a> One<'a> {
         }
     }
 
-    /// Has the kubelets refresh what is mounted, all at once.
-    async fn nudge(&self, pods: &[&str], value: &str) -> Result<(), ApplyError> {
+    /// Has the kubelets refresh what is mounted, all at once. One that can't be told keeps no other from being told; the first of
+    /// them stands for all.
+    async fn nudge(&self, pods: &[&str], value: &str) -> Option<ApplyError> {
         if !pods.is_empty() {
             self.context.memory.tells(&self.key);
         }
         let writer = self.writer();
-        try_join_all(pods.iter().map(|pod| writer.nudge(pod, value)))
-            .await
-            .map(drop)
+        let told = join_all(pods.iter().map(|pod| writer.nudge(pod, value))).await;
+        told.into_iter().find_map(Result::err)
     }
 
     fn progress(&self, plan: &Plan, observed: &Observed, replicas: &[Replica]) -> Progress {
@@ -276,29 +275,31 @@ impl<'a> One<'a> {
         }
     }
 
-    /// When to look again. A kubelet that was told before it had itself heard of the change is told once more.
+    /// When to look again, and why a kubelet could not be told once more: one that was told before it had itself heard of the
+    /// change.
     async fn next_look(
         &self,
         progress: &Progress,
         nudge: &str,
         settled: Duration,
-    ) -> Result<Duration, ApplyError> {
+    ) -> (Duration, Option<ApplyError>) {
         let lag = self
             .context
             .memory
             .lagging(&self.key, !progress.lagging.is_empty());
         match lag {
-            Lag::None => Ok(settled),
+            Lag::None => (settled, None),
             Lag::Over(took) => {
                 self.context.metrics.rotated(took);
-                Ok(settled)
+                (settled, None)
             }
             Lag::Still { look_after, nudges } => {
-                if let Some(nudges) = nudges {
-                    let pods: Vec<_> = progress.lagging.iter().map(|(pod, _)| pod.as_str()).collect();
-                    self.nudge(&pods, &again(nudge, nudges)).await?;
-                }
-                Ok(look_after.min(settled))
+                let look_after = look_after.min(settled);
+                let Some(nudges) = nudges else {
+                    return (look_after, None);
+                };
+                let pods: Vec<_> = progress.lagging.iter().map(|(pod, _)| pod.as_str()).collect();
+                (look_after, self.nudge(&pods, &again(nudge, nudges)).await)
             }
         }
     }

@@ -7,20 +7,27 @@ use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
 };
 use k8s_openapi::api::coordination::v1::Lease;
-use kube::api::{Api, DynamicObject, PostParams};
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
 use serde_json::json;
 
 use crate::lab::{Lab, eventually};
+use crate::replica::{Replica, ready_pods};
 
 /// Has the API server refuse a kind in the lab's namespace.
 async fn refuse(lab: &Lab, group: &str, resource: &str) {
+    refuse_unless(lab, group, resource, "false").await;
+}
+
+/// Has the API server refuse objects of a kind of which this expression isn't true, nor of a Lease.
+async fn refuse_unless(lab: &Lab, group: &str, resource: &str, expression: &str) {
     let name = &lab.namespace;
     let rules = [(group, resource), ("coordination.k8s.io", "leases")].map(|(group, resource)| {
         json!({"apiGroups": [group], "apiVersions": ["*"], "operations": ["CREATE", "UPDATE"], "resources": [resource]})
     });
     let policy = json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy",
         "metadata": {"name": name}, "spec": {"matchConstraints": {"resourceRules": rules},
-            "validations": [{"expression": "false", "message": "not in this namespace"}]}});
+            "validations": [{"expression": expression, "message": "not in this namespace"}]}});
     let policy: ValidatingAdmissionPolicy = serde_json::from_value(policy).unwrap();
     let binding = json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding",
         "metadata": {"name": name}, "spec": {"policyName": name, "validationActions": ["Deny"],
@@ -125,4 +132,36 @@ async fn what_needs_nothing_that_is_refused_is_made() {
         let expected: BTreeSet<_> = all.filter(|kind| !kept_back.contains(kind)).collect();
         assert_eq!(there(&lab, &KINDS).await, expected, "{resource}");
     }
+}
+
+#[tokio::test]
+async fn a_kubelet_that_can_not_be_told_makes_nothing_unready() {
+    let lab = Lab::new("untold").await;
+    let _operator = lab.operator(&[]).await;
+    lab.create("x", json!({})).await;
+    lab.condition("x", "CredentialsSynced", "Unknown", "NoReplicas")
+        .await;
+    let (one, other) = (
+        Replica::start(&lab, "x", 1).await,
+        Replica::start(&lab, "x", 2).await,
+    );
+    ready_pods(&lab, "x", 2).await;
+    lab.condition("x", "Ready", "True", "Ready").await;
+    lab.condition("x", "CredentialsSynced", "True", "InForce").await;
+    refuse_unless(&lab, "", "pods", "object.metadata.name == 'x-2'").await;
+    let edit = json!({"stringData": {"other": "another-long-enough-key"}});
+    lab.api::<Secret>()
+        .patch("x-credentials", &PatchParams::default(), &Patch::Merge(edit))
+        .await
+        .unwrap();
+    other.nudged_since(None).await;
+    assert_eq!(one.nudge().await, None, "it can't be told");
+    other.mount().await;
+    let message = lab.condition("x", "CredentialsSynced", "False", "Rotating").await;
+    assert!(message.contains("Pod x-1"), "{message}");
+    lab.condition("x", "Ready", "True", "Ready").await;
+    lab.condition("x", "Degraded", "False", "AsExpected").await;
+    // The kubelet comes to it by itself.
+    one.mount().await;
+    lab.condition("x", "CredentialsSynced", "True", "InForce").await;
 }
