@@ -8,8 +8,8 @@ use crate::compare::covers;
 use crate::crd::UpgradePolicy;
 use crate::observe::{GeneratedState, Live, Observed};
 use crate::plan::{
-    AUTOSCALED_ANNOTATION, Child, GeneratedSecret, Kind, Plan, REQUESTED_ANNOTATION, TEMPLATE_ANNOTATION,
-    service_of,
+    AUTOSCALED_ANNOTATION, Child, DIGEST_KEY_VOLUME, GeneratedSecret, Kind, Plan, REQUESTED_ANNOTATION,
+    TEMPLATE_ANNOTATION, service_of,
 };
 use crate::quantity::thousandths;
 
@@ -218,6 +218,14 @@ pub fn upgrade_waits(plan: &Plan, child: &Child, live: &DynamicObject) -> bool {
         && plan.upgrade_policy == UpgradePolicy::OnNextRollout
         && same(REQUESTED_ANNOTATION) == Some(true)
         && same(TEMPLATE_ANNOTATION) == Some(false)
+        && (has_digest_key(&live.data) || !has_digest_key(&child.object))
+}
+
+/// Without the key nobody can tell what Pods have in force, so they come to have it at once; too much of it does no harm.
+fn has_digest_key(deployment: &Value) -> bool {
+    let volumes = deployment["spec"]["template"]["spec"]["volumes"].as_array();
+    let mut volumes = volumes.into_iter().flatten();
+    volumes.any(|volume| volume["name"] == DIGEST_KEY_VOLUME)
 }
 
 /// The Pods stay as they are, and the Deployment goes on saying which operator made them.

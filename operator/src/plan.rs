@@ -30,9 +30,9 @@ pub use credentials::{
 pub use exposure::endpoint;
 pub use models::{ConfigMaps, ModelProblem, config_map_names};
 pub use names::{
-    AUTOSCALED_ANNOTATION, MANAGED_BY_LABEL, MANAGER, NUDGE_ANNOTATION, REQUESTED_ANNOTATION,
-    TEMPLATE_ANNOTATION, child_selector, credentials_name, digest_key_name, instance_of, selector,
-    service_of,
+    AUTOSCALED_ANNOTATION, DIGEST_KEY_VOLUME, MANAGED_BY_LABEL, MANAGER, NUDGE_ANNOTATION,
+    REQUESTED_ANNOTATION, TEMPLATE_ANNOTATION, child_selector, credentials_name, digest_key_name,
+    instance_of, selector, service_of,
 };
 pub use prepare::Prepared;
 pub use scale::Replicas;

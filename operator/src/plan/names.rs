@@ -21,6 +21,9 @@ pub const TEMPLATE_ANNOTATION: &str = "corral.dev/template";
 /// On a Pod, not on the template: any change of it makes the kubelet refresh the Pod's mounts at once.
 pub const NUDGE_ANNOTATION: &str = "corral.dev/nudge";
 
+/// The volume with the key of the proxies' digests.
+pub const DIGEST_KEY_VOLUME: &str = "digest-key";
+
 /// Which container kubectl means where none is named.
 pub(super) const DEFAULT_CONTAINER_ANNOTATION: &str = "kubectl.kubernetes.io/default-container";
 

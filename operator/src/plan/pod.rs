@@ -19,7 +19,7 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::names::{DEFAULT_CONTAINER_ANNOTATION, labels};
+use super::names::{DEFAULT_CONTAINER_ANNOTATION, DIGEST_KEY_VOLUME, labels};
 use super::{Prepared, scale};
 use crate::crd::GpuClaim;
 
@@ -86,12 +86,13 @@ fn pod(prepared: &Prepared<'_>) -> PodSpec {
     }
 }
 
-/// The volumes by which the Pods have credentials: their names, and those of the Secrets in them. The other kind holds the proxy's
-/// own token.
+/// The volumes by which the Pods have the credentials that a user names: their names, and those of the Secrets in them. The other
+/// kind holds the proxy's own token. Whether there is a key of digests depends on the operator's rights.
 pub(super) fn credential_volumes(prepared: &Prepared<'_>) -> Vec<(String, Option<String>)> {
     let volumes = volumes::volumes(prepared).into_iter();
     volumes
         .filter(|volume| volume.secret.is_some() || volume.projected.is_some())
+        .filter(|volume| volume.name != DIGEST_KEY_VOLUME)
         .map(|volume| (volume.name, volume.secret.and_then(|secret| secret.secret_name)))
         .collect()
 }

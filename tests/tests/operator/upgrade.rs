@@ -88,6 +88,52 @@ async fn a_new_operator_waits_for_the_next_rollout() {
     has_image(&lab, "proxy:3").await;
 }
 
+/// Whether the Pods have the key by which the operator can tell what they have in force.
+async fn has_digest_key(lab: &Lab) -> bool {
+    let deployment = lab.api::<Deployment>().get("x").await.unwrap();
+    let pod = deployment.spec.unwrap().template.spec.unwrap();
+    let mut volumes = pod.volumes.iter().flatten();
+    volumes.any(|volume| volume.name == "digest-key")
+}
+
+#[tokio::test]
+async fn pods_are_replaced_to_have_the_key_of_digests_and_not_to_be_rid_of_it() {
+    let lab = Lab::new("digest-key").await;
+    let mut reading = lab.operator(&[]).await;
+    lab.create("x", json!({"auth": {"apiKeys": {"secretRef": {"name": "keys"}}}}))
+        .await;
+    lab.condition("x", "Available", "False", "Starting").await;
+    lab.settled().await;
+    assert!(has_digest_key(&lab).await);
+    let _ = reading.kill().await;
+
+    let mut blind = lab.operator(&["--secrets=none"]).await;
+    eventually("that it could go waits", || async {
+        lab.status("x").await.pending_upgrade.ok_or("not yet".to_owned())
+    })
+    .await;
+    lab.settled().await;
+    assert!(has_digest_key(&lab).await);
+    lab.patch("x", json!({"nodeSelector": {"a": "b"}})).await;
+    let eventually_has = async |expected: bool| {
+        eventually(&format!("the Pods have the key: {expected}"), || async {
+            let has = has_digest_key(&lab).await;
+            if has == expected {
+                Ok(())
+            } else {
+                Err(String::new())
+            }
+        })
+        .await;
+    };
+    eventually_has(false).await;
+    let _ = blind.kill().await;
+
+    let _reading = lab.operator(&[]).await;
+    eventually_has(true).await;
+    assert_eq!(lab.status("x").await.pending_upgrade, None);
+}
+
 fn documents(path: &Path) -> Value {
     let text = fs::read_to_string(path).unwrap();
     let document = serde_yaml::Deserializer::from_str(&text).next().unwrap();

@@ -14,7 +14,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use super::overrides;
 use crate::cli::SecretsMode;
 use crate::crd::{OWNED_VOLUMES, RegistryKey, SecretKeyRef};
-use crate::plan::names::digest_key_name;
+use crate::plan::names::{DIGEST_KEY_VOLUME, digest_key_name};
 use crate::plan::{Prepared, Source, storage};
 
 pub(super) const MODELS_DIRECTORY: &str = "/models";
@@ -51,7 +51,7 @@ pub(super) fn volumes(prepared: &Prepared<'_>) -> Vec<Volume> {
     volumes.extend(asks_api_server(prepared).then(api_server));
     volumes.extend(prepared.tls_secret.as_deref().map(|name| secret("tls", name)));
     if prepared.secrets == SecretsMode::Read {
-        volumes.push(secret("digest-key", &digest_key_name(prepared.name)));
+        volumes.push(secret(DIGEST_KEY_VOLUME, &digest_key_name(prepared.name)));
     }
     volumes
 }
@@ -105,7 +105,7 @@ pub(super) fn of_proxy(prepared: &Prepared<'_>) -> Vec<VolumeMount> {
     let tls = prepared.tls_secret.as_ref();
     mounts.extend(tls.map(|_| mount("tls", paths::TLS_DIRECTORY)));
     if prepared.secrets == SecretsMode::Read {
-        mounts.push(mount("digest-key", paths::DIGEST_KEY_DIRECTORY));
+        mounts.push(mount(DIGEST_KEY_VOLUME, paths::DIGEST_KEY_DIRECTORY));
     }
     mounts
 }
