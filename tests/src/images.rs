@@ -162,7 +162,7 @@ fn corral_image(name: &str, program: &Path) -> Result<PathBuf> {
 
 /// Compiles both programs for this machine without shared libraries; answers with their folder.
 fn compile() -> Result<PathBuf> {
-    let step = progress::step("corral-operator and corral-proxy (about 4 min the first time)");
+    let step = progress::step("corral-operator and corral-proxy (about 6 min the first time)");
     let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     let mut cargo = Command::new(env!("CARGO"));
     cargo
@@ -171,7 +171,7 @@ fn compile() -> Result<PathBuf> {
                 .parent()
                 .context("the workspace has a folder")?,
         )
-        .args(["build", "--release", "--locked", "--target", &target])
+        .args(["build", "--profile=image", "--locked", "--target", &target])
         .args([
             "--package=corral-operator",
             "--package=corral-proxy",

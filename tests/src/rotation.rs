@@ -63,29 +63,3 @@ pub async fn in_force(replica: &HttpClient, old: &Credential, new: &Credential) 
     };
     Ok(status(old).await? == StatusCode::UNAUTHORIZED && status(new).await? == StatusCode::OK)
 }
-
-/// The value below which that share of the values lies (nearest rank).
-pub fn percentile(values: &[Duration], share: f64) -> Duration {
-    let mut sorted = values.to_vec();
-    sorted.sort_unstable();
-    let rank = (share * sorted.len() as f64).ceil() as usize;
-    sorted.get(rank.max(1) - 1).copied().unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn percentiles_are_by_nearest_rank() {
-        let values: Vec<Duration> = (1..=20).rev().map(Duration::from_secs).collect();
-        for (share, seconds) in [(0.5, 10), (0.95, 19), (0.99, 20), (1.0, 20), (0.0, 1)] {
-            assert_eq!(
-                percentile(&values, share),
-                Duration::from_secs(seconds),
-                "{share}"
-            );
-        }
-        assert_eq!(percentile(&[], 0.5), Duration::ZERO);
-    }
-}

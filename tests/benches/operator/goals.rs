@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use corral_measure::goal::Goal;
+use corral_measure::statistics::percentile_of_times;
 use corral_measure::table::megabytes;
 
 use crate::reactions::Repair;
@@ -144,12 +145,7 @@ fn changes(measured: &Measured) -> Option<Goal> {
         measured.scale.count,
         changes.len()
     );
-    Some(longest(what, 0.25, &[percentile(changes, 0.99)]))
-}
-
-/// The value below which that share of the values lies.
-pub(crate) fn percentile(values: &[Duration], share: f64) -> Duration {
-    corral_tests::rotation::percentile(values, share)
+    Some(longest(what, 0.25, &[percentile_of_times(changes, 0.99)]))
 }
 
 fn longest(what: String, bound: f64, times: &[Duration]) -> Goal {

@@ -4,10 +4,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
+use corral_measure::statistics::percentile_of_times;
 use corral_measure::table::{megabytes, rows};
 use corral_measure::{goal, plot};
 
-use crate::goals::{goals, percentile};
+use crate::goals::goals;
 use crate::reactions::{Harm, Repair};
 use crate::scale::Scale;
 use crate::spent::Spent;
@@ -320,7 +321,7 @@ fn reactions(measured: &Measured) -> Option<String> {
         "| a spec is changed, {} times | its child has changed | {}; 99th percentile {} |\n",
         changes.len(),
         spread(changes),
-        seconds(percentile(changes, 0.99))
+        seconds(percentile_of_times(changes, 0.99))
     );
     if let Some(shared) = shared {
         table += &format!(
@@ -340,7 +341,11 @@ fn reactions(measured: &Measured) -> Option<String> {
 /// The middle and the greatest.
 fn spread(times: &[Duration]) -> String {
     let longest = times.iter().max().copied().unwrap_or_default();
-    format!("{} (to {})", seconds(percentile(times, 0.5)), seconds(longest))
+    format!(
+        "{} (to {})",
+        seconds(percentile_of_times(times, 0.5)),
+        seconds(longest)
+    )
 }
 
 fn seconds(time: Duration) -> String {

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::Shared;
 use super::exchange::{Exchange, Target, version_in};
-use super::fault::Fault;
+use super::fault::{Fault, Met};
 
 /// The connection is to be cut.
 #[derive(Debug)]
@@ -43,51 +43,75 @@ impl Shared {
         let Some(target) = Target::parse(request.method(), request.uri(), request.body()) else {
             return self.pass_on(request).await.map(|answer| answer.map(whole));
         };
-        let met = self.faults.of(&target);
-        let mut exchange = Exchange {
+        let exchange = Exchange {
             target,
             body: request.body().clone(),
             status: None,
             version: None,
         };
-        match met.as_ref().map(|met| met.fault) {
-            None | Some(Fault::CutAfter | Fault::HoldAfter) => {}
-            Some(fault) => {
-                if let Some(met) = &met {
-                    met.begin();
-                }
-                match fault {
-                    Fault::Answer {
-                        status,
-                        reason,
-                        retry_after,
-                    } => {
-                        self.note(exchange);
-                        return refusal(status, reason, retry_after);
-                    }
-                    Fault::Delay(pause) => tokio::time::sleep(pause).await,
-                    Fault::Cut => {
-                        self.note(exchange);
-                        return Err(Cut);
-                    }
-                    Fault::Hold | Fault::CutAfter | Fault::HoldAfter => {
-                        self.note(exchange);
-                        if let Some(met) = met {
-                            met.over().await;
-                        }
-                        return Err(Cut);
-                    }
-                }
+        match self.faults.of(&exchange.target) {
+            None => self.serve(exchange, request).await,
+            Some(met) => self.fail(met, exchange, request).await,
+        }
+    }
+
+    /// What becomes of a request that has met a fault.
+    async fn fail(
+        &self,
+        met: Met,
+        exchange: Exchange,
+        request: Request<Bytes>,
+    ) -> Result<Response<Body>, Cut> {
+        match met.fault {
+            Fault::Answer {
+                status,
+                reason,
+                retry_after,
+            } => {
+                met.begin();
+                self.note(exchange);
+                refusal(status, reason, retry_after)
+            }
+            Fault::Cut => {
+                met.begin();
+                self.note(exchange);
+                Err(Cut)
+            }
+            Fault::Hold => {
+                met.begin();
+                self.note(exchange);
+                met.over().await;
+                Err(Cut)
+            }
+            Fault::CutAfter => {
+                self.serve(exchange, request).await?;
+                met.begin();
+                Err(Cut)
+            }
+            Fault::HoldAfter => {
+                self.serve(exchange, request).await?;
+                met.begin();
+                met.over().await;
+                Err(Cut)
+            }
+            Fault::Delay(pause) => {
+                met.begin();
+                tokio::time::sleep(pause).await;
+                self.serve(exchange, request).await
             }
         }
+    }
+
+    /// Has the API server answer, or the view that shows it as it was.
+    async fn serve(&self, mut exchange: Exchange, request: Request<Bytes>) -> Result<Response<Body>, Cut> {
         if exchange.target.verb == "watch" {
             return self.watch(&exchange.target, request).await;
         }
         let shown = (exchange.target.verb == "list").then(|| request.uri().to_string());
-        if let Some(old) = shown
+        let old = shown
             .as_ref()
-            .and_then(|uri| self.views.old(&exchange.target, uri))
-        {
+            .and_then(|uri| self.views.old(&exchange.target, uri));
+        if let Some(old) = old {
             exchange.status = Some(StatusCode::OK.as_u16());
             self.note(exchange);
             let answer = Response::builder().header(CONTENT_TYPE, "application/json");
@@ -102,16 +126,7 @@ impl Shared {
         if let (Some(uri), StatusCode::OK) = (shown, answer.status()) {
             self.views.shown(uri, answer.body().clone());
         }
-        match met {
-            Some(met) if matches!(met.fault, Fault::CutAfter | Fault::HoldAfter) => {
-                met.begin();
-                if met.fault == Fault::HoldAfter {
-                    met.over().await;
-                }
-                Err(Cut)
-            }
-            _ => Ok(answer.map(whole)),
-        }
+        Ok(answer.map(whole))
     }
 
     fn note(&self, exchange: Exchange) {

@@ -130,7 +130,7 @@ impl Shared {
             held: self.views.held.subscribe(),
             nudges: self.views.nudges.subscribe(),
             to_client,
-            version: version_in(request.uri().query().unwrap_or_default()),
+            version: version_asked_for(request.uri().query().unwrap_or_default()),
         };
         let doubled = has(&lock(&self.views.doubled), &target.resource);
         let answer = self.send(request).await?;
@@ -213,7 +213,7 @@ impl Watch {
     }
 }
 
-fn version_in(query: &str) -> String {
+fn version_asked_for(query: &str) -> String {
     let version = query
         .split('&')
         .find_map(|pair| pair.strip_prefix("resourceVersion="));

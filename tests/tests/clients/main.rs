@@ -19,7 +19,7 @@ use corral_proxy::config::flags::Flags;
 use corral_proxy::in_force::InForce;
 use corral_proxy::proxy::Proxy;
 use corral_tests::http_client::HttpClient;
-use corral_tests::{node, python};
+use corral_tests::{javascript, python};
 use http::Method;
 use serde_json::{Value, json};
 
@@ -260,7 +260,7 @@ async fn s13_python_libraries_read_silent_streams_to_their_end() {
 async fn s13_javascript_libraries_read_silent_streams_to_their_end() {
     let url = serve(&slow_ollama()).await;
     let module = include_str!("node.mjs");
-    tokio::task::block_in_place(|| node::run(module, &[("URL", &url), ("KEY", KEY)])).unwrap();
+    tokio::task::block_in_place(|| javascript::run(module, &[("URL", &url), ("KEY", KEY)])).unwrap();
 }
 
 /// An Ollama that has an answer at once.

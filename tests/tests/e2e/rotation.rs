@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use corral_measure::statistics::percentile_of_times;
 use corral_tests::cluster::Kubectl;
 use corral_tests::http_client::HttpClient;
-use corral_tests::rotation::{Credential, in_force, measure, percentile};
+use corral_tests::rotation::{Credential, in_force, measure};
 use serde_json::json;
 
 use crate::fixture::{Fixture, KEY, NAMESPACE, SERVICE, clients, secret_path};
@@ -41,7 +42,7 @@ pub(crate) async fn twenty_edits_are_in_force_on_every_replica(fixture: &Fixture
     }
     ensure!(fixture.identities()? == before, "a Pod was replaced or restarted");
     let show = |values: &[Duration]| {
-        let [half, most, all] = [0.5, 0.99, 1.0].map(|share| percentile(values, share).as_millis());
+        let [half, most, all] = [0.5, 0.99, 1.0].map(|share| percentile_of_times(values, share).as_millis());
         format!("p50 {half} ms, p99 {most} ms, longest {all} ms")
     };
     println!(
@@ -52,7 +53,7 @@ pub(crate) async fn twenty_edits_are_in_force_on_every_replica(fixture: &Fixture
         "  until the status named the new resourceVersion: {}",
         show(&reports)
     );
-    let p99 = percentile(&latencies, 0.99);
+    let p99 = percentile_of_times(&latencies, 0.99);
     let verdict = if p99 <= GOAL { "met" } else { "missed" };
     println!("  the goal, p99 within {GOAL:?}, is {verdict}");
     ensure!(p99 <= LIMIT, "p99 is {p99:?}: {latencies:?}");

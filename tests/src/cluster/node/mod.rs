@@ -24,6 +24,7 @@ use super::access::Access;
 use super::api_server::{ApiServer, Settings};
 use super::controllers;
 use crate::command;
+use crate::http_client::HttpClient;
 use crate::process::{Away, Launcher, Process, wait_until};
 use crate::progress;
 use crate::tools::{self, Tool};
@@ -214,7 +215,8 @@ impl Node {
         .await?;
         for (what, port, path) in [("kube-proxy", 10256, "/healthz"), ("CoreDNS", 8181, "/ready")] {
             wait_until(what, limit, &mut *processes, async || {
-                http_ok(&format!("{address}:{port}"), path).await
+                let served = HttpClient::new(&format!("http://{address}:{port}"));
+                served.get(path, &[]).await.map(drop)
             })
             .await?;
         }
@@ -294,20 +296,4 @@ pub(super) fn ready(node: &NodeObject) -> Option<()> {
         .iter()
         .any(|condition| condition.type_ == "Ready" && condition.status == "True")
         .then_some(())
-}
-
-/// Does a GET of that path answer 200?
-async fn http_ok(address: &str, path: &str) -> Result<()> {
-    use http_body_util::Empty;
-    use hyper_util::rt::TokioIo;
-    let stream = tokio::net::TcpStream::connect(address).await?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let connection = tokio::spawn(connection);
-    let request = http::Request::get(path)
-        .header("host", address)
-        .body(Empty::<&[u8]>::new())?;
-    let status = sender.send_request(request).await?.status();
-    connection.abort();
-    anyhow::ensure!(status == http::StatusCode::OK, "{address}{path} answers {status}");
-    Ok(())
 }
