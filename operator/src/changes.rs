@@ -117,11 +117,22 @@ const fn needed_by(kind: Kind) -> &'static [Kind] {
     }
 }
 
+/// What an object was to be whose name is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meant {
+    /// A child.
+    Child(Kind),
+    /// A Secret of the operator's.
+    Generated,
+    /// The Secret with cert-manager's certificate.
+    Certificate,
+}
+
 /// A name that something else has already.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Collision {
-    /// Kind of that object.
-    pub kind: &'static str,
+    /// What was to have it.
+    pub meant: Meant,
     /// Its name.
     pub name: String,
     /// It is about to go.
@@ -151,7 +162,7 @@ pub fn changes<'a>(
             Some(GeneratedState::Ours) => {}
             Some(GeneratedState::Foreign { deleting }) => {
                 collisions.push(Collision {
-                    kind: "Secret",
+                    meant: Meant::Generated,
                     name: secret.name().to_owned(),
                     deleting: *deleting,
                 });
@@ -162,7 +173,7 @@ pub fn changes<'a>(
     for child in &plan.children {
         match observed.children.get(&child.kind) {
             Some(live) if !is_ours(live, uid) && !was_kept(child, live) => collisions.push(Collision {
-                kind: child.kind.name(),
+                meant: Meant::Child(child.kind),
                 name: child.name.clone(),
                 deleting: live.metadata.deletion_timestamp.is_some(),
             }),
@@ -172,7 +183,10 @@ pub fn changes<'a>(
             }
             // Nothing can be made of a kind that isn't there; the status says so.
             None if observed.unserved.contains(&child.kind) => {}
-            None => changes.push(Change::Create(child)),
+            None => match certificate_taken(plan, child, observed) {
+                Some(taken) => collisions.push(taken),
+                None => changes.push(Change::Create(child)),
+            },
         }
     }
     if collisions.is_empty() {
@@ -180,6 +194,18 @@ pub fn changes<'a>(
     } else {
         Err(collisions)
     }
+}
+
+/// A certificate that is somebody else's would be lost, and its key with it, once cert-manager makes one in its place.
+fn certificate_taken(plan: &Plan, child: &Child, observed: &Observed) -> Option<Collision> {
+    let Some(GeneratedState::Foreign { deleting }) = observed.certificate_secret else {
+        return None;
+    };
+    (child.kind == Kind::Certificate).then(|| Collision {
+        meant: Meant::Certificate,
+        name: plan.tls_secret.clone().unwrap_or_default(),
+        deleting,
+    })
 }
 
 fn is_ours(live: &DynamicObject, uid: &str) -> bool {

@@ -58,6 +58,8 @@ pub struct Observed {
     pub surplus: Vec<(Kind, Live)>,
     /// The generated Secrets of the plan that there are, by name.
     pub generated: BTreeMap<String, GeneratedState>,
+    /// Whose the Secret is that cert-manager would write for the plan's Certificate, where there is no such Certificate yet.
+    pub certificate_secret: Option<GeneratedState>,
     /// For each source of the plan, in its order, the state of its Secret.
     pub secrets: Vec<SecretState>,
     /// What is wrong with the Secret that holds the key of the proxies' digests.
@@ -113,6 +115,7 @@ pub async fn observe(place: Place<'_>, plan: &Plan) -> Result<Observed, kube::Er
         }
     }
     Ok(Observed {
+        certificate_secret: place.certificate_secret(plan, &children),
         children,
         unserved,
         surplus: place.surplus(plan)?,
@@ -198,6 +201,22 @@ impl Place<'_> {
     fn secret_in_store(&self, name: &str) -> Option<Arc<Noted<Secret>>> {
         let store = self.stores.secrets.as_ref()?;
         store.get(&ObjectRef::new(name).within(self.namespace))
+    }
+
+    /// cert-manager would put another key in the place of one that somebody else has put there.
+    fn certificate_secret(&self, plan: &Plan, children: &Children) -> Option<GeneratedState> {
+        let is_planned = plan.children.iter().any(|child| child.kind == Kind::Certificate);
+        if !is_planned || children.contains_key(&Kind::Certificate) {
+            return None;
+        }
+        let secret = self.secret_in_store(plan.tls_secret.as_deref()?)?;
+        Some(if secret.is_of_cert_manager() {
+            GeneratedState::Ours
+        } else {
+            GeneratedState::Foreign {
+                deleting: secret.is_deleting(),
+            }
+        })
     }
 
     fn generated_state(&self, secret: &Noted<Secret>) -> GeneratedState {

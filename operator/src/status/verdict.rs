@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::Blocked;
-use crate::changes::Collision;
+use crate::changes::{Collision, Meant};
 
 /// Whether a condition holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -210,18 +210,32 @@ pub(super) fn of_blocked(blocked: &Blocked) -> Verdict {
     }
 }
 
-fn taken(Collision { kind, name, deleting }: &Collision) -> String {
+fn taken(
+    Collision {
+        meant,
+        name,
+        deleting,
+    }: &Collision,
+) -> String {
+    let kind = match meant {
+        Meant::Child(kind) => kind.name(),
+        Meant::Generated | Meant::Certificate => "Secret",
+    };
     if *deleting {
         return format!(
             "{kind} {name} of an earlier owner is still being deleted; it goes on when that is gone"
         );
     }
-    match *kind {
-        "Secret" => format!(
+    match meant {
+        Meant::Generated => format!(
             "Secret {name} is there and was not made for this OllamaService; name it in spec.auth.apiKeys.secretRef if it \
              holds your keys, or delete it"
         ),
-        _ => format!(
+        Meant::Certificate => format!(
+            "Secret {name} is there and has no certificate of cert-manager's, which would put its own in the place of what it \
+             holds; name it in spec.network.tls.secretName if that is your certificate, or delete it"
+        ),
+        Meant::Child(_) => format!(
             "{kind} {name} is there and is not this OllamaService's; delete it, or give the OllamaService another name"
         ),
     }

@@ -14,7 +14,11 @@ pub struct Note {
     version: Option<Box<str>>,
     owner: Option<Box<str>>,
     deleting: bool,
+    certificate: bool,
 }
+
+/// On every Secret that cert-manager has written (cert-manager, pkg/apis/certmanager/v1/types.go).
+const CERTIFICATE_ANNOTATION: &str = "cert-manager.io/certificate-name";
 
 impl<T> Noted<T> {
     /// Takes what is to be known.
@@ -24,6 +28,10 @@ impl<T> Noted<T> {
             version: metadata.resource_version.as_deref().map(Box::from),
             owner: service_of(metadata).map(|(_, uid)| uid.into()),
             deleting: metadata.deletion_timestamp.is_some(),
+            certificate: metadata
+                .annotations
+                .as_ref()
+                .is_some_and(|annotations| annotations.contains_key(CERTIFICATE_ANNOTATION)),
         };
         Self::new(metadata, note)
     }
@@ -42,6 +50,11 @@ impl<T> Noted<T> {
     pub fn is_deleting(&self) -> bool {
         self.held.deleting
     }
+
+    /// Whether it has a certificate that cert-manager has made.
+    pub fn is_of_cert_manager(&self) -> bool {
+        self.held.certificate
+    }
 }
 
 #[cfg(test)]
@@ -51,6 +64,25 @@ mod tests {
 
     use super::*;
     use crate::memory::key_of;
+
+    #[test]
+    fn who_wrote_a_certificate_is_kept() {
+        let by = |annotation: &str| json!({"name": "a", "annotations": {annotation: "x"}});
+        let cases = [
+            ("cert-manager", by("cert-manager.io/certificate-name"), true),
+            (
+                "somebody else",
+                by("cert-manager.io/allow-direct-injection"),
+                false,
+            ),
+            ("nobody says", json!({"name": "a"}), false),
+        ];
+        for (what, metadata, expected) in cases {
+            let sent: PartialObjectMeta<Secret> =
+                serde_json::from_value(json!({"metadata": metadata})).unwrap();
+            assert_eq!(Noted::of(&sent).is_of_cert_manager(), expected, "{what}");
+        }
+    }
 
     #[test]
     fn version_owner_and_end_are_what_is_kept() {

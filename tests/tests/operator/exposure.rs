@@ -341,4 +341,29 @@ async fn a_certificate_waits_for_cert_manager() {
     })
     .await;
     assert!(lab.api::<Secret>().get_opt("x-tls").await.unwrap().is_some());
+    certificates_of_others_stay(&lab, &certificates).await;
+}
+
+/// Where a Secret of that name has a certificate from elsewhere, cert-manager would put its own in its place.
+async fn certificates_of_others_stay(lab: &Lab, certificates: &Api<DynamicObject>) {
+    lab.patch("x", json!({"network": {"tls": {"secretName": "x-tls"}}}))
+        .await;
+    lab.condition("x", "Ready", "False", "Starting").await;
+    let issued = json!({"secretName": null, "certificate": {"issuerRef": {"name": "internal"}}});
+    lab.patch("x", json!({"network": {"tls": issued}})).await;
+    let message = lab.condition("x", "Ready", "False", "NameTaken").await;
+    assert!(
+        message.contains("Secret x-tls") && message.contains("spec.network.tls.secretName"),
+        "{message}"
+    );
+    lab.settled().await;
+    assert!(certificates.get_opt("x").await.unwrap().is_none());
+
+    let written = json!({"metadata": {"annotations": {"cert-manager.io/certificate-name": "x"}}});
+    lab.api::<Secret>()
+        .patch("x-tls", &PatchParams::default(), &Patch::Merge(written))
+        .await
+        .unwrap();
+    lab.condition("x", "Ready", "False", "Starting").await;
+    assert!(certificates.get_opt("x").await.unwrap().is_some());
 }
