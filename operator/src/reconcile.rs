@@ -35,8 +35,6 @@ const UNWATCHED: Duration = Duration::from_secs(60);
 const ASKING: Duration = Duration::from_secs(60);
 /// The same where they have no good answer.
 const UNANSWERED: Duration = Duration::from_secs(5);
-/// How often models that are not there yet are looked at.
-const PULLING: Duration = Duration::from_secs(2);
 /// How often names are looked at that something else has taken.
 const TAKEN: Duration = Duration::from_secs(15);
 
@@ -199,11 +197,8 @@ impl<'a> One<'a> {
                 claim_refused: refused.claim.as_deref(),
             })
             .await?;
-        let settled = if said.models_wait {
-            PULLING
-        } else {
-            self.settled(&replicas)
-        };
+        let settled = self.settled(&replicas);
+        let settled = said.models_after.map_or(settled, |models| models.min(settled));
         let (look_after, again) = self.next_look(&progress, &nudge, settled).await;
         let look_after = said.more_after.map_or(look_after, |more| look_after.min(more));
         let mut failures = applied.failures;
