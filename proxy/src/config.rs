@@ -4,6 +4,8 @@
 //! proxy fill the same type. Unknown fields are refused, so that a misspelt rule can't silently be no rule.
 
 mod credentials;
+#[cfg(test)]
+mod documented;
 pub mod flags;
 mod jwt;
 mod kubernetes;

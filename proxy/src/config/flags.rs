@@ -15,7 +15,8 @@ use super::{
 /// What the command line or the environment says.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Flags {
-    /// Configuration file (YAML), for all that has no flag. Edits come into force without a restart.
+    /// Configuration file (YAML), for all that has no flag; docs/standalone.md has every field. Edits come into force
+    /// without a restart.
     #[arg(long, env = "CORRAL_CONFIG", value_name = "FILE", global = true)]
     pub config: Option<PathBuf>,
     /// Address to listen on [default: 127.0.0.1:8880].
