@@ -16,6 +16,7 @@ use crate::observe::Content;
 use crate::plan::{ConfigMaps, plan};
 
 mod conditions;
+mod documentation;
 mod exposure;
 mod gpu;
 mod models;
