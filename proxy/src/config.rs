@@ -190,7 +190,9 @@ pub struct AccessRule {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 1024)))]
     pub groups: Vec<String>,
-    /// What they may do. An empty list shuts them out.
+    /// What they may do. Health: ask whether it is there, which everyone let in may. Read: list and show models. Inference:
+    /// generate, chat, embed. Manage: pull, create, copy, push and delete models, and unload them. Account: Ollama's own
+    /// account and cloud routes. An empty list shuts them out of all but Health.
     #[cfg_attr(feature = "schema", schemars(length(max = 5)))]
     pub allow: Vec<RouteClass>,
     /// Models that they may name, as in `ollama pull`: [HOST/][NAMESPACE/]NAME[:TAG], where `*` stands for any

@@ -257,6 +257,27 @@ mod tests {
     }
 
     #[test]
+    fn every_route_is_documented_with_its_class() {
+        let (_, section) = include_str!("../../docs/security.md")
+            .split_once("## Classes of routes")
+            .unwrap();
+        let (section, _) = section.split_once("\n## ").unwrap();
+        for class in [Health, Read, Inference, Manage, Account] {
+            let of_class = ROUTES.iter().filter(|route| route.class == class);
+            let routes: Vec<_> = of_class
+                .map(|route| format!("`{} {}`", route.methods, route.pattern))
+                .collect();
+            let name = class.name();
+            let row = section
+                .lines()
+                .find(|line| line.starts_with(&format!("| {name} |")))
+                .expect(name);
+            let expected = format!("| {} |", routes.join(", "));
+            assert!(row.ends_with(&expected), "{name}: {expected}");
+        }
+    }
+
+    #[test]
     fn a_path_stands_once() {
         for route in &ROUTES {
             assert_eq!(
