@@ -14,6 +14,7 @@ use kube::discovery::{self, Scope};
 use kube::{Api, Client, ResourceExt};
 use serde::Deserialize;
 
+use crate::examples::examples;
 use crate::helm::{MODES, Mode, NAMESPACE, helm_in, install, repository, template};
 
 #[tokio::test]
@@ -48,7 +49,10 @@ async fn the_examples_are_valid() {
     define(&client, &corral_operator::crd::definition())
         .await
         .unwrap();
-    let kinds = try_files(&client, "docs/examples").await;
+    let mut kinds = Vec::new();
+    for (file, text) in examples() {
+        kinds.extend(try_all(&client, &file, &text).await);
+    }
     assert!(kinds.len() >= 5, "only {kinds:?} in docs/examples");
 }
 

@@ -5,6 +5,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod examples;
 mod helm;
 mod installed;
 
