@@ -33,6 +33,7 @@ check 'proxy' env RUST_TEST_THREADS="$((2 * $(nproc)))" cargo test --package cor
 check 'operator' cargo test --package corral-operator --locked
 check 'harness, real Ollama, h2spec, chart' \
     cargo test --package corral-tests --locked --lib --bins --test clients --test control_plane --test ollama --test models --test http2 --test chart
+check 'what the benchmarks reckon with' cargo test --package corral-measure --locked
 check 'operator, on a real API server' cargo test --package corral-tests --locked --test operator
 # The same cases each time: `make campaign` looks for what nobody knows yet, a change is to be judged by itself.
 check 'operator, under faults' cargo test --package corral-tests --locked --test campaign -- --seed 8930474491690601428
