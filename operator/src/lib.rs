@@ -19,7 +19,7 @@
 //! | gateway.networking.k8s.io | httproutes | get, list, watch, create, patch, delete | `network.httpRoute` |
 //! | cert-manager.io | certificates | get, list, watch, create, patch, delete | `network.tls.certificate` |
 //! | core | pods | list, watch, patch | why a Pod doesn't run; the annotation that makes the kubelet refresh mounts |
-//! | core | secrets | get, list, watch, create | `--secrets=read` only: metadata is watched, Secrets are read by name |
+//! | core | secrets | get, list, watch, create | `--secrets=read` only: metadata is watched; Secrets are read by name, and its own, at the start, by their label |
 //! | events.k8s.io | events | create, patch | |
 //! | coordination.k8s.io | leases | get, create, patch | `--leader-elect` only, in the operator's own namespace |
 
