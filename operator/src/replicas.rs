@@ -24,9 +24,10 @@ const TIMEOUT: Duration = Duration::from_millis(800);
 const AT_A_TIME: usize = 128;
 const SHORT_ANSWER: usize = 128 << 10;
 /// The same of longer answers: in memory one takes up to eight times its length until it is known what in it is of use. A Secret
-/// has room for some ten thousand good keys, and of each client a proxy says some 80 bytes.
-const LONG_AT_A_TIME: usize = 2;
-const LONGEST_ANSWER: usize = 2 << 20;
+/// has room for some ten thousand good keys or passwords, a service may have a Secret of each kind, and of each client a proxy says
+/// some 80 bytes.
+const LONG_AT_A_TIME: usize = 1;
+const LONGEST_ANSWER: usize = 4 << 20;
 /// Most bytes of one answer that are kept, and of all those of one OllamaService: a hundred models take some 25 KiB.
 const MOST_KEPT: usize = 128 << 10;
 const MOST_KEPT_OF_ALL: usize = 4 << 20;
