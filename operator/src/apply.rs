@@ -24,6 +24,14 @@ pub enum ApplyError {
         /// The API server's words.
         source: Box<kube::Error>,
     },
+    /// The API server refused what a claim asks of its volume.
+    #[error("{} {name}: {}", Kind::PersistentVolumeClaim.name(), words(source))]
+    NotResized {
+        /// The claim's name.
+        name: String,
+        /// The API server's words.
+        source: Box<kube::Error>,
+    },
     /// What was to be changed or deleted has been replaced, or is being changed.
     #[error("{kind} {name} is not what it was a moment ago")]
     Outrun {
@@ -43,15 +51,15 @@ pub enum ApplyError {
 }
 
 impl ApplyError {
-    /// Whether it is a claim that could not be made or changed.
-    pub fn is_of_claim(&self) -> bool {
-        matches!(self, Self::Refused { kind, .. } if *kind == Kind::PersistentVolumeClaim.name())
+    /// Whether it is only the volume of a claim that can't be as asked.
+    pub fn is_of_volume(&self) -> bool {
+        matches!(self, Self::NotResized { .. })
     }
 
     /// Whether it was refused because its namespace is being deleted.
     pub fn namespace_goes(&self) -> bool {
         match self {
-            Self::Refused { source, .. } => namespace_goes(source),
+            Self::Refused { source, .. } | Self::NotResized { source, .. } => namespace_goes(source),
             Self::Outrun { .. } | Self::Randomness { .. } => false,
         }
     }
@@ -64,7 +72,7 @@ impl ApplyError {
     /// Whether other writes would fare no better, or what is known is no longer true: all is looked at again first.
     fn concerns_all(&self) -> bool {
         match self {
-            Self::Refused { source, .. } => match &**source {
+            Self::Refused { source, .. } | Self::NotResized { source, .. } => match &**source {
                 kube::Error::Api(status) => {
                     matches!(status.code, 401 | 409 | 429 | 503 | 504) || namespace_goes(source)
                 }
@@ -149,6 +157,10 @@ impl Writer<'_> {
             Change::Generate(secret) => self.generate(secret).await.map(|()| None),
             Change::Create(child) => self.create(child).await,
             Change::Update { child, uid, object } => self.update(child, uid, object).await,
+            Change::Resize { child, uid, object } => {
+                let outcome = self.update(child, uid, object).await;
+                outcome.map_err(of_volume)
+            }
             Change::HandOver {
                 name,
                 uid,
@@ -296,6 +308,14 @@ fn refused(kind: &'static str, name: &str, source: kube::Error) -> ApplyError {
         kind,
         name: name.to_owned(),
         source: Box::new(source),
+    }
+}
+
+/// Of a write by which only the volume was to change.
+fn of_volume(error: ApplyError) -> ApplyError {
+    match error {
+        ApplyError::Refused { name, source, .. } => ApplyError::NotResized { name, source },
+        error => error,
     }
 }
 

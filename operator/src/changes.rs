@@ -1,5 +1,7 @@
 //! The difference between what should be and what there is: pure.
 
+mod claim;
+
 use kube::ResourceExt;
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
@@ -11,7 +13,6 @@ use crate::plan::{
     AUTOSCALED_ANNOTATION, Child, DIGEST_KEY_VOLUME, GeneratedSecret, Kind, Plan, REQUESTED_ANNOTATION,
     TEMPLATE_ANNOTATION, service_of,
 };
-use crate::quantity::thousandths;
 
 /// Something to write.
 #[derive(Debug)]
@@ -27,6 +28,16 @@ pub enum Change<'a> {
         /// Which object it must still be.
         uid: String,
         /// What it is to say: the child's own words but for a size that has grown beyond the plan, and for Pods that stay.
+        object: Value,
+    },
+    /// What a claim that is there asks of its volume, after all else that is said of it. Not every volume can become so; the
+    /// Pods go on with it as it is.
+    Resize {
+        /// What it should say.
+        child: &'a Child,
+        /// Which object it must still be.
+        uid: String,
+        /// What it is to say: the child's own words but for what stays as it is.
         object: Value,
     },
     /// The number of replicas of the Deployment, before an autoscaler decides on it. What a manager says no more goes back
@@ -75,7 +86,10 @@ impl Change<'_> {
             Self::HandOver { .. } => decides_on_replicas(kind),
             Self::Delete { kind: other, .. } => decides_on_replicas(*other) && decides_on_replicas(kind),
             // The Pods go on with the claim as it is.
-            Self::Update { child, .. } if child.kind == Kind::PersistentVolumeClaim => false,
+            Self::Resize { .. } => false,
+            Self::Update { child, .. } if child.kind == Kind::PersistentVolumeClaim => {
+                matches!(self, Self::Resize { .. })
+            }
             Self::Create(child) | Self::Update { child, .. } => needed_by(kind).contains(&child.kind),
         }
     }
@@ -83,7 +97,7 @@ impl Change<'_> {
     /// The kind of child that it writes.
     const fn written(&self) -> Option<Kind> {
         match self {
-            Self::Create(child) | Self::Update { child, .. } => Some(child.kind),
+            Self::Create(child) | Self::Update { child, .. } | Self::Resize { child, .. } => Some(child.kind),
             Self::HandOver { .. } => Some(Kind::Deployment),
             Self::Generate(_) | Self::Delete { .. } => None,
         }
@@ -261,46 +275,37 @@ fn keep_template(desired: &mut Value, live: &DynamicObject) {
         json!(live.annotations().get(TEMPLATE_ANNOTATION));
 }
 
-fn update<'a>(plan: &Plan, child: &'a Child, live: &Live) -> Option<Change<'a>> {
-    let metadata = json!({"metadata": {
+fn update<'a>(plan: &Plan, child: &'a Child, live: &Live) -> Vec<Change<'a>> {
+    let metadata = json!({
         "labels": live.metadata.labels,
         "annotations": live.metadata.annotations,
         "ownerReferences": live.metadata.owner_references,
         "name": live.metadata.name,
         "namespace": live.metadata.namespace,
-    }});
+    });
     let mut object = child.object.clone();
     if child.kind == Kind::PersistentVolumeClaim {
-        keep_grown_size(&mut object, &live.data);
+        claim::keep_what_stays(&mut object, &live.data);
     }
     if upgrade_waits(plan, child, live) {
         keep_template(&mut object, live);
     }
-    let covered = object.as_object().is_some_and(|fields| {
+    let uid = live.uid().unwrap_or_default();
+    let is_named = covers(&metadata, &object["metadata"]);
+    let is_specified = object.as_object().is_some_and(|fields| {
         fields.iter().all(|(field, desired)| match field.as_str() {
             // A store's objects don't repeat them.
-            "apiVersion" | "kind" => true,
-            "metadata" => covers(&metadata["metadata"], desired),
+            "apiVersion" | "kind" | "metadata" => true,
             _ => live.data.get(field).is_some_and(|live| covers(live, desired)),
         })
     });
-    (!covered).then(|| Change::Update {
-        child,
-        uid: live.uid().unwrap_or_default(),
-        object,
-    })
-}
-
-/// A claim that somebody has made larger than the plan can't be made smaller again.
-fn keep_grown_size(desired: &mut Value, live: &Value) {
-    const SIZE: &str = "/spec/resources/requests/storage";
-    let (Some(size), Some(live)) = (desired.pointer_mut(SIZE), live.pointer(SIZE)) else {
-        return;
-    };
-    let value = |size: &Value| size.as_str().and_then(thousandths);
-    if value(live) > value(size) {
-        *size = live.clone();
+    if child.kind == Kind::PersistentVolumeClaim && !is_specified {
+        return claim::changes(child, &uid, object, live, is_named);
     }
+    if is_named && is_specified {
+        return Vec::new();
+    }
+    vec![Change::Update { child, uid, object }]
 }
 
 #[cfg(test)]
@@ -313,6 +318,14 @@ mod tests {
 
     fn update(child: &Child) -> Change<'_> {
         Change::Update {
+            child,
+            uid: String::new(),
+            object: Value::Null,
+        }
+    }
+
+    fn resize(child: &Child) -> Change<'_> {
+        Change::Resize {
             child,
             uid: String::new(),
             object: Value::Null,
@@ -361,7 +374,12 @@ mod tests {
                 Change::Create(of(Kind::PersistentVolumeClaim)),
                 &[Kind::Deployment],
             ),
-            ("a claim that grows", update(of(Kind::PersistentVolumeClaim)), &[]),
+            (
+                "a claim that changes",
+                update(of(Kind::PersistentVolumeClaim)),
+                &[],
+            ),
+            ("a claim that grows", resize(of(Kind::PersistentVolumeClaim)), &[]),
             ("the Deployment", update(of(Kind::Deployment)), &scaled[1..]),
             ("the hand-over", hand_over(), &scaled),
             (
@@ -379,5 +397,7 @@ mod tests {
             assert!(!delete(Kind::Ingress).needs(&other), "{what}: what is to go goes");
         }
         assert!(hand_over().needs(&update(of(Kind::NetworkPolicy))));
+        let claim = of(Kind::PersistentVolumeClaim);
+        assert!(resize(claim).needs(&update(claim)));
     }
 }

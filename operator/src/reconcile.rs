@@ -179,7 +179,7 @@ impl<'a> One<'a> {
         let late = self.nudge(&lagging_untold(&progress, &observed), &nudge).await;
         let deployment = deployment_status(&observed, &changes, applied.generation);
         // Kubelets that can't be told refresh what is mounted by themselves, a minute or two later: that is no child's lack.
-        let refused = Refused::of(&applied.failures, &observed);
+        let refused = Refused::of(&applied.failures);
         let said = self
             .report(&Known {
                 plan: &plan,

@@ -10,19 +10,17 @@ use crate::plan::Kind;
 
 /// What the API server has refused, in its words.
 pub(super) struct Refused {
-    /// Of all but the claim.
+    /// Of all but the volume.
     pub(super) children: Option<String>,
-    /// Of a claim that is there. The Pods go on with it as it is.
+    /// Of what a claim that is there asks of its volume. The Pods go on with it as it is.
     pub(super) claim: Option<String>,
 }
 
 impl Refused {
     /// What only has to be looked at again is nothing to speak of.
-    pub(super) fn of(failures: &[ApplyError], observed: &Observed) -> Self {
-        let claim_is_there = observed.children.contains_key(&Kind::PersistentVolumeClaim);
+    pub(super) fn of(failures: &[ApplyError]) -> Self {
         let failures = failures.iter().filter(|failure| !failure.is_outrun());
-        let (claim, children): (Vec<_>, Vec<_>) =
-            failures.partition(|failure| claim_is_there && failure.is_of_claim());
+        let (claim, children): (Vec<_>, Vec<_>) = failures.partition(|failure| failure.is_of_volume());
         let [children, claim] =
             [children, claim].map(|failures| (!failures.is_empty()).then(|| listed(failures)));
         Self { children, claim }

@@ -1,7 +1,7 @@
 //! What becomes of the models' volume.
 
 use corral_operator::crd::OllamaService;
-use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Service};
 use kube::ResourceExt;
 use kube::api::DeleteParams;
 use serde_json::{Value, json};
@@ -65,6 +65,32 @@ async fn a_claim_that_is_to_be_kept_has_no_owner_and_is_taken_over_again() {
     assert_eq!(owners(&lab, 0).await.uid(), made.uid(), "the same models");
     lab.patch("x", json!({"storage": {"retain": "Delete"}})).await;
     assert_eq!(owners(&lab, 1).await.uid(), made.uid());
+}
+
+/// Its volume may not grow, and yet it is kept: a real garbage collector leaves it be.
+#[tokio::test]
+async fn a_claim_that_cannot_grow_is_kept_all_the_same() {
+    let lab = Lab::with_controllers("ungrown").await;
+    let _operator = lab.operator(&[]).await;
+    lab.create("x", json!({"storage": {"size": "1Gi"}})).await;
+    owners(&lab, 1).await;
+    // A claim that isn't bound can't grow.
+    lab.patch("x", json!({"storage": {"size": "2Gi"}})).await;
+    lab.condition("x", "Degraded", "True", "VolumeNotGrown").await;
+    lab.patch("x", json!({"storage": {"retain": "Retain"}})).await;
+    let kept = owners(&lab, 0).await;
+    lab.settled().await;
+    lab.condition("x", "Degraded", "True", "VolumeNotGrown").await;
+    lab.api::<OllamaService>()
+        .delete("x", &DeleteParams::default())
+        .await
+        .unwrap();
+    eventually("what has an owner goes with it", || async {
+        let services = lab.api::<Service>().get_opt("x").await.unwrap();
+        services.map_or(Ok(()), |_| Err("it is there".to_owned()))
+    })
+    .await;
+    assert_eq!(owners(&lab, 0).await.uid(), kept.uid());
 }
 
 #[tokio::test]
