@@ -9,6 +9,7 @@ use crate::quantity::thousandths;
 
 const CLASS: &str = "/spec/storageClassName";
 const SIZE: &str = "/spec/resources/requests/storage";
+const CAPACITY: &str = "/status/capacity/storage";
 
 /// Of a claim whose volume is to become another: its owner and labels by a write of their own, which comes first. The volume
 /// may never become so, and a claim that is to be kept is deleted with its owner.
@@ -46,17 +47,26 @@ fn with_volume_of(object: &Value, live: &Value) -> Value {
     object
 }
 
-/// What stays as it is whatever the plan says: the class that it doesn't name, and a size that somebody has made larger.
+/// What stays as it is whatever the plan says: the class that it doesn't name, and some sizes.
 pub(super) fn keep_what_stays(desired: &mut Value, live: &Value) {
     if let Some(class) = live.pointer(CLASS).filter(|_| desired.pointer(CLASS).is_none()) {
         desired["spec"]["storageClassName"] = class.clone();
     }
-    if let (Some(size), Some(live)) = (desired.pointer_mut(SIZE), live.pointer(SIZE)) {
-        let value = |size: &Value| size.as_str().and_then(thousandths);
-        if value(live) > value(size) {
-            *size = live.clone();
-        }
+    let has = live.pointer(CAPACITY);
+    if let (Some(wanted), Some(asked)) = (desired.pointer_mut(SIZE), live.pointer(SIZE))
+        && size_stays(wanted, asked, has)
+    {
+        *wanted = asked.clone();
     }
+}
+
+/// Whether a claim goes on asking for a size that is more than is wanted: one that its volume has come to, which somebody has
+/// made larger, or is to come to before anything is known of it. What it can't grow to may be taken back, but only to more
+/// than it has: so Kubernetes lets it recover (ValidatePersistentVolumeClaimUpdate in pkg/apis/core/validation, from 1.32 on).
+fn size_stays(wanted: &Value, asked: &Value, has: Option<&Value>) -> bool {
+    let value = |size: &Value| size.as_str().and_then(thousandths);
+    let (wanted, asked, has) = (value(wanted), value(asked), has.and_then(value));
+    wanted < asked && has.is_none_or(|has| asked <= Some(has) || wanted <= Some(has))
 }
 
 #[cfg(test)]
@@ -183,6 +193,49 @@ mod tests {
                 expected,
                 "{what}"
             );
+        }
+    }
+
+    #[test]
+    fn a_size_stays_where_the_volume_has_it() {
+        let cases = [
+            ("what was asked for", "60Gi", "60Gi", Some("60Gi"), "60Gi"),
+            ("more", "70Gi", "60Gi", Some("60Gi"), "70Gi"),
+            (
+                "less than somebody has made of it",
+                "50Gi",
+                "60Gi",
+                Some("60Gi"),
+                "60Gi",
+            ),
+            ("the same, rounded up", "50Gi", "60Gi", Some("61Gi"), "60Gi"),
+            ("less, before there is a volume", "50Gi", "60Gi", None, "60Gi"),
+            (
+                "less than it can't grow to",
+                "60Gi",
+                "500Gi",
+                Some("50Gi"),
+                "60Gi",
+            ),
+            ("as much as it has", "50Gi", "500Gi", Some("50Gi"), "500Gi"),
+            ("less than it has", "40Gi", "500Gi", Some("50Gi"), "500Gi"),
+            (
+                "the same in other words",
+                "51200Mi",
+                "50Gi",
+                Some("1Gi"),
+                "51200Mi",
+            ),
+        ];
+        let claim = |size: &str| json!({"spec": {"resources": {"requests": {"storage": size}}}});
+        for (what, wanted, asked, has, expected) in cases {
+            let mut desired = claim(wanted);
+            let mut live = claim(asked);
+            if let Some(has) = has {
+                live["status"] = json!({"capacity": {"storage": has}});
+            }
+            keep_what_stays(&mut desired, &live);
+            assert_eq!(desired, claim(expected), "{what}");
         }
     }
 }
