@@ -14,6 +14,9 @@ use crate::crd::{EphemeralStorage, Retention, Storage};
 const ONE_POD: &str = "ReadWriteOncePod";
 const ONE_NODE: &str = "ReadWriteOnce";
 const MANY_NODES: &str = "ReadWriteMany";
+/// Has Argo CD leave be what it takes for an Application's own by its label app.kubernetes.io/instance (Argo CD's
+/// documentation: Sync Options, "No Prune Resources"). What has an owner it never prunes.
+const NOT_PRUNED: (&str, &str) = ("argocd.argoproj.io/sync-options", "Prune=false");
 
 /// The claim for `storage.size`. It has an owner, with whom it goes, unless it is to be kept; a Pod that goes leaves it be.
 pub(super) fn claim(prepared: &Prepared<'_>) -> Option<PersistentVolumeClaim> {
@@ -23,6 +26,9 @@ pub(super) fn claim(prepared: &Prepared<'_>) -> Option<PersistentVolumeClaim> {
     let mut metadata = metadata(prepared, &claim_name(prepared.name));
     if storage.retain == Some(Retention::Retain) {
         metadata.owner_references = None;
+        let annotations = metadata.annotations.get_or_insert_default();
+        let (name, value) = NOT_PRUNED;
+        annotations.insert(name.to_owned(), value.to_owned());
     }
     Some(PersistentVolumeClaim {
         metadata,
