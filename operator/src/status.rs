@@ -100,7 +100,7 @@ pub fn status(
         certificate: certificate::problem(service, known),
         gpu: gpu::fallback(service, known),
         displaced: gpu::displaced(known),
-        storage: storage::problem(known),
+        storage: storage::ready(known),
         registry_key: registry_key::problem(service, known),
         models: models::ready(service, known, &models),
         exposure: exposure::exposed(service, before, known, now),

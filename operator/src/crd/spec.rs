@@ -75,7 +75,7 @@ pub use upgrade::{Rollout, UpgradePolicy};
         .message("storage.existingClaim can't be NAME-models, the claim that the operator makes and deletes: with storage.size and retain: Retain it is kept"),
     validation = Rule::new("!has(self.spec.storage) || !has(self.spec.storage.size) || !has(oldSelf.spec.storage) || !has(oldSelf.spec.storage.size) \
         || quantity(self.spec.storage.size).compareTo(quantity(oldSelf.spec.storage.size)) >= 0 \
-        || (has(oldSelf.status) && has(oldSelf.status.conditions) && oldSelf.status.conditions.exists(one, one.reason == 'VolumeNotGrown'))")
+        || (has(oldSelf.status) && has(oldSelf.status.conditions) && oldSelf.status.conditions.exists(one, one.type == 'StorageReady' && one.reason == 'VolumeNotGrown'))")
         .message("storage.size may grow, not shrink: a volume can't be made smaller. What it couldn't grow to (VolumeNotGrown) may be taken back"),
 )]
 // Of the spec and not of the whole object: what is stored already and breaks a rule that came later can so have its status

@@ -11,9 +11,9 @@ pub struct OllamaServiceStatus {
     /// The generation of the spec that this status speaks of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready, Available, CredentialsSynced, ModelsReady, Degraded; Exposed where a way from outside the cluster is asked
-    /// for, AnonymousAccess where callers need no credential. The message says what to do; docs/operations.md has the
-    /// reasons.
+    /// Ready, Available, CredentialsSynced, ModelsReady, Degraded; StorageReady where a claim is made for the models,
+    /// Exposed where a way from outside the cluster is asked for, AnonymousAccess where callers need no credential. The
+    /// message says what to do; docs/operations.md has the reasons.
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,

@@ -4,6 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 
 use super::exposure::EXPOSED;
+use super::storage::STORAGE_READY;
 use super::verdict::{Truth, Verdict, Verdicts};
 use super::{credentials, models, scale};
 use crate::crd::{OllamaService, OllamaServiceStatus, SecretStatus};
@@ -30,6 +31,7 @@ pub(super) fn conditions(
         ("ModelsReady", verdicts.models.clone()),
         ("Degraded", verdicts.degraded()),
     ];
+    all.extend(verdicts.storage.clone().map(|verdict| (STORAGE_READY, verdict)));
     all.extend(verdicts.exposure.clone().map(|verdict| (EXPOSED, verdict)));
     all.extend(credentials::anonymous(service).map(|verdict| (ANONYMOUS_ACCESS, verdict)));
     written(service, before, all, now)

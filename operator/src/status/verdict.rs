@@ -116,7 +116,8 @@ pub(super) struct Verdicts {
     pub(super) gpu: Option<Verdict>,
     /// Models that are to stay in memory don't. They answer, and some wait for it.
     pub(super) displaced: Option<Verdict>,
-    /// What is wrong with the volume. The Pods go on with it as it is.
+    /// Whether the volume is as asked, where there is a claim for it. It doesn't keep a service from being ready: the Pods go
+    /// on with it as it is.
     pub(super) storage: Option<Verdict>,
     /// What keeps the autoscaler from its work. The replicas that there are answer all the same.
     pub(super) autoscaler: Option<Verdict>,

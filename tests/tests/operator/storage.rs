@@ -2,8 +2,9 @@
 
 use corral_operator::crd::OllamaService;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Service};
+use k8s_openapi::api::storage::v1::StorageClass;
 use kube::ResourceExt;
-use kube::api::DeleteParams;
+use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
 use crate::lab::{Lab, eventually};
@@ -91,6 +92,90 @@ async fn a_claim_that_cannot_grow_is_kept_all_the_same() {
     })
     .await;
     assert_eq!(owners(&lab, 0).await.uid(), kept.uid());
+}
+
+/// Degraded tells of something else first.
+#[tokio::test]
+async fn a_size_that_cannot_be_had_is_taken_back_whatever_else_is_wrong() {
+    let lab = Lab::new("back").await;
+    let _operator = lab.operator(&[]).await;
+    let auth = json!({"basic": {"secretRef": {"name": "users"}}});
+    lab.create("x", json!({"auth": auth, "storage": {"size": "1Gi"}}))
+        .await;
+    lab.condition("x", "StorageReady", "False", "VolumePending").await;
+    lab.patch("x", json!({"storage": {"size": "2Gi"}})).await;
+    lab.condition("x", "StorageReady", "False", "VolumeNotGrown")
+        .await;
+    lab.condition("x", "Degraded", "True", "SecretMissing").await;
+    lab.patch("x", json!({"storage": {"size": "1Gi"}})).await;
+    lab.condition("x", "StorageReady", "False", "VolumePending").await;
+}
+
+/// Merges into what Kubernetes says of the claim.
+async fn say(lab: &Lab, status: Value) {
+    let patch = Patch::Merge(json!({"status": status}));
+    lab.api::<PersistentVolumeClaim>()
+        .patch_status("x-models", &PatchParams::default(), &patch)
+        .await
+        .unwrap();
+}
+
+async fn asks_for(lab: &Lab, size: &str) {
+    eventually(&format!("the claim asks for {size}"), || async {
+        let claim = lab.api::<PersistentVolumeClaim>().get("x-models").await.unwrap();
+        let requests = claim.spec.unwrap().resources.unwrap().requests.unwrap();
+        let asked = &requests["storage"].0;
+        if asked == size { Ok(()) } else { Err(asked.clone()) }
+    })
+    .await;
+}
+
+/// The class lets it grow, its driver can't: Kubernetes lets a claim ask for less again, as long as that is more than it has.
+#[tokio::test]
+async fn a_size_that_the_driver_cannot_make_is_taken_back() {
+    let lab = Lab::new("driver").await;
+    let class = lab.namespace.as_str();
+    let object = json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": class},
+        "provisioner": "corral.dev/none", "allowVolumeExpansion": true});
+    Api::<StorageClass>::all(lab.client.clone())
+        .create(&PostParams::default(), &serde_json::from_value(object).unwrap())
+        .await
+        .unwrap();
+    let _operator = lab.operator(&[]).await;
+    lab.create(
+        "x",
+        json!({"storage": {"size": "50Gi", "storageClassName": class}}),
+    )
+    .await;
+    owners(&lab, 1).await;
+    say(&lab, json!({"phase": "Bound", "capacity": {"storage": "50Gi"}})).await;
+    lab.condition("x", "StorageReady", "True", "VolumeBound").await;
+
+    lab.patch("x", json!({"storage": {"size": "500Gi"}})).await;
+    asks_for(&lab, "500Gi").await;
+    lab.condition("x", "StorageReady", "False", "VolumeGrowing").await;
+    let failed = json!({"type": "ControllerResizeError", "status": "True", "message": "no such disk"});
+    say(&lab, json!({"conditions": [failed]})).await;
+    let message = lab
+        .condition("x", "StorageReady", "False", "VolumeNotGrown")
+        .await;
+    assert!(message.contains("no such disk"), "{message}");
+
+    lab.patch("x", json!({"storage": {"size": "50Gi"}})).await;
+    eventually("it is said why the claim still asks for more", || async {
+        let message = lab
+            .condition("x", "StorageReady", "False", "VolumeNotGrown")
+            .await;
+        if message.contains("still asks for 500Gi") {
+            Ok(())
+        } else {
+            Err(message)
+        }
+    })
+    .await;
+    asks_for(&lab, "500Gi").await;
+    lab.patch("x", json!({"storage": {"size": "60Gi"}})).await;
+    asks_for(&lab, "60Gi").await;
 }
 
 #[tokio::test]

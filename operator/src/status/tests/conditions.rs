@@ -4,8 +4,13 @@ use corral_proxy::status::{IssuerStatus, KeyStatus};
 
 use super::*;
 
-fn claim(status: &Value) -> (Kind, Value) {
-    (Kind::PersistentVolumeClaim, json!({"status": status}))
+/// A claim that asks for so much.
+fn claim(size: &str, status: &Value) -> (Kind, Value) {
+    let spec = json!({"resources": {"requests": {"storage": size}}});
+    (
+        Kind::PersistentVolumeClaim,
+        json!({"spec": spec, "status": status}),
+    )
 }
 
 /// An issuer whose keys couldn't be fetched the last time.
@@ -26,6 +31,7 @@ fn issuer(has_keys: bool) -> IssuerStatus {
 fn conditions_say_what_is_known() {
     let tls = json!({"network": {"tls": {"secretName": "cert"}}});
     let models = json!({"models": [{"name": "m"}]});
+    let storage = json!({"storage": {"size": "2Gi"}});
     let waiting = |reason: &str| {
         json!({"containerStatuses": [{"name": "proxy", "image": "i", "imageID": "", "ready": false,
         "restartCount": 1, "state": {"waiting": {"reason": reason}}}]})
@@ -353,43 +359,140 @@ fn conditions_say_what_is_known() {
              Degraded=True/ApplyRefused",
         ),
         (
-            "the API server refuses a larger claim",
+            "the claim is not there yet",
             Case {
-                claim_refused: Some("words"),
+                spec: storage.clone(),
+
                 ..Case::default()
             },
             "Ready=True/Ready Available=True/ReplicasReady CredentialsSynced=True/InForce ModelsReady=True/NoneAsked \
-             Degraded=True/VolumeNotGrown",
+             Degraded=False/AsExpected StorageReady=False/VolumePending",
         ),
         (
-            "the driver can't make the volume larger",
+            "the claim has no volume yet",
             Case {
-                children: vec![claim(&json!({"conditions": [
-                    {"type": "ControllerResizeError", "status": "True", "message": "words"}]}))],
+                spec: storage.clone(),
+                children: vec![claim("2Gi", &json!({"phase": "Pending"}))],
                 ..Case::default()
             },
             "Ready=True/Ready Available=True/ReplicasReady CredentialsSynced=True/InForce ModelsReady=True/NoneAsked \
-             Degraded=True/VolumeNotGrown",
+             Degraded=False/AsExpected StorageReady=False/VolumePending",
+        ),
+        (
+            "the volume is as asked",
+            Case {
+                spec: storage.clone(),
+                children: vec![claim(
+                    "2Gi",
+                    &json!({"phase": "Bound", "capacity": {"storage": "2Gi"}}),
+                )],
+                ..Case::default()
+            },
+            "Ready=True/Ready Available=True/ReplicasReady CredentialsSynced=True/InForce ModelsReady=True/NoneAsked \
+             Degraded=False/AsExpected StorageReady=True/VolumeBound",
+        ),
+        (
+            "somebody has made it larger",
+            Case {
+                spec: storage.clone(),
+                children: vec![claim(
+                    "3Gi",
+                    &json!({"phase": "Bound", "capacity": {"storage": "3Gi"}}),
+                )],
+                ..Case::default()
+            },
+            "Ready=True/Ready Available=True/ReplicasReady CredentialsSynced=True/InForce ModelsReady=True/NoneAsked \
+             Degraded=False/AsExpected StorageReady=True/VolumeBound",
         ),
         (
             "a volume that is being made larger",
             Case {
-                children: vec![claim(&json!({"conditions": [
-                    {"type": "FileSystemResizePending", "status": "True"}]}))],
+                spec: storage.clone(),
+                children: vec![claim(
+                    "2Gi",
+                    &json!({"phase": "Bound", "conditions": [{"type": "FileSystemResizePending", "status": "True"}], "capacity": {"storage": "1Gi"}}),
+                )],
                 ..Case::default()
             },
             "Ready=True/Ready Available=True/ReplicasReady CredentialsSynced=True/InForce ModelsReady=True/NoneAsked \
-             Degraded=False/AsExpected",
+             Degraded=False/AsExpected StorageReady=False/VolumeGrowing",
+        ),
+        (
+            "the API server refuses a larger claim",
+            Case {
+                spec: storage.clone(),
+                claim_refused: Some("words"),
+                ..Case::default()
+            },
+            "Ready=True/Ready Available=True/ReplicasReady CredentialsSynced=True/InForce ModelsReady=True/NoneAsked \
+             Degraded=True/VolumeNotGrown StorageReady=False/VolumeNotGrown",
+        ),
+        (
+            "the driver can't make the volume larger",
+            Case {
+                spec: storage.clone(),
+                children: vec![claim(
+                    "2Gi",
+                    &json!({"phase": "Bound", "conditions": [{"type": "ControllerResizeError", "status": "True", "message": "words"}], "capacity": {"storage": "1Gi"}}),
+                )],
+                ..Case::default()
+            },
+            "Ready=True/Ready Available=True/ReplicasReady CredentialsSynced=True/InForce ModelsReady=True/NoneAsked \
+             Degraded=True/VolumeNotGrown StorageReady=False/VolumeNotGrown",
         ),
         (
             "the volume is gone",
             Case {
-                children: vec![claim(&json!({"phase": "Lost"}))],
+                spec: storage.clone(),
+                children: vec![claim("2Gi", &json!({"phase": "Lost"}))],
                 ..Case::default()
             },
             "Ready=True/Ready Available=True/ReplicasReady CredentialsSynced=True/InForce ModelsReady=True/NoneAsked \
-             Degraded=True/VolumeLost",
+             Degraded=True/VolumeLost StorageReady=False/VolumeLost",
+        ),
+        (
+            "a full volume can't grow",
+            Case {
+                spec: json!({"models": [{"name": "m"}], "storage": {"size": "2Gi"}}),
+                ready: 0,
+                replicas: vec![replica(|says| {
+                    says.models = model(ModelState::Failed, Some("no space left on device"));
+                })],
+                claim_refused: Some("words"),
+                ..Case::default()
+            },
+            "Ready=False/PullFailed Available=False/Starting CredentialsSynced=True/InForce ModelsReady=False/PullFailed \
+             Degraded=True/PullFailed StorageReady=False/VolumeNotGrown",
         ),
     ];
     check(cases);
+}
+
+/// What can't be taken back for the size that the volume has says what can be done.
+#[test]
+fn what_is_said_of_a_volume_is_true_of_it() {
+    let failed = json!({"phase": "Bound", "capacity": {"storage": "50Gi"}, "conditions": [
+        {"type": "ControllerResizeError", "status": "True", "message": "words"}]});
+    let cases = [
+        ("60Gi", "can't become what spec.storage says: words"),
+        (
+            "50Gi",
+            "has 50Gi, no less than spec.storage says, but its claim still asks for 500Gi: words",
+        ),
+        (
+            "40Gi",
+            "has 50Gi, no less than spec.storage says, but its claim still asks for 500Gi: words",
+        ),
+    ];
+    for (size, expected) in cases {
+        let case = Case {
+            spec: json!({"storage": {"size": size}}),
+            children: vec![claim("500Gi", &failed)],
+            ..Case::default()
+        };
+        let status = case.status(&OllamaServiceStatus::default(), NOW);
+        let mut conditions = status.conditions.iter();
+        let found = conditions.find(|one| one.type_ == "StorageReady").unwrap();
+        assert!(found.message.contains(expected), "{size}: {}", found.message);
+    }
 }

@@ -5,8 +5,9 @@ use std::fs;
 use std::path::Path;
 
 /// Words that these modules read in objects of Kubernetes, or write elsewhere than in conditions and events.
-const OF_OTHERS: [&str; 34] = [
+const OF_OTHERS: [&str; 35] = [
     "Accepted",
+    "Bound",
     "ContainersReady",
     "ControllerResizeError",
     "CrashLoopBackOff",
