@@ -22,7 +22,7 @@ use crate::plan::{Kind, Plan, PlanError, plan};
 use crate::replicas::{Asker, Replica};
 use crate::report::Reporter;
 use crate::rotation::{Progress, again, all_have_ended, lagging_untold, nudge_value, to_nudge};
-use crate::status::{Blocked, Known};
+use crate::status::{Blocked, Known, upgrade_policy};
 use crate::watch::{Guarded, Stores};
 
 use written::{Refused, deployment_status, listed};
@@ -152,11 +152,12 @@ impl<'a> One<'a> {
         let config_maps = config_maps(self.place(), self.service)
             .await
             .map_err(ReconcileError::Observe)?;
-        let plan = match plan(self.service, &self.context.options, &config_maps) {
+        let mut plan = match plan(self.service, &self.context.options, &config_maps) {
             Ok(plan) => plan,
             Err(PlanError::Invalid(problems)) => return self.blocked(&Blocked::Invalid(problems)).await,
             Err(error) => return Err(ReconcileError::Plan(error)),
         };
+        plan.upgrade_policy = upgrade_policy(plan.upgrade_policy, &self.before);
         let observed = observe(self.place(), &plan)
             .await
             .map_err(ReconcileError::Observe)?;

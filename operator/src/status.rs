@@ -36,6 +36,7 @@ use crate::rotation::{Progress, revision, versions_in_force};
 
 pub use conditions::{Changed, changed};
 pub use patience::patience;
+pub use upgrade::upgrade_policy;
 pub use verdict::{Truth, Verdict};
 
 use verdict::Verdicts;
@@ -120,7 +121,9 @@ pub fn status(
 /// After what time the status says more though nothing else has changed: something has then lasted for too long.
 pub fn until_more(known: &Known<'_>, status: &OllamaServiceStatus, now: Timestamp) -> Option<Duration> {
     let pods = known.pods.iter().filter_map(|pod| pods::until_more(pod, now));
-    pods.chain(exposure::until_more(status, now)).min()
+    pods.chain(exposure::until_more(status, now))
+        .chain(upgrade::until_more(status))
+        .min()
 }
 
 /// The status of one for which nothing could be done. What was said of Pods and credentials can't be upheld without looking.

@@ -9,6 +9,9 @@ use crate::observe::{Content, SecretState};
 use crate::plan::{GENERATED_ENTRY, Source};
 use crate::replicas::Replica;
 
+/// The reason where a proxy doesn't know something in its configuration.
+pub(super) const CONFIGURATION_REFUSED: &str = "ConfigurationRefused";
+
 pub(super) fn synced(service: &OllamaService, known: &Known<'_>) -> Verdict {
     let namespace = service.metadata.namespace.as_deref().unwrap_or_default();
     let sources = known.plan.sources.iter().zip(known.secrets);
@@ -113,7 +116,7 @@ fn refused_configuration(replicas: &[Replica]) -> Option<Verdict> {
             "The proxy in Pod {} keeps its last good configuration: {error}",
             replica.pod
         );
-        Some(Verdict::no("ConfigurationRefused", message))
+        Some(Verdict::no(CONFIGURATION_REFUSED, message))
     })
 }
 

@@ -97,6 +97,11 @@ impl<'a> Replica<'a> {
         self.says.lock().unwrap().models = models;
     }
 
+    /// Has the proxy say that it doesn't know something in its configuration.
+    pub(crate) fn refuses(&self, error: &str) {
+        self.says.lock().unwrap().configuration.error = Some(error.to_owned());
+    }
+
     /// Has the proxy say what is in its Ollama's memory.
     pub(crate) fn loaded(&self, loaded: Vec<LoadedModel>) {
         self.says.lock().unwrap().loaded = loaded;

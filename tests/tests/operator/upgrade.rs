@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::lab::{Lab, eventually};
+use crate::replica::Replica;
 
 async fn proxy_image(lab: &Lab) -> String {
     let deployment = lab.api::<Deployment>().get("x").await.unwrap();
@@ -132,6 +133,38 @@ async fn pods_are_replaced_to_have_the_key_of_digests_and_not_to_be_rid_of_it() 
     let _reading = lab.operator(&[]).await;
     eventually_has(true).await;
     assert_eq!(lab.status("x").await.pending_upgrade, None);
+}
+
+/// A proxy that restarts with a configuration that it doesn't know would end at once.
+#[tokio::test]
+async fn an_upgrade_waits_no_longer_than_until_a_proxy_refuses_its_configuration() {
+    let lab = Lab::new("upgrade-refused").await;
+    let mut old = lab.operator(&["--proxy-image=proxy:1"]).await;
+    lab.create("x", json!({})).await;
+    lab.condition("x", "Available", "False", "Starting").await;
+    let replica = Replica::start(&lab, "x", 1).await;
+    lab.condition("x", "CredentialsSynced", "True", "InForce").await;
+    let _ = old.kill().await;
+    let _new = lab.operator(&["--proxy-image=proxy:2"]).await;
+    eventually("an upgrade waits", || async {
+        lab.status("x").await.pending_upgrade.ok_or("not yet".to_owned())
+    })
+    .await;
+    lab.settled().await;
+    assert_eq!(proxy_image(&lab).await, "proxy:1");
+
+    replica.refuses("unknown field `newer`");
+    lab.patch("x", json!({"models": [{"name": "m"}]})).await;
+    has_image(&lab, "proxy:2").await;
+    let message = lab
+        .condition("x", "CredentialsSynced", "False", "ConfigurationRefused")
+        .await;
+    assert!(message.contains("unknown field `newer`"), "{message}");
+    eventually("nothing waits", || async {
+        let waits = lab.status("x").await.pending_upgrade;
+        waits.map_or(Ok(()), Err)
+    })
+    .await;
 }
 
 fn documents(path: &Path) -> Value {
