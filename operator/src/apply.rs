@@ -311,12 +311,19 @@ fn refused(kind: &'static str, name: &str, source: kube::Error) -> ApplyError {
     }
 }
 
-/// Of a write by which only the volume was to change.
+/// Of a write by which only the volume was to change. An API server that is away, or fails, says nothing of the volume.
 fn of_volume(error: ApplyError) -> ApplyError {
     match error {
-        ApplyError::Refused { name, source, .. } => ApplyError::NotResized { name, source },
+        ApplyError::Refused { name, source, .. } if is_judged(&source) => {
+            ApplyError::NotResized { name, source }
+        }
         error => error,
     }
+}
+
+/// Whether the API server has looked at what was asked for, and doesn't want it.
+fn is_judged(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if matches!(status.code, 400 | 403 | 422))
 }
 
 /// Of a write to an object that was known by its uid: a conflict says that it is another by now, or in another state.
@@ -376,5 +383,21 @@ mod tests {
         }
         let away = kube::Error::Service("nobody answers".into());
         assert!(refused("Service", "x", away).concerns_all());
+    }
+
+    #[test]
+    fn only_what_the_api_server_has_judged_is_said_of_a_volume() {
+        let cases = [
+            (400, "BadRequest", true),
+            (403, "Forbidden", true),
+            (422, "Invalid", true),
+            (429, "TooManyRequests", false),
+            (500, "InternalError", false),
+            (503, "ServiceUnavailable", false),
+        ];
+        for (code, reason, expected) in cases {
+            let error = of_volume(refused("PersistentVolumeClaim", "x", answer(code, reason)));
+            assert_eq!(error.is_of_volume(), expected, "{code} {reason}");
+        }
     }
 }
