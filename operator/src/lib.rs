@@ -44,4 +44,5 @@ pub mod report;
 pub mod rotation;
 pub mod run;
 pub mod status;
+pub mod text;
 pub mod watch;

@@ -210,23 +210,11 @@ impl Place<'_> {
             return None;
         }
         let secret = self.secret_in_store(plan.tls_secret.as_deref()?)?;
-        Some(if secret.is_of_cert_manager() {
-            GeneratedState::Ours
-        } else {
-            GeneratedState::Foreign {
-                deleting: secret.is_deleting(),
-            }
-        })
+        Some(state(&secret, secret.is_of_cert_manager()))
     }
 
     fn generated_state(&self, secret: &Noted<Secret>) -> GeneratedState {
-        if secret.owner() == Some(self.uid) {
-            GeneratedState::Ours
-        } else {
-            GeneratedState::Foreign {
-                deleting: secret.is_deleting(),
-            }
-        }
+        state(secret, secret.owner() == Some(self.uid))
     }
 
     fn pods(&self) -> Result<Vec<Pod>, kube::Error> {
@@ -238,5 +226,15 @@ impl Place<'_> {
         });
         pods.map(|pod| pod.pod().map_err(kube::Error::SerdeError))
             .collect()
+    }
+}
+
+fn state(secret: &Noted<Secret>, is_ours: bool) -> GeneratedState {
+    if is_ours {
+        GeneratedState::Ours
+    } else {
+        GeneratedState::Foreign {
+            deleting: secret.is_deleting(),
+        }
     }
 }

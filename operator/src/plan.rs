@@ -36,6 +36,7 @@ pub use names::{
 };
 pub use prepare::Prepared;
 pub use scale::Replicas;
+pub use storage::{CLAIM_CAPACITY, CLAIM_SIZE};
 
 /// Everything that one OllamaService should have.
 #[derive(Clone, Debug)]

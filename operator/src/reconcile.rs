@@ -181,7 +181,7 @@ impl<'a> One<'a> {
         let deployment = deployment_status(&observed, &changes, applied.generation);
         // Kubelets that can't be told refresh what is mounted by themselves, a minute or two later: that is no child's lack.
         let refused = Refused::of(&applied.failures);
-        let said = self
+        let more_after = self
             .report(&Known {
                 plan: &plan,
                 secrets: &observed.secrets,
@@ -199,9 +199,8 @@ impl<'a> One<'a> {
             })
             .await?;
         let settled = self.settled(&replicas);
-        let settled = said.models_after.map_or(settled, |models| models.min(settled));
         let (look_after, again) = self.next_look(&progress, &nudge, settled).await;
-        let look_after = said.more_after.map_or(look_after, |more| look_after.min(more));
+        let look_after = more_after.map_or(look_after, |more| look_after.min(more));
         let mut failures = applied.failures;
         failures.extend([nudged, late, again].into_iter().flatten());
         if failures.is_empty() {

@@ -17,6 +17,8 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use tokio::sync::Semaphore;
 
+use crate::text::cut;
+
 /// How long a proxy may take to answer; it answers in a millisecond.
 const TIMEOUT: Duration = Duration::from_millis(800);
 /// How many proxies are asked at a time, and how long an answer may be that is read beside the others. Whoever may make Pods may
@@ -190,7 +192,8 @@ impl Heard {
             .iter_mut()
             .filter_map(|model| model.message.as_mut())
         {
-            shorten(words);
+            cut(words, LONGEST_WORDS);
+            words.shrink_to_fit();
         }
         let length = serde_json::to_vec(&status).map_err(wrong)?.len();
         if length > MOST_KEPT {
@@ -205,13 +208,6 @@ impl Heard {
             length,
         })
     }
-}
-
-fn shorten(words: &mut String) {
-    let end = LONGEST_WORDS.min(words.len());
-    let end = (0..=end).rev().find(|end| words.is_char_boundary(*end));
-    words.truncate(end.unwrap_or_default());
-    words.shrink_to_fit();
 }
 
 /// What has been heard of one Pod, as long as something is left of what all may say together.

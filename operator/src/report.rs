@@ -13,6 +13,7 @@ use crate::crd::{OllamaService, OllamaServiceStatus};
 use crate::metrics::Metrics;
 use crate::plan::MANAGER;
 use crate::status::changed;
+use crate::text::cut;
 
 /// Bytes of the longest note of an event (events.k8s.io/v1).
 const LONGEST_NOTE: usize = 1024;
@@ -102,9 +103,7 @@ impl Reporter {
 
 /// As much of a message as an event may say.
 fn note(mut message: String) -> String {
-    let end = LONGEST_NOTE.min(message.len());
-    let end = (0..=end).rev().find(|end| message.is_char_boundary(*end));
-    message.truncate(end.unwrap_or_default());
+    cut(&mut message, LONGEST_NOTE);
     message
 }
 

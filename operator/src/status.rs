@@ -118,10 +118,12 @@ pub fn status(
     }
 }
 
-/// After what time the status says more though nothing else has changed: something has then lasted for too long.
+/// After what time the status says more though nothing that is watched has changed: something has then lasted for too long, or a
+/// model has come further.
 pub fn until_more(known: &Known<'_>, status: &OllamaServiceStatus, now: Timestamp) -> Option<Duration> {
     let pods = known.pods.iter().filter_map(|pod| pods::until_more(pod, now));
     pods.chain(exposure::until_more(status, now))
+        .chain(models::until_more(known, &status.models))
         .chain(upgrade::until_more(status))
         .min()
 }

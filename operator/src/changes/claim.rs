@@ -4,12 +4,10 @@ use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
 use super::Change;
-use crate::plan::Child;
+use crate::plan::{CLAIM_CAPACITY, CLAIM_SIZE, Child};
 use crate::quantity::thousandths;
 
 const CLASS: &str = "/spec/storageClassName";
-const SIZE: &str = "/spec/resources/requests/storage";
-const CAPACITY: &str = "/status/capacity/storage";
 
 /// Of a claim whose volume is to become another: its owner and labels by a write of their own, which comes first. The volume
 /// may never become so, and a claim that is to be kept is deleted with its owner.
@@ -39,7 +37,7 @@ fn with_volume_of(object: &Value, live: &Value) -> Value {
     let mut object = object.clone();
     object["spec"] = json!({
         "accessModes": live["spec"]["accessModes"],
-        "resources": {"requests": {"storage": live.pointer(SIZE)}},
+        "resources": {"requests": {"storage": live.pointer(CLAIM_SIZE)}},
     });
     if let Some(class) = live.pointer(CLASS) {
         object["spec"]["storageClassName"] = class.clone();
@@ -52,8 +50,8 @@ pub(super) fn keep_what_stays(desired: &mut Value, live: &Value) {
     if let Some(class) = live.pointer(CLASS).filter(|_| desired.pointer(CLASS).is_none()) {
         desired["spec"]["storageClassName"] = class.clone();
     }
-    let has = live.pointer(CAPACITY);
-    if let (Some(wanted), Some(asked)) = (desired.pointer_mut(SIZE), live.pointer(SIZE))
+    let has = live.pointer(CLAIM_CAPACITY);
+    if let (Some(wanted), Some(asked)) = (desired.pointer_mut(CLAIM_SIZE), live.pointer(CLAIM_SIZE))
         && size_stays(wanted, asked, has)
     {
         *wanted = asked.clone();
@@ -110,7 +108,7 @@ mod tests {
         let owners = object["metadata"]["ownerReferences"].as_array();
         format!(
             "{kind} {} {} {}",
-            text(SIZE),
+            text(CLAIM_SIZE),
             text(CLASS),
             owners.map_or(0, Vec::len)
         )

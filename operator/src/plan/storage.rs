@@ -14,6 +14,10 @@ use crate::crd::{EphemeralStorage, Retention, Storage};
 const ONE_POD: &str = "ReadWriteOncePod";
 const ONE_NODE: &str = "ReadWriteOnce";
 const MANY_NODES: &str = "ReadWriteMany";
+/// Where a claim has the size that it asks for, as a JSON pointer.
+pub const CLAIM_SIZE: &str = "/spec/resources/requests/storage";
+/// Where it has the size of its volume.
+pub const CLAIM_CAPACITY: &str = "/status/capacity/storage";
 /// Has Argo CD leave be what it takes for an Application's own by its label app.kubernetes.io/instance (Argo CD's
 /// documentation: Sync Options, "No Prune Resources"). What has an owner it never prunes.
 const NOT_PRUNED: (&str, &str) = ("argocd.argoproj.io/sync-options", "Prune=false");

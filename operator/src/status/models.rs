@@ -1,6 +1,7 @@
 //! ModelsReady: how far the models are over all replicas.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use corral_proxy::config;
 use corral_proxy::status::{ModelState, ModelStatus as Reported};
@@ -9,6 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
 use super::conditions::shortened;
+use super::pods::condition;
 use super::verdict::Verdict;
 use super::{Known, scale};
 use crate::crd::{ModelStatus, OllamaService};
@@ -18,6 +20,14 @@ use crate::replicas::Replica;
 /// Most characters of what Ollama says of a model.
 const LONGEST_WORDS: usize = 1000;
 
+/// How often models that are on their way are looked at.
+const SOON: Duration = Duration::from_secs(2);
+/// The same where all that aren't there have failed.
+const AGAIN: Duration = Duration::from_secs(30);
+
+/// The state of a model that could not be had.
+const FAILED: &str = "Failed";
+
 /// The state of a model of which no replica, or not every one, has said anything else.
 const PENDING: &str = "Pending";
 
@@ -25,7 +35,7 @@ const PENDING: &str = "Pending";
 pub(super) const READY: &str = "Ready";
 
 /// The states of a model, the one that is least far first; a failure before all.
-const STATES: [&str; 6] = ["Failed", PENDING, "Pulling", "Making", "Loading", READY];
+const STATES: [&str; 6] = [FAILED, PENDING, "Pulling", "Making", "Loading", READY];
 
 /// For each model of the spec the replica that is least far.
 pub(super) fn aggregate(
@@ -66,9 +76,8 @@ fn of_replica(name: &str, replica: &Replica, before: Option<&ModelStatus>, pods:
 
 fn is_ready(name: &str, pods: &[Pod]) -> bool {
     let pod = pods.iter().find(|pod| pod.metadata.name.as_deref() == Some(name));
-    let conditions = pod.and_then(|pod| pod.status.as_ref()?.conditions.as_deref());
-    let mut conditions = conditions.unwrap_or_default().iter();
-    conditions.any(|one| one.type_ == "Ready" && one.status == "True")
+    let status = pod.and_then(|pod| pod.status.as_ref());
+    status.is_some_and(|status| condition(status, "Ready", "True").is_some())
 }
 
 /// What each replica says of a model, if it says anything of it.
@@ -142,7 +151,7 @@ fn status_of(report: &Reported) -> ModelStatus {
         ModelState::Making => "Making",
         ModelState::Loading => "Loading",
         ModelState::Ready => READY,
-        ModelState::Failed => "Failed",
+        ModelState::Failed => FAILED,
     };
     ModelStatus {
         name: report.name.clone(),
@@ -255,6 +264,27 @@ fn differing(known: &Known<'_>, models: &[ModelStatus]) -> String {
     )
 }
 
+/// After what time to look again at models that aren't there; without a replica nothing becomes of them.
+pub(super) fn until_more(known: &Known<'_>, models: &[ModelStatus]) -> Option<Duration> {
+    let is_anywhere = !known.replicas.is_empty();
+    is_anywhere.then(|| until_looked_at(models, &known.plan.model_problems))?
+}
+
+/// After what time to look again at models: soon where one is on its way, more rarely where what isn't there has failed, can't be
+/// made, or waits for such a one. Proxies try those again at growing pauses.
+fn until_looked_at(models: &[ModelStatus], problems: &[ModelProblem]) -> Option<Duration> {
+    let missing = models.iter().filter(|model| model.state != READY);
+    let (failed, others): (Vec<_>, Vec<_>) = missing.partition(|model| {
+        model.state == FAILED || problems.iter().any(|problem| problem.model == model.name)
+    });
+    let waits = |model: &&ModelStatus| model.state == PENDING && model.message.is_some();
+    match (failed.is_empty(), others.is_empty()) {
+        (true, true) => None,
+        (false, _) if others.iter().all(waits) => Some(AGAIN),
+        _ => Some(SOON),
+    }
+}
+
 fn bytes(number: Option<u64>) -> Option<i64> {
     number.and_then(|number| i64::try_from(number).ok())
 }
@@ -270,5 +300,61 @@ fn words(model: &ModelStatus) -> String {
             Some(message) => format!("{name}: {state} ({message})"),
             None => format!("{name}: {state}"),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn models_are_looked_at_soon_only_where_one_is_on_its_way() {
+        let problem = |model: &str| ModelProblem {
+            model: model.to_owned(),
+            problem: String::new(),
+        };
+        let cases = [
+            ("none", vec![], None),
+            ("all there", vec![("a", "Ready", None)], None),
+            ("being pulled", vec![("a", "Pulling", None)], Some(SOON)),
+            ("about to be", vec![("a", "Pending", None)], Some(SOON)),
+            (
+                "failed",
+                vec![("a", "Failed", Some("words")), ("b", "Ready", None)],
+                Some(AGAIN),
+            ),
+            (
+                "one failed, another is loaded",
+                vec![("a", "Failed", None), ("b", "Loading", None)],
+                Some(SOON),
+            ),
+            ("it can't be made", vec![("unmade", "Pending", None)], Some(AGAIN)),
+            ("it can't be made anew", vec![("unmade", "Ready", None)], None),
+            (
+                "it waits for one that failed",
+                vec![("a", "Failed", None), ("b", "Pending", Some("waits for a"))],
+                Some(AGAIN),
+            ),
+            (
+                "it waits for one that is there",
+                vec![("a", "Ready", None), ("b", "Pending", Some("waits for a"))],
+                Some(SOON),
+            ),
+            (
+                "it waits for one that is pulled",
+                vec![("a", "Pulling", None), ("b", "Pending", Some("waits for a"))],
+                Some(SOON),
+            ),
+        ];
+        for (what, models, expected) in cases {
+            let model = |(name, state, message): (&str, &str, Option<&str>)| ModelStatus {
+                name: name.to_owned(),
+                state: state.to_owned(),
+                message: message.map(str::to_owned),
+                ..ModelStatus::default()
+            };
+            let models: Vec<_> = models.into_iter().map(model).collect();
+            assert_eq!(until_looked_at(&models, &[problem("unmade")]), expected, "{what}");
+        }
     }
 }

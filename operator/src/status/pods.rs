@@ -153,12 +153,14 @@ fn closed_gates(pod: &Pod) -> Option<String> {
 
 /// What is said of Ready where that is false though all containers are ready.
 fn unready_with_ready_containers(status: &PodStatus) -> Option<&PodCondition> {
-    let of = |condition: &str, wanted: &str| {
-        let mut conditions = status.conditions.iter().flatten();
-        conditions.find(|one| one.type_ == condition && one.status == wanted)
-    };
-    of("ContainersReady", "True")?;
-    of("Ready", "False")
+    condition(status, "ContainersReady", "True")?;
+    condition(status, "Ready", "False")
+}
+
+/// The condition of that type, where it has that status.
+pub(super) fn condition<'a>(status: &'a PodStatus, kind: &str, is: &str) -> Option<&'a PodCondition> {
+    let mut conditions = status.conditions.iter().flatten();
+    conditions.find(|one| one.type_ == kind && one.status == is)
 }
 
 fn container_problem(pod: &str, container: &ContainerStatus) -> Option<Verdict> {

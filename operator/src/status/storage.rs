@@ -4,13 +4,11 @@ use serde_json::Value;
 
 use super::Known;
 use super::verdict::Verdict;
-use crate::plan::{Child, Kind};
+use crate::plan::{CLAIM_CAPACITY, CLAIM_SIZE, Child, Kind};
 use crate::quantity::thousandths;
 
 /// The condition that is there only where the operator makes a claim.
 pub(super) const STORAGE_READY: &str = "StorageReady";
-
-const SIZE: &str = "/spec/resources/requests/storage";
 
 /// None where there is to be no claim of the operator's.
 pub(super) fn ready(known: &Known<'_>) -> Option<Verdict> {
@@ -34,9 +32,9 @@ fn of_claim(planned: &Child, live: &Value) -> Verdict {
         );
     }
     let size = |size: Option<&Value>| size.and_then(Value::as_str).unwrap_or_default().to_owned();
-    let wanted = size(planned.object.pointer(SIZE));
-    let asked = size(live.pointer(SIZE));
-    let has = size(status.pointer("/capacity/storage"));
+    let wanted = size(planned.object.pointer(CLAIM_SIZE));
+    let asked = size(live.pointer(CLAIM_SIZE));
+    let has = size(live.pointer(CLAIM_CAPACITY));
     if let Some(words) = resize_error(status) {
         return if thousandths(&wanted) <= thousandths(&has) {
             not_taken_back(&asked, &has, words)

@@ -8,7 +8,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 
 use super::overdue;
-use super::pods::stays;
+use super::pods::{condition, stays};
 use super::verdict::Verdict;
 
 /// The kubelet's word on whether containers can be started (core/v1 PodConditionType, from Kubernetes 1.29).
@@ -33,12 +33,11 @@ impl Waiting {
     /// None where the kubelet says nothing of it.
     fn of(pod: &Pod) -> Option<Self> {
         let status = pod.status.as_ref().filter(|_| stays(pod))?;
-        let mut conditions = status.conditions.iter().flatten();
         let PodCondition {
             last_transition_time,
             reason,
             ..
-        } = conditions.find(|one| one.type_ == CONDITION && one.status == "False")?;
+        } = condition(status, CONDITION, "False")?;
         let since = last_transition_time.as_ref().or(status.start_time.as_ref())?;
         Some(Self {
             pod: pod.name_any(),

@@ -8,7 +8,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 
 use super::overdue;
-use super::pods::stays;
+use super::pods::{condition, stays};
 use super::verdict::Verdict;
 
 /// Within this time a Pod that is replaced has usually drained, and a claim is bound.
@@ -25,8 +25,7 @@ struct Waiting {
 impl Waiting {
     fn of(pod: &Pod) -> Option<Self> {
         let status = pod.status.as_ref().filter(|_| stays(pod))?;
-        let mut conditions = status.conditions.iter().flatten();
-        let scheduled = conditions.find(|one| one.type_ == "PodScheduled" && one.status == "False")?;
+        let scheduled = condition(status, "PodScheduled", "False")?;
         let made = pod.metadata.creation_timestamp.as_ref();
         let since = scheduled.last_transition_time.as_ref().or(made)?;
         Some(Self {
